@@ -1,0 +1,167 @@
+"""The head: towers of convolutions and three predictors, shared by all levels."""
+
+import math
+from typing import NamedTuple
+
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec, get_norm
+from torch import Tensor, nn
+
+from .layers import DeformConv, PerLevelNorm, Scale, at_least_float32
+
+HEAD_NORMS = ("GN", "BN", "SyncBN", "none")
+
+
+class HeadOutputs(NamedTuple):
+    """Predictions of all levels: lists of L tensors."""
+
+    cls_logits: list[Tensor]  # (N, K, Hi, Wi)
+    ltrb_in_strides: list[Tensor]  # (N, 4, Hi, Wi) >= 0
+    quality_logits: list[Tensor]  # (N, 1, Hi, Wi), centerness or IoU
+    box_features: list[Tensor]  # (N, C, Hi, Wi), the last features of the box branch
+
+
+class Tower(nn.ModuleList):
+    """Convolution, norm and ReLU in turn; the input keeps its shape."""
+
+    def forward(self, x: Tensor, level: int) -> Tensor:
+        """(N, C, Hi, Wi) of level `level` -> the same shape."""
+        for layer in self:
+            x = layer(x, level) if isinstance(layer, PerLevelNorm) else layer(x)
+        return x
+
+
+def build_tower(
+    channels: int, num_convs: int, norm: str, num_levels: int, deformable_last_conv: bool
+) -> Tower:
+    """A tower of `num_convs` 3x3 convolutions, each followed by its norm and a ReLU."""
+    tower = Tower()
+    for i in range(num_convs):
+        deformable = deformable_last_conv and i == num_convs - 1
+        conv = DeformConv(channels, channels) if deformable else _conv3x3(channels, channels)
+        tower.append(conv)
+        if norm == "GN":
+            tower.append(nn.GroupNorm(32, channels))
+        elif norm != "none":
+            tower.append(PerLevelNorm(get_norm(norm, channels) for _ in range(num_levels)))
+        tower.append(nn.ReLU())
+    return tower
+
+
+def _conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+
+
+class FCOSHead(nn.Module):
+    """Class scores, distances to the box sides and box quality for every location.
+
+    Attribute names follow the released checkpoints, hence `ctrness` and `share_tower`.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        num_classes: int,
+        num_levels: int,
+        num_cls_convs: int = 4,
+        num_box_convs: int = 4,
+        num_share_convs: int = 0,
+        norm: str = "GN",
+        use_scale: bool = True,
+        relu_regression: bool = True,
+        deformable_last_conv: bool = False,
+        quality_on_box_branch: bool = True,
+        prior_prob: float = 0.01,
+    ) -> None:
+        """
+        Args:
+            in_channels: C of every level; the towers keep it.
+            num_classes: K.
+            num_levels: L.
+            num_cls_convs, num_box_convs: convolutions of the two private towers.
+            num_share_convs: convolutions of a tower that runs before both.
+            norm: "GN" (32 groups, shared by the levels), "BN", "SyncBN" (one per level) or "none".
+            use_scale: multiply the regression of each level by a learned number.
+            relu_regression: distances are relu(x), in strides; False: exp(x).
+            deformable_last_conv: the last convolution of each private tower is deformable.
+            quality_on_box_branch: where the quality predictor sits; False: the class branch.
+            prior_prob: class probability that an untrained head gives, in (0, 1).
+
+        Raises:
+            ValueError: unknown `norm`, or channels that 32 groups do not divide.
+        """
+        super().__init__()
+        if norm not in HEAD_NORMS:
+            raise ValueError(f"norm must be one of {HEAD_NORMS}, got {norm!r}")
+        if norm == "GN" and in_channels % 32:
+            raise ValueError(f'norm "GN" needs channels divisible by 32, got {in_channels}')
+        self.relu_regression = relu_regression
+        self.quality_on_box_branch = quality_on_box_branch
+        deformable = deformable_last_conv
+        self.cls_tower = build_tower(in_channels, num_cls_convs, norm, num_levels, deformable)
+        self.bbox_tower = build_tower(in_channels, num_box_convs, norm, num_levels, deformable)
+        self.share_tower = build_tower(in_channels, num_share_convs, norm, num_levels, False)
+        self.cls_logits = _conv3x3(in_channels, num_classes)
+        self.bbox_pred = _conv3x3(in_channels, 4)
+        self.ctrness = _conv3x3(in_channels, 1)
+        self.scales = nn.ModuleList(
+            Scale() if use_scale else nn.Identity() for _ in range(num_levels)
+        )
+        self._init_weights(prior_prob)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: list[ShapeSpec]) -> dict:
+        fcos = cfg.MODEL.FCOS
+        return {
+            "in_channels": input_shape[0].channels,
+            "num_classes": fcos.NUM_CLASSES,
+            "num_levels": len(input_shape),
+            "num_cls_convs": fcos.NUM_CLS_CONVS,
+            "num_box_convs": fcos.NUM_BOX_CONVS,
+            "num_share_convs": fcos.NUM_SHARE_CONVS,
+            "norm": fcos.NORM,
+            "use_scale": fcos.USE_SCALE,
+            "relu_regression": fcos.USE_RELU,
+            "deformable_last_conv": fcos.USE_DEFORMABLE,
+            "quality_on_box_branch": fcos.CENTERNESS_ON_REG,
+            "prior_prob": fcos.PRIOR_PROB,
+        }
+
+    def _init_weights(self, prior_prob: float) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=0.01)
+                nn.init.zeros_(module.bias)
+        # A rare-class prior keeps the first focal losses small (arXiv 1708.02002, section 3.3).
+        nn.init.constant_(self.cls_logits.bias, -math.log((1 - prior_prob) / prior_prob))
+
+    def forward(self, features: list[Tensor]) -> HeadOutputs:
+        """
+        Args:
+            features: L tensors (N, C, Hi, Wi), finest level first.
+
+        Returns:
+            HeadOutputs of L tensors each.
+        """
+        levels = [self._forward_level(x, level) for level, x in enumerate(features)]
+        return HeadOutputs(*(list(outputs) for outputs in zip(*levels, strict=True)))
+
+    def _forward_level(self, x: Tensor, level: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        x = self.share_tower(x, level)
+        cls_features = self.cls_tower(x, level)
+        box_features = self.bbox_tower(x, level)
+        distances = self.scales[level](self.bbox_pred(box_features))
+        if self.relu_regression:
+            distances = distances.relu()
+        else:
+            # In half precision exp overflows beyond a distance of e^11 strides.
+            distances = at_least_float32(distances).exp()
+        quality_features = box_features if self.quality_on_box_branch else cls_features
+        return (
+            self.cls_logits(cls_features),
+            distances,
+            self.ctrness(quality_features),
+            box_features,
+        )

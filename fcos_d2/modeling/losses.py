@@ -1,0 +1,165 @@
+"""Focal loss, the IoU family on distances, and the quality loss.
+
+The functions return sums or values per location. Dividing by a normaliser, which in distributed
+training comes from all ranks, is the caller's work.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LOC_LOSS_TYPES = ("iou", "linear_iou", "giou", "diou", "ciou")
+
+
+def focal_loss(
+    cls_logits: Tensor, labels: Tensor, alpha: float = 0.25, gamma: float = 2.0
+) -> Tensor:
+    """Sum of the sigmoid focal loss over all locations and classes.
+
+    Every entry is first taken as negative; the P entries of positive locations are then exchanged.
+    That needs no one-hot matrix of locations x classes.
+
+    Args:
+        cls_logits: (R, K).
+        labels: (R,) int64 in [0, K]; K is background.
+        alpha: weight of the positive class, in [0, 1].
+        gamma: focusing exponent, >= 0.
+
+    Returns:
+        Scalar.
+
+    Source: arXiv 1708.02002, equation 5.
+    """
+    num_classes = cls_logits.shape[1]
+    positive = labels < num_classes
+    positive_logits = cls_logits[positive, labels[positive]]  # (P,)
+    exchanged = _focal_positive(positive_logits, alpha, gamma) - _focal_negative(
+        positive_logits, alpha, gamma
+    )
+    return _focal_negative(cls_logits, alpha, gamma).sum() + exchanged.sum()
+
+
+def _focal_positive(logits: Tensor, alpha: float, gamma: float) -> Tensor:
+    return alpha * torch.sigmoid(-logits) ** gamma * F.softplus(-logits)
+
+
+def _focal_negative(logits: Tensor, alpha: float, gamma: float) -> Tensor:
+    return (1 - alpha) * torch.sigmoid(logits) ** gamma * F.softplus(logits)
+
+
+def box_overlap(pred_ltrb: Tensor, target_ltrb: Tensor) -> tuple[Tensor, Tensor]:
+    """Overlap of boxes that are given by distances from the same locations.
+
+    Args:
+        pred_ltrb: (P, 4) >= 0.
+        target_ltrb: (P, 4) > 0, same unit.
+
+    Returns:
+        intersection (P,) and union (P,), in the unit squared.
+    """
+    shared = torch.minimum(pred_ltrb, target_ltrb)
+    intersection = _width_height(shared).prod(dim=-1)
+    pred_area = _width_height(pred_ltrb).prod(dim=-1)
+    target_area = _width_height(target_ltrb).prod(dim=-1)
+    return intersection, pred_area + target_area - intersection
+
+
+def smoothed_iou(pred_ltrb: Tensor, target_ltrb: Tensor) -> Tensor:
+    """IoU with one square stride added to both areas, as in the released models.
+
+    Args:
+        pred_ltrb: (P, 4) >= 0, strides.
+        target_ltrb: (P, 4) > 0, strides.
+
+    Returns:
+        (P,) in (0, 1]: never 0, so that its logarithm is finite for boxes that do not overlap.
+    """
+    intersection, union = box_overlap(pred_ltrb, target_ltrb)
+    return (intersection + 1) / (union + 1)
+
+
+def iou_loss(pred_ltrb: Tensor, target_ltrb: Tensor, loss_type: str = "giou") -> Tensor:
+    """Box regression loss of each positive location, all on `smoothed_iou`.
+
+    Args:
+        pred_ltrb: (P, 4) >= 0, strides.
+        target_ltrb: (P, 4) > 0, strides.
+        loss_type: "iou" -log IoU; "linear_iou" 1 - IoU; "giou", "diou", "ciou" 1 - IoU + penalty.
+
+    Returns:
+        (P,) >= 0.
+
+    Raises:
+        ValueError: unknown `loss_type`.
+
+    Source: IoU arXiv 1608.01471, GIoU arXiv 1902.09630, DIoU and CIoU arXiv 1911.08287.
+    """
+    iou = smoothed_iou(pred_ltrb, target_ltrb)
+    if loss_type == "iou":
+        return -iou.log()
+    if loss_type == "linear_iou":
+        return 1 - iou
+    if loss_type == "giou":
+        return 1 - iou + _hull_penalty(pred_ltrb, target_ltrb)
+    if loss_type == "diou":
+        return 1 - iou + _distance_penalty(pred_ltrb, target_ltrb)
+    if loss_type == "ciou":
+        penalty = _distance_penalty(pred_ltrb, target_ltrb)
+        return 1 - iou + penalty + _shape_penalty(pred_ltrb, target_ltrb, iou)
+    raise ValueError(f"loss_type must be one of {LOC_LOSS_TYPES}, got {loss_type!r}")
+
+
+def quality_loss(quality_logits: Tensor, quality_targets: Tensor) -> Tensor:
+    """Sum of the binary cross entropy between predicted and true box quality.
+
+    Args:
+        quality_logits: (P,) of centerness or IoU.
+        quality_targets: (P,) in [0, 1].
+
+    Returns:
+        Scalar.
+
+    Source: arXiv 1904.01355, section 3.3.
+    """
+    return F.binary_cross_entropy_with_logits(quality_logits, quality_targets, reduction="sum")
+
+
+def _width_height(ltrb: Tensor) -> Tensor:
+    return ltrb[..., :2] + ltrb[..., 2:]
+
+
+def _hull(pred_ltrb: Tensor, target_ltrb: Tensor) -> Tensor:
+    """Width and height (P, 2) of the smallest box around both; > 0 because the target is."""
+    return _width_height(torch.maximum(pred_ltrb, target_ltrb))
+
+
+def _hull_penalty(pred_ltrb: Tensor, target_ltrb: Tensor) -> Tensor:
+    """Share of the hull that neither box covers."""
+    hull = _hull(pred_ltrb, target_ltrb).prod(dim=-1)
+    _, union = box_overlap(pred_ltrb, target_ltrb)
+    return (hull - union) / hull
+
+
+def _distance_penalty(pred_ltrb: Tensor, target_ltrb: Tensor) -> Tensor:
+    """Squared distance of the box centres over the squared diagonal of the hull."""
+    # The centre lies (right - left) / 2 to the right of the location, likewise downwards.
+    pred_center = (pred_ltrb[..., 2:] - pred_ltrb[..., :2]) / 2
+    target_center = (target_ltrb[..., 2:] - target_ltrb[..., :2]) / 2
+    distance = (pred_center - target_center).square().sum(dim=-1)
+    return distance / _hull(pred_ltrb, target_ltrb).square().sum(dim=-1)
+
+
+def _shape_penalty(pred_ltrb: Tensor, target_ltrb: Tensor, iou: Tensor) -> Tensor:
+    """Difference of the aspect ratios, weighted by a factor that carries no gradient."""
+    pred_width, pred_height = _width_height(pred_ltrb).unbind(dim=-1)
+    target_width, target_height = _width_height(target_ltrb).unbind(dim=-1)
+    # ReLU can predict a box of no height; the smallest number keeps that ratio finite.
+    pred_height = pred_height.clamp(min=torch.finfo(pred_height.dtype).eps)
+    angle = torch.atan(target_width / target_height) - torch.atan(pred_width / pred_height)
+    difference = 4 / math.pi**2 * angle.square()
+    with torch.no_grad():
+        # The ratio is 0/0 for a perfect prediction, where the difference is 0 as well.
+        weight = difference / (1 - iou + difference).clamp(min=torch.finfo(iou.dtype).eps)
+    return weight * difference

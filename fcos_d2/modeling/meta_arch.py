@@ -1,0 +1,94 @@
+"""The detector: backbone, then head, losses and selection."""
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.modeling import META_ARCH_REGISTRY
+from detectron2.modeling.backbone import Backbone
+from detectron2.modeling.meta_arch import ProposalNetwork
+from torch import Tensor
+
+from .proposal_generator import FCOSProposalGenerator
+
+
+@META_ARCH_REGISTRY.register()
+class FCOS(ProposalNetwork):
+    """Fully convolutional one-stage detector (arXiv 1904.01355, 2006.09214)."""
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        backbone: Backbone,
+        proposal_generator: FCOSProposalGenerator,
+        pixel_mean: list[float],
+        pixel_std: list[float],
+    ) -> None:
+        """
+        Args:
+            backbone: gives the features that `proposal_generator` names.
+            proposal_generator: trains on these features and makes boxes of them.
+            pixel_mean, pixel_std: per channel, in the channel order of the input, grey levels.
+
+        Raises:
+            ValueError: a generator that yields proposals for a second stage.
+        """
+        if proposal_generator.yield_proposals:
+            raise ValueError(
+                "yield_proposals (MODEL.FCOS.YIELD_PROPOSAL) is for FCOS as the first stage of a "
+                "two-stage detector; the FCOS meta-architecture needs it off"
+            )
+        super().__init__(
+            backbone=backbone,
+            proposal_generator=proposal_generator,
+            pixel_mean=pixel_mean,
+            pixel_std=pixel_std,
+        )
+
+    def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
+        """
+        Args:
+            batched_inputs: N dicts in detectron2's format: image (3, H, W) in grey levels;
+                instances with gt_boxes and gt_classes in training; height and width that the
+                boxes shall be scaled to in inference (default: the image's own).
+
+        Returns:
+            The losses in training; in inference N dicts with "instances": pred_boxes, scores and
+            pred_classes, clipped to the image, best first.
+
+        Raises:
+            ValueError: ground truth is missing or cannot be learned; names the image.
+        """
+        if self.training:
+            for inputs in batched_inputs:
+                check_ground_truth(inputs, self.proposal_generator.num_classes)
+            return super().forward(batched_inputs)
+        return [{"instances": result["proposals"]} for result in super().forward(batched_inputs)]
+
+
+@META_ARCH_REGISTRY.register()
+def OneStageDetector(cfg: CfgNode) -> FCOS:
+    """AdelaiDet's name of the meta-architecture, so that its yaml files build unchanged."""
+    return FCOS(cfg)
+
+
+def check_ground_truth(inputs: dict, num_classes: int) -> None:
+    """Raises ValueError, naming the image, for ground truth that no location could learn.
+
+    Args:
+        inputs: one dict of the batch; its `instances` are still on the CPU, so looking at the
+            values does not wait for a GPU.
+        num_classes: K.
+    """
+    name = inputs.get("file_name", inputs.get("image_id", "without a name"))
+    if "instances" not in inputs:
+        raise ValueError(f"image {name} has no 'instances', which training needs")
+    boxes, classes = inputs["instances"].gt_boxes.tensor, inputs["instances"].gt_classes
+    bad = ~((boxes[:, 2:] > boxes[:, :2]).all(dim=1) & torch.isfinite(boxes).all(dim=1))
+    if bad.any():
+        raise ValueError(f"image {name}: box without area or not finite: {boxes[bad][0].tolist()}")
+    bad = (classes < 0) | (classes >= num_classes)
+    if bad.any():
+        raise ValueError(
+            f"image {name}: class {classes[bad][0].item()} is outside [0, {num_classes}); "
+            "does MODEL.FCOS.NUM_CLASSES fit the dataset?"
+        )

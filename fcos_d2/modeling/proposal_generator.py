@@ -1,0 +1,343 @@
+"""FCOS as a detectron2 proposal generator: head, losses and selection put together.
+
+This is the one place that unpacks and packs `Instances`, sums over the ranks of a distributed run
+and logs scalars. With the `FCOS` meta-architecture its proposals are the final detections; with
+`yield_proposals` it is the first stage of any two-stage detector.
+"""
+
+import torch
+import torch.distributed as dist
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import PROPOSAL_GENERATOR_REGISTRY
+from detectron2.structures import Boxes, ImageList, Instances
+from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage, has_event_storage
+from torch import Tensor, nn
+
+from .assignment import location_targets, size_ranges_from_bounds
+from .geometry import centerness, level_locations
+from .head import FCOSHead, HeadOutputs
+from .layers import at_least_float32
+from .losses import LOC_LOSS_TYPES, focal_loss, iou_loss, quality_loss, smoothed_iou
+from .selection import Detections, select_detections
+
+BOX_QUALITIES = ("ctrness", "iou")
+LOSS_NORMALIZERS = ("fg", "moving_fg", "all")
+
+
+class FCOSProposalGenerator(nn.Module):
+    """Trains the head on ground truth and turns its outputs into boxes."""
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        head: FCOSHead,
+        num_classes: int,
+        in_features: list[str],
+        strides: list[int],
+        size_bounds: list[float],
+        center_sampling: bool = True,
+        center_sampling_radius: float = 1.5,
+        box_quality: str = "ctrness",
+        loc_loss_type: str = "giou",
+        loss_normalizer: str = "fg",
+        loss_weight_cls: float = 1.0,
+        focal_alpha: float = 0.25,
+        focal_gamma: float = 2.0,
+        thresh_with_quality: bool = False,
+        nms_thresh: float = 0.6,
+        score_thresh_train: float = 0.05,
+        score_thresh_test: float = 0.05,
+        topk_candidates_train: int = 1000,
+        topk_candidates_test: int = 1000,
+        max_detections_train: int = 100,
+        max_detections_test: int = 100,
+        yield_proposals: bool = False,
+        yield_box_features: bool = False,
+    ) -> None:
+        """
+        Args:
+            head: predicts for L levels.
+            num_classes: K.
+            in_features: L names of backbone outputs, finest first.
+            strides: L strides of these outputs, px.
+            size_bounds: L - 1 limits of max(ltrb) between the levels, px.
+            center_sampling: only locations near the box centre are positive.
+            center_sampling_radius: how near, in strides.
+            box_quality: what the quality branch learns, "ctrness" or "iou".
+            loc_loss_type: "iou", "linear_iou", "giou", "diou" or "ciou".
+            loss_normalizer: the classification loss is divided by the number of positives ("fg"),
+                its moving mean ("moving_fg", kept in the checkpoint) or of locations ("all").
+            loss_weight_cls: weight of the classification loss.
+            focal_alpha, focal_gamma: of the focal loss.
+            thresh_with_quality, nms_thresh: see `select_detections`.
+            score_thresh_*, topk_candidates_*, max_detections_*: see `select_detections`; the train
+                values hold for proposals that are made in training.
+            yield_proposals: also propose in training, and return `Instances` with the fields of a
+                first stage, proposal_boxes and objectness_logits.
+            yield_box_features: add the field box_features (D, C), the vector of the box branch at
+                the location of each box.
+
+        Raises:
+            ValueError: unknown name, or lists whose lengths disagree.
+        """
+        super().__init__()
+        _check_choice("box_quality", box_quality, BOX_QUALITIES)
+        _check_choice("loc_loss_type", loc_loss_type, LOC_LOSS_TYPES)
+        _check_choice("loss_normalizer", loss_normalizer, LOSS_NORMALIZERS)
+        if not len(in_features) == len(strides) == len(size_bounds) + 1:
+            raise ValueError(
+                "in_features, strides and size_bounds must describe L, L and L - 1 levels, got "
+                f"{in_features}, {strides} and {size_bounds}"
+            )
+        self.fcos_head = head
+        self.num_classes = num_classes
+        self.in_features = list(in_features)
+        self.strides = list(strides)
+        self.size_ranges = size_ranges_from_bounds(list(size_bounds))
+        self.center_sampling_radius = center_sampling_radius if center_sampling else None
+        self.box_quality = box_quality
+        self.loc_loss_type = loc_loss_type
+        self.loss_normalizer = loss_normalizer
+        self.loss_weight_cls = loss_weight_cls
+        self.focal_alpha = focal_alpha
+        self.focal_gamma = focal_gamma
+        self.yield_proposals = yield_proposals
+        self.yield_box_features = yield_box_features
+        shared = {"thresh_with_quality": thresh_with_quality, "nms_thresh": nms_thresh}
+        self.train_selection = shared | {
+            "score_thresh": score_thresh_train,
+            "topk_candidates": topk_candidates_train,
+            "max_detections": max_detections_train,
+        }
+        self.test_selection = shared | {
+            "score_thresh": score_thresh_test,
+            "topk_candidates": topk_candidates_test,
+            "max_detections": max_detections_test,
+        }
+        if loss_normalizer == "moving_fg":
+            # A buffer, so that a resumed run goes on with the same value.
+            self.register_buffer("moving_num_pos", torch.tensor(100.0))
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
+        fcos = cfg.MODEL.FCOS
+        return {
+            "head": FCOSHead(cfg, _level_shapes(input_shape, fcos.IN_FEATURES, fcos.FPN_STRIDES)),
+            "num_classes": fcos.NUM_CLASSES,
+            "in_features": fcos.IN_FEATURES,
+            "strides": fcos.FPN_STRIDES,
+            "size_bounds": fcos.SIZES_OF_INTEREST,
+            "center_sampling": fcos.CENTER_SAMPLE,
+            "center_sampling_radius": fcos.POS_RADIUS,
+            "box_quality": fcos.BOX_QUALITY,
+            "loc_loss_type": fcos.LOC_LOSS_TYPE,
+            "loss_normalizer": fcos.LOSS_NORMALIZER_CLS,
+            "loss_weight_cls": fcos.LOSS_WEIGHT_CLS,
+            "focal_alpha": fcos.LOSS_ALPHA,
+            "focal_gamma": fcos.LOSS_GAMMA,
+            "thresh_with_quality": fcos.THRESH_WITH_CTR,
+            "nms_thresh": fcos.NMS_TH,
+            "score_thresh_train": fcos.INFERENCE_TH_TRAIN,
+            "score_thresh_test": fcos.INFERENCE_TH_TEST,
+            "topk_candidates_train": fcos.PRE_NMS_TOPK_TRAIN,
+            "topk_candidates_test": fcos.PRE_NMS_TOPK_TEST,
+            "max_detections_train": fcos.POST_NMS_TOPK_TRAIN,
+            "max_detections_test": fcos.POST_NMS_TOPK_TEST,
+            "yield_proposals": fcos.YIELD_PROPOSAL,
+            "yield_box_features": fcos.YIELD_BOX_FEATURES,
+        }
+
+    def forward(
+        self,
+        images: ImageList,
+        features: dict[str, Tensor],
+        gt_instances: list[Instances] | None = None,
+    ) -> tuple[list[Instances] | None, dict[str, Tensor]]:
+        """
+        Args:
+            images: N images; only their sizes are read.
+            features: backbone outputs by name.
+            gt_instances: N `Instances` with gt_boxes and gt_classes; needed in training.
+
+        Returns:
+            detections: N `Instances`, or None in training unless `yield_proposals`.
+            losses: empty in inference.
+        """
+        outputs = self.fcos_head([features[name] for name in self.in_features])
+        # Losses and box arithmetic run in float32 under autocast, in float64 in a double model.
+        with torch.autocast(images.tensor.device.type, enabled=False):
+            outputs = HeadOutputs(*([at_least_float32(x) for x in field] for field in outputs))
+            locations = [
+                level_locations(*ltrb.shape[-2:], stride, like=ltrb)
+                for ltrb, stride in zip(outputs.ltrb_in_strides, self.strides, strict=True)
+            ]
+            if not self.training:
+                return self.detect(images, locations, outputs, self.test_selection), {}
+            losses = self.losses(locations, outputs, gt_instances)
+            if not self.yield_proposals:
+                return None, losses
+            with torch.no_grad():
+                return self.detect(images, locations, outputs, self.train_selection), losses
+
+    def losses(
+        self, locations: list[Tensor], outputs: HeadOutputs, gt_instances: list[Instances]
+    ) -> dict[str, Tensor]:
+        """The three losses of a batch.
+
+        Args:
+            locations: L tensors (Hi * Wi, 2), px.
+            outputs: of the head.
+            gt_instances: N, with gt_boxes and gt_classes.
+
+        Returns:
+            loss_fcos_cls, loss_fcos_loc and loss_fcos_ctr (loss_fcos_iou); scalars. They stay
+            attached to all outputs when there are no positives.
+
+        Source: arXiv 1904.01355, equation 2; weights and normalisers as in the released models.
+        """
+        cls_logits, ltrb_in_strides, quality_logits = _flatten_levels(outputs)  # (N, R, ...)
+        targets = [
+            location_targets(
+                instances.gt_boxes.tensor,
+                instances.gt_classes,
+                locations,
+                [tuple(x.shape[-2:]) for x in outputs.cls_logits],
+                self.strides,
+                self.size_ranges,
+                self.center_sampling_radius,
+                self.num_classes,
+            )
+            for instances in gt_instances
+        ]
+        labels, target_in_strides = (torch.stack(x) for x in zip(*targets, strict=True))
+        positive = labels < self.num_classes  # (N, R)
+        pred, target = ltrb_in_strides[positive], target_in_strides[positive]  # (P, 4)
+        target_centerness = centerness(target)
+        if self.box_quality == "iou":
+            loc_weights = torch.ones_like(target_centerness)
+            quality_targets = smoothed_iou(pred.detach(), target)
+        else:
+            loc_weights = quality_targets = target_centerness
+
+        num_pos, loc_normalizer, num_locations = self._normalizers(positive, loc_weights)
+        cls_normalizer = self._cls_normalizer(num_pos, num_locations)
+        cls_loss = focal_loss(
+            cls_logits.flatten(0, 1), labels.flatten(), self.focal_alpha, self.focal_gamma
+        )
+        loc_loss = (iou_loss(pred, target, self.loc_loss_type) * loc_weights).sum()
+        return {
+            "loss_fcos_cls": cls_loss / cls_normalizer * self.loss_weight_cls,
+            "loss_fcos_loc": loc_loss / loc_normalizer,
+            "loss_fcos_iou" if self.box_quality == "iou" else "loss_fcos_ctr": quality_loss(
+                quality_logits[positive], quality_targets
+            )
+            / num_pos,
+        }
+
+    def _normalizers(self, positive: Tensor, loc_weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Means over the ranks of: positives, summed box weights, locations; scalars >= 0.
+
+        The floors apply to the sums over all ranks. A batch split over ranks thus gives, after
+        averaging the gradients, exactly what one process gives for the whole batch.
+        """
+        local = torch.stack(
+            (
+                positive.sum().to(loc_weights),
+                loc_weights.sum(),
+                loc_weights.new_tensor(positive.numel()),
+            )
+        )
+        num_pos, weight, num_locations = sum_over_ranks(local) / comm.get_world_size()
+        if has_event_storage():
+            get_event_storage().put_scalar("fcos/num_pos", num_pos.item())
+        floor = 1 / comm.get_world_size()
+        return num_pos.clamp(min=floor), weight.clamp(min=1e-6 * floor), num_locations
+
+    def _cls_normalizer(self, num_pos: Tensor, num_locations: Tensor) -> Tensor:
+        if self.loss_normalizer == "all":
+            return num_locations
+        if self.loss_normalizer == "fg":
+            return num_pos
+        self.moving_num_pos.mul_(0.9).add_(num_pos, alpha=0.1)
+        return self.moving_num_pos.clone()
+
+    @torch.no_grad()
+    def detect(
+        self, images: ImageList, locations: list[Tensor], outputs: HeadOutputs, selection: dict
+    ) -> list[Instances]:
+        """Boxes of every image, in pixels of the network input, best first."""
+        ltrb = [x * stride for x, stride in zip(outputs.ltrb_in_strides, self.strides, strict=True)]
+        outputs = outputs._replace(ltrb_in_strides=ltrb)
+        detections = []
+        for n, image_size in enumerate(images.image_sizes):
+            cls_logits, ltrb, quality_logits, features = (
+                [x[n].flatten(1).T for x in field] for field in outputs
+            )  # (Hi * Wi, K), (Hi * Wi, 4), (Hi * Wi, 1), (Hi * Wi, C)
+            quality_logits = [x[:, 0] for x in quality_logits]
+            boxes = select_detections(locations, cls_logits, ltrb, quality_logits, **selection)
+            detections.append(self._pack(boxes, image_size, features))
+        return detections
+
+    def _pack(
+        self, detections: Detections, image_size: tuple[int, int], features: list[Tensor]
+    ) -> Instances:
+        instances = Instances(image_size)
+        if self.yield_proposals:
+            instances.proposal_boxes = Boxes(detections.boxes)
+            instances.objectness_logits = detections.scores.logit(eps=1e-6)
+        else:
+            instances.pred_boxes = Boxes(detections.boxes)
+            instances.scores = detections.scores
+            instances.pred_classes = detections.classes
+        if self.yield_box_features:
+            instances.box_features = torch.cat(features)[detections.location_idxs]
+        return instances
+
+
+@PROPOSAL_GENERATOR_REGISTRY.register()
+def FCOS(cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> FCOSProposalGenerator:
+    """The value "FCOS" of MODEL.PROPOSAL_GENERATOR.NAME."""
+    return FCOSProposalGenerator(cfg, input_shape)
+
+
+def sum_over_ranks(values: Tensor) -> Tensor:
+    """`values` (any shape) added up over all processes; every rank must call it."""
+    if comm.get_world_size() == 1:
+        return values
+    total = values.clone()
+    dist.all_reduce(total)
+    return total
+
+
+def _flatten_levels(outputs: HeadOutputs) -> tuple[Tensor, Tensor, Tensor]:
+    """Class logits (N, R, K), distances (N, R, 4) and quality logits (N, R)."""
+    cls_logits, ltrb, quality_logits = (
+        torch.cat([x.flatten(2) for x in field], dim=2).transpose(1, 2) for field in outputs[:3]
+    )
+    return cls_logits, ltrb, quality_logits[..., 0]
+
+
+def _level_shapes(
+    input_shape: dict[str, ShapeSpec], in_features: list[str], strides: list[int]
+) -> list[ShapeSpec]:
+    """The backbone outputs that the head reads, checked against the strides of the config."""
+    missing = [name for name in in_features if name not in input_shape]
+    if missing:
+        raise ValueError(
+            f"MODEL.FCOS.IN_FEATURES names {missing}, but the backbone gives {list(input_shape)}"
+        )
+    shapes = [input_shape[name] for name in in_features]
+    if [shape.stride for shape in shapes] != list(strides):
+        raise ValueError(
+            f"MODEL.FCOS.FPN_STRIDES is {list(strides)}, but {list(in_features)} of the backbone "
+            f"have strides {[shape.stride for shape in shapes]}"
+        )
+    return shapes
+
+
+def _check_choice(name: str, value: str, legal: tuple[str, ...]) -> None:
+    if value not in legal:
+        raise ValueError(f"{name} must be one of {legal}, got {value!r}")

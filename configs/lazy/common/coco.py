@@ -1,0 +1,42 @@
+"""COCO 2017 with multi-scale training, and COCO's metric."""
+
+import detectron2.data.transforms as T
+from detectron2.config import LazyCall as L
+from detectron2.data import (
+    build_detection_test_loader,
+    build_detection_train_loader,
+    get_detection_dataset_dicts,
+)
+
+from fcos_d2.data.mapper import FCOSDatasetMapper
+from fcos_d2.engine.trainer import build_evaluator
+
+dataloader = dict(
+    train=L(build_detection_train_loader)(
+        dataset=L(get_detection_dataset_dicts)(names="coco_2017_train"),
+        mapper=L(FCOSDatasetMapper)(
+            is_train=True,
+            augmentations=[
+                L(T.ResizeShortestEdge)(
+                    short_edge_length=[640, 672, 704, 736, 768, 800],
+                    max_size=1333,
+                    sample_style="choice",
+                ),
+                L(T.RandomFlip)(horizontal=True),
+            ],
+            image_format="BGR",
+        ),
+        total_batch_size=16,
+        num_workers=4,
+    ),
+    test=L(build_detection_test_loader)(
+        dataset=L(get_detection_dataset_dicts)(names="coco_2017_val", filter_empty=False),
+        mapper=L(FCOSDatasetMapper)(
+            is_train=False,
+            augmentations=[L(T.ResizeShortestEdge)(short_edge_length=800, max_size=1333)],
+            image_format="BGR",
+        ),
+        num_workers=4,
+    ),
+    evaluator=L(build_evaluator)(dataset_name="${..test.dataset.names}", output_dir=""),
+)

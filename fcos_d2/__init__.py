@@ -1,0 +1,34 @@
+"""FCOS and FCOS-RT for detectron2; importing registers the models."""
+
+__version__ = "0.1.0"
+
+try:
+    import detectron2  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "detectron2":
+        raise
+    raise ModuleNotFoundError(
+        "fcos_d2 needs detectron2, which has no PyPI release. Run "
+        "`python tools/install_detectron2.py` from the fcos_d2 repository for the pure-Python "
+        "copy, or see the README for the official build with CUDA.",
+        name="detectron2",
+    ) from None
+
+from . import model_zoo
+from .config import add_fcos_config, get_cfg
+from .data.shapes import register_shapes
+from .modeling import FCOS, FCOSHead, FCOSProposalGenerator
+from .predictor import Predictor
+
+register_shapes()  # names only; the pictures are drawn when the dataset is loaded
+
+__all__ = [
+    "FCOS",
+    "FCOSHead",
+    "FCOSProposalGenerator",
+    "Predictor",
+    "add_fcos_config",
+    "get_cfg",
+    "model_zoo",
+    "register_shapes",
+]

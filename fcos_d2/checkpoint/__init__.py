@@ -1,0 +1,3 @@
+from .checkpointer import FCOSCheckpointer
+
+__all__ = ["FCOSCheckpointer"]

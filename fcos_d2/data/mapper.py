@@ -1,0 +1,70 @@
+"""From a dataset record to the input of the model."""
+
+import copy
+import logging
+
+import numpy as np
+import torch
+from detectron2.data import DatasetMapper
+from detectron2.data import detection_utils as utils
+from detectron2.data import transforms as T
+
+from .image import ImageError, read_image
+
+logger = logging.getLogger(__name__)
+
+
+class FCOSDatasetMapper(DatasetMapper):
+    """detectron2's mapper with our image reader, and with a way around unreadable images.
+
+    It never returns None: detectron2 answers None by sampling from a set, which Python >= 3.11
+    refuses.
+    """
+
+    _last_readable: dict | None = None
+
+    def __call__(self, dataset_dict: dict) -> dict:
+        """
+        Args:
+            dataset_dict: one record in detectron2's dataset format.
+
+        Returns:
+            The record with image (3, H, W) uint8, and instances in training. An unreadable image
+            is logged; in training the last readable one takes its place, in evaluation a black
+            picture, on which nothing is found.
+
+        Raises:
+            ImageError: unreadable, and no image could be read before it.
+        """
+        try:
+            mapped = self._map(
+                dataset_dict, read_image(dataset_dict["file_name"], self.image_format)
+            )
+        except ImageError as error:
+            return self._map(*self._replacement(dataset_dict, error))
+        self._last_readable = dataset_dict
+        return mapped
+
+    def _replacement(self, dataset_dict: dict, error: ImageError) -> tuple[dict, np.ndarray]:
+        if not self.is_train:
+            logger.error("%s; it counts as an image without detections", error)
+            size = dataset_dict["height"], dataset_dict["width"], 3
+            return dataset_dict, np.zeros(size, np.uint8)
+        readable = self._last_readable
+        if readable is None:
+            raise error
+        logger.error("%s; %s takes its place", error, readable["file_name"])
+        return readable, read_image(readable["file_name"], self.image_format)
+
+    def _map(self, dataset_dict: dict, image: np.ndarray) -> dict:
+        dataset_dict = copy.deepcopy(dataset_dict)  # what follows changes it
+        utils.check_image_size(dataset_dict, image)
+        augmented = T.AugInput(image)
+        transforms = self.augmentations(augmented)
+        image = np.ascontiguousarray(augmented.image.transpose(2, 0, 1))
+        dataset_dict["image"] = torch.from_numpy(image)
+        if not self.is_train:
+            dataset_dict.pop("annotations", None)
+        elif "annotations" in dataset_dict:
+            self._transform_annotations(dataset_dict, transforms, image.shape[1:])
+        return dataset_dict

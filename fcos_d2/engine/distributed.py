@@ -1,0 +1,152 @@
+"""Processes: how many, who starts them, and what depends on their number."""
+
+import logging
+import os
+import subprocess
+from argparse import Namespace
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from detectron2.engine import launch as spawn
+from detectron2.layers import NaiveSyncBatchNorm
+from detectron2.utils import comm
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+logger = logging.getLogger(__name__)
+
+
+def launch(main: Callable[[Namespace], object], args: Namespace) -> object:
+    """Runs `main(args)` in as many processes as asked for.
+
+    Under torchrun or SLURM the processes exist already and take their ranks from the environment.
+    Otherwise `args.num_gpus` processes are started on this machine; without CUDA they run on the
+    CPU over gloo.
+
+    Args:
+        main: a function that the started processes can import.
+        args: num_gpus, num_machines, machine_rank and dist_url.
+
+    Returns:
+        What `main` returned, or None where processes had to be started.
+    """
+    if "RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+        _join_process_group()
+        return main(args)
+    if torch.cuda.is_available() and args.num_gpus > torch.cuda.device_count():
+        raise ValueError(
+            f"--num-gpus {args.num_gpus}, but this machine has {torch.cuda.device_count()}"
+        )
+    processes = max(args.num_gpus, 1)
+    if processes * args.num_machines == 1:
+        return main(args)
+    threads = os.environ.get("OMP_NUM_THREADS")
+    if not torch.cuda.is_available() and threads is None:
+        # Two processes with all cores each would be slower than one.
+        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // processes))
+    spawn(
+        main,
+        processes,
+        num_machines=args.num_machines,
+        machine_rank=args.machine_rank,
+        dist_url=args.dist_url,
+        args=(args,),
+    )
+    return None
+
+
+def _join_process_group() -> None:
+    """Joins the group that torchrun or SLURM describes in the environment."""
+    env = os.environ
+    if "RANK" not in env:
+        env["RANK"], env["WORLD_SIZE"] = env["SLURM_PROCID"], env["SLURM_NTASKS"]
+        env["LOCAL_RANK"] = env["SLURM_LOCALID"]
+        env["LOCAL_WORLD_SIZE"] = str(_slurm_tasks_on_this_node())
+        env.setdefault("MASTER_ADDR", _first_slurm_host())
+        # Jobs that share a node need different ports.
+        env.setdefault("MASTER_PORT", str(20000 + int(env["SLURM_JOB_ID"]) % 20000))
+    has_gpu = torch.cuda.is_available()
+    if has_gpu:
+        torch.cuda.set_device(int(env["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if has_gpu else "gloo", init_method="env://")
+    comm.create_local_process_group(int(env["LOCAL_WORLD_SIZE"]))
+    comm.synchronize()
+
+
+def _slurm_tasks_on_this_node() -> int:
+    """The first number of e.g. "8(x2)": detectron2's groups want the same count on all nodes."""
+    tasks = os.environ.get("SLURM_NTASKS_PER_NODE") or os.environ["SLURM_TASKS_PER_NODE"]
+    return int(tasks.split("(")[0])
+
+
+def _first_slurm_host() -> str:
+    nodes = os.environ["SLURM_JOB_NODELIST"]
+    command = ["scontrol", "show", "hostnames", nodes]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+
+
+def resolve_device(asked: str, num_gpus: int = 1) -> str:
+    """The device to run on; says so where it is not the one asked for.
+
+    Args:
+        asked: "cuda", "cuda:1", "cpu", ...
+        num_gpus: 0 asks for the CPU.
+    """
+    if asked.startswith("cuda") and num_gpus == 0:
+        logger.info("--num-gpus 0: running on the CPU")
+        return "cpu"
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        logger.warning("no CUDA device found: running on the CPU")
+        return "cpu"
+    return asked
+
+
+def adapt_sync_batchnorm(model: nn.Module) -> nn.Module:
+    """Exchanges SyncBatchNorm for what works here; parameters and buffers are kept.
+
+    One process: BatchNorm, the same thing there. Several processes on the CPU: detectron2's
+    NaiveSyncBatchNorm, because torch's needs a GPU. Otherwise nothing changes.
+
+    Args:
+        model: changed in place.
+
+    Returns:
+        The model.
+    """
+    on_gpu = next(model.parameters()).is_cuda
+    if comm.get_world_size() > 1 and on_gpu:
+        return model
+    replaced = 0
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.SyncBatchNorm):
+                setattr(parent, name, _like_sync_batchnorm(layer))
+                replaced += 1
+    if replaced and comm.get_world_size() == 1:
+        logger.info("SyncBN runs as BN (%d layers): there is one process", replaced)
+    return model
+
+
+def _like_sync_batchnorm(layer: nn.SyncBatchNorm) -> nn.Module:
+    options = {"eps": layer.eps, "momentum": layer.momentum, "affine": layer.affine}
+    if comm.get_world_size() == 1:
+        new = nn.BatchNorm2d(layer.num_features, **options)
+    else:
+        # "N" weights the processes by their images: the statistics of the whole batch.
+        new = NaiveSyncBatchNorm(layer.num_features, stats_mode="N", **options)
+    new.load_state_dict(layer.state_dict())
+    for ours, theirs in zip(new.parameters(), layer.parameters(), strict=True):
+        ours.requires_grad = theirs.requires_grad
+    return new.to(layer.running_mean).train(layer.training)  # its device and dtype
+
+
+def wrap_distributed(model: nn.Module, **options: object) -> nn.Module:
+    """DistributedDataParallel around `model` where there are several processes, on any device.
+
+    detectron2's own wrapper names a CUDA device, which a CPU process does not have.
+    """
+    if comm.get_world_size() == 1:
+        return model
+    device_ids = [comm.get_local_rank()] if next(model.parameters()).is_cuda else None
+    return DistributedDataParallel(model, device_ids=device_ids, **options)

@@ -1,0 +1,88 @@
+"""What `train_net.py` does: one training or evaluation, from either kind of config."""
+
+import argparse
+import logging
+
+from detectron2.config import CfgNode
+from detectron2.engine import default_argument_parser
+
+from ..checkpoint import FCOSCheckpointer
+from . import lazy
+from .setup import setup
+from .trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+_EPILOG = """
+examples:
+  train on 8 GPUs           train_net.py --config-file configs/FCOS-RT/R50.yaml --num-gpus 8
+  on your own data          train_net.py --config-file configs/FCOS-RT/R50.yaml \\
+                              --train-json train.json --train-images train/ \\
+                              --val-json val.json --val-images val/ \\
+                              --auto-scale SOLVER.IMS_PER_BATCH 4
+  go on after a stop        the same command with --resume
+  evaluate a checkpoint     train_net.py --config-file ... --eval-only MODEL.WEIGHTS model.pth
+  several machines          on machine i: ... --num-machines 2 --machine-rank i --dist-url URL,
+                            or start it with torchrun or srun, which set the ranks
+  python configs            train_net.py --config-file configs/lazy/FCOS-RT/R50.py train.max_iter=9
+"""
+
+
+def train_argument_parser() -> argparse.ArgumentParser:
+    """detectron2's options and those for one's own data."""
+    parser = default_argument_parser(epilog=_EPILOG)
+    parser.description = "Train or evaluate an FCOS detector."
+    own = parser.add_argument_group("own data (COCO-format annotation files)")
+    own.add_argument("--train-json", metavar="FILE", help="annotations to train on")
+    own.add_argument("--train-images", metavar="DIR", help="folder of their images")
+    own.add_argument("--val-json", metavar="FILE", help="annotations to evaluate on")
+    own.add_argument("--val-images", metavar="DIR", help="folder of their images")
+    parser.add_argument(
+        "--auto-scale",
+        action="store_true",
+        help="scale learning rate and schedule by the real batch size over the config file's; "
+        "values given on the command line stay",
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Trains, or evaluates with --eval-only.
+
+    Args:
+        args: from `train_argument_parser`.
+
+    Returns:
+        The results of the last evaluation by task and metric.
+
+    Raises:
+        ValueError: bad config, override, data or checkpoint; names it.
+    """
+    cfg = setup(args)
+    if isinstance(cfg, CfgNode):
+        results = _evaluate_yaml(cfg) if args.eval_only else _train_yaml(cfg, args.resume)
+        output_dir = cfg.OUTPUT_DIR
+    else:
+        results = _evaluate_lazy(cfg) if args.eval_only else lazy.train(cfg, args.resume)
+        output_dir = cfg.train.output_dir
+    if not args.eval_only:
+        logger.info("done; checkpoint, log and config are in %s", output_dir)
+    return results
+
+
+def _train_yaml(cfg: CfgNode, resume: bool) -> dict:
+    trainer = Trainer(cfg)
+    trainer.resume_or_load(resume=resume)
+    return trainer.train()
+
+
+def _evaluate_yaml(cfg: CfgNode) -> dict:
+    model = Trainer.build_model(cfg)
+    FCOSCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+    return Trainer.test(cfg, model)
+
+
+def _evaluate_lazy(cfg: object) -> dict:
+    model = lazy.build_lazy_model(cfg).eval()
+    FCOSCheckpointer(model).load(cfg.train.init_checkpoint, checkpointables=[])
+    return lazy.evaluate(cfg, model)

@@ -1,0 +1,153 @@
+"""From the command line to a config that is ready to run."""
+
+import logging
+import os
+from argparse import Namespace
+
+from detectron2.config import CfgNode
+from detectron2.engine import default_setup
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
+from omegaconf import DictConfig
+
+from .. import model_zoo
+from ..data.own_data import OwnData, register_own_data
+from .distributed import resolve_device
+
+logger = logging.getLogger(__name__)
+
+# What grows when the batch shrinks: the same number of images, in more iterations.
+_YAML_SCHEDULE = (
+    "SOLVER.MAX_ITER",
+    "SOLVER.WARMUP_ITERS",
+    "SOLVER.STEPS",
+    "SOLVER.CHECKPOINT_PERIOD",
+    "TEST.EVAL_PERIOD",
+)
+
+
+def setup(args: Namespace) -> CfgNode | DictConfig:
+    """The config of a run: file, overrides, own data, scaling and device. Starts logging.
+
+    Args:
+        args: as `train_net.py` parses them.
+
+    Returns:
+        A frozen CfgNode, or a DictConfig.
+
+    Raises:
+        ValueError: bad config, override or data; names it.
+    """
+    args.config_file = model_zoo.get_config_file(args.config_file)
+    cfg = model_zoo.get_config(args.config_file, args.opts)
+    is_yaml = isinstance(cfg, CfgNode)
+    output_dir = cfg.OUTPUT_DIR if is_yaml else cfg.train.output_dir
+    os.makedirs(output_dir, exist_ok=True)
+    setup_logger(output_dir, distributed_rank=comm.get_rank(), name="fcos_d2")
+
+    own_data = _own_data(args)
+    if is_yaml:
+        _finish_yaml(cfg, args, own_data)
+        cfg.freeze()
+    else:
+        _finish_lazy(cfg, args, own_data)
+    default_setup(cfg, args)
+    return cfg
+
+
+def _own_data(args: Namespace) -> OwnData | None:
+    files = args.train_json, args.train_images, args.val_json, args.val_images
+    if not any(files):
+        return None
+    own_data = register_own_data(*files)
+    if own_data.train is None and not args.eval_only:
+        raise ValueError("training on own data needs --train-json and --train-images")
+    if own_data.val is None and args.eval_only:
+        raise ValueError("--eval-only on own data needs --val-json and --val-images")
+    return own_data
+
+
+def _finish_yaml(cfg: CfgNode, args: Namespace, own_data: OwnData | None) -> None:
+    if own_data is not None:
+        num_classes = len(own_data.class_names)
+        _refuse_other_class_count("MODEL.FCOS.NUM_CLASSES", args.opts, num_classes)
+        cfg.MODEL.FCOS.NUM_CLASSES = num_classes
+        cfg.DATASETS.TRAIN = (own_data.train,) if own_data.train else ()
+        cfg.DATASETS.TEST = (own_data.val,) if own_data.val else ()
+    if args.auto_scale:
+        file_batch = model_zoo.get_config(args.config_file).SOLVER.IMS_PER_BATCH
+        scale_yaml(cfg, cfg.SOLVER.IMS_PER_BATCH / file_batch, given=args.opts)
+    cfg.MODEL.DEVICE = resolve_device(cfg.MODEL.DEVICE, args.num_gpus)
+    if cfg.SOLVER.AMP.ENABLED and cfg.MODEL.DEVICE == "cpu":
+        raise ValueError("SOLVER.AMP.ENABLED needs a CUDA device; set it to False on the CPU")
+
+
+def _finish_lazy(cfg: DictConfig, args: Namespace, own_data: OwnData | None) -> None:
+    if own_data is not None:
+        num_classes = len(own_data.class_names)
+        generator = cfg.model.proposal_generator
+        given = [word for opt in args.opts for word in opt.split("=", 1)]
+        _refuse_other_class_count("model.proposal_generator.num_classes", given, num_classes)
+        generator.num_classes = generator.head.num_classes = num_classes
+        cfg.dataloader.train.dataset.names = own_data.train or []
+        cfg.dataloader.test.dataset.names = own_data.val or []
+    if args.auto_scale:
+        file_batch = model_zoo.get_config(args.config_file).dataloader.train.total_batch_size
+        scale_lazy(cfg, cfg.dataloader.train.total_batch_size / file_batch, given=args.opts)
+    cfg.train.device = resolve_device(cfg.train.device, args.num_gpus)
+    if cfg.train.amp.enabled and cfg.train.device == "cpu":
+        raise ValueError("train.amp.enabled needs a CUDA device; set it to False on the CPU")
+
+
+def _refuse_other_class_count(key: str, opts: list[str], num_classes: int) -> None:
+    if key in opts and str(opts[opts.index(key) + 1]) != str(num_classes):
+        raise ValueError(
+            f"{key} is given as {opts[opts.index(key) + 1]}, but the annotations have "
+            f"{num_classes} classes; leave the key out"
+        )
+
+
+def scale_yaml(cfg: CfgNode, factor: float, given: list[str]) -> None:
+    """Scales learning rate and schedule to another batch size, in place.
+
+    Args:
+        cfg: unfrozen.
+        factor: real batch over the batch of the recipe. The learning rate is multiplied, the
+            iterations are divided by it.
+        given: overrides of the user; keys among them keep their values.
+
+    Source: the linear scaling rule of arXiv 1706.02677, section 2.1.
+    """
+    solver = cfg.SOLVER
+    changes = []
+    if "SOLVER.BASE_LR" not in given:
+        changes.append(f"BASE_LR {solver.BASE_LR:.4g} -> {solver.BASE_LR * factor:.4g}")
+        solver.BASE_LR *= factor
+    for key in _YAML_SCHEDULE:
+        if key in given:
+            continue
+        section, name = key.split(".")
+        old = cfg[section][name]
+        is_list = isinstance(old, (list, tuple))
+        new = tuple(round(x / factor) for x in old) if is_list else round(old / factor)
+        cfg[section][name] = new
+        changes.append(f"{name} {old} -> {new}")
+    logger.info("scaled to a batch of %d: %s", solver.IMS_PER_BATCH, ", ".join(changes))
+
+
+def scale_lazy(cfg: DictConfig, factor: float, given: list[str]) -> None:
+    """As `scale_yaml`; lr_multiplier counts in shares of the run and needs no change."""
+    keys = [opt.split("=", 1)[0] for opt in given]
+    changes = []
+    if "optimizer.lr" not in keys:
+        changes.append(f"lr {cfg.optimizer.lr:.4g} -> {cfg.optimizer.lr * factor:.4g}")
+        cfg.optimizer.lr *= factor
+    for key in ("max_iter", "eval_period", "checkpointer.period"):
+        if f"train.{key}" in keys:
+            continue
+        section = cfg.train.checkpointer if key == "checkpointer.period" else cfg.train
+        name = key.split(".")[-1]
+        old, section[name] = section[name], round(section[name] / factor)
+        changes.append(f"{key} {old} -> {section[name]}")
+    batch = cfg.dataloader.train.total_batch_size
+    logger.info("scaled to a batch of %d: %s", batch, ", ".join(changes))

@@ -1,0 +1,100 @@
+"""Training and evaluation from a yaml config."""
+
+import logging
+import os
+import weakref
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import (
+    MetadataCatalog,
+    build_detection_test_loader,
+    build_detection_train_loader,
+)
+from detectron2.engine import AMPTrainer, DefaultTrainer, SimpleTrainer, TrainerBase
+from detectron2.evaluation import COCOEvaluator
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..checkpoint import FCOSCheckpointer
+from ..data.mapper import FCOSDatasetMapper
+from .distributed import adapt_sync_batchnorm, wrap_distributed
+from .divergence import DivergenceGuard
+from .optimizer import build_optimizer, full_model_clip_value
+
+logger = logging.getLogger(__name__)
+
+
+class Trainer(DefaultTrainer):
+    """detectron2's DefaultTrainer, with our mapper, optimisers, checkpoints and guard."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        """
+        Args:
+            cfg: the whole config; MODEL.DEVICE exists on this machine.
+        """
+        # DefaultTrainer's constructor can only wrap models on CUDA devices, so it is not called.
+        TrainerBase.__init__(self)
+        model = self.build_model(cfg)
+        optimizer = self.build_optimizer(cfg, model)
+        data_loader = self.build_train_loader(cfg)
+        model = wrap_distributed(model, broadcast_buffers=False)
+        trainer_class = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
+        self._trainer = trainer_class(model, data_loader, optimizer)
+        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self.checkpointer = FCOSCheckpointer(
+            model,
+            cfg.OUTPUT_DIR,
+            class_names=class_names(cfg.DATASETS.TRAIN),
+            trainer=weakref.proxy(self),
+        )
+        self.start_iter = 0
+        self.max_iter = cfg.SOLVER.MAX_ITER
+        self.cfg = cfg
+        self._last_eval_results = {}
+        self.register_hooks(self.build_hooks())
+
+    def build_hooks(self) -> list:
+        guard = DivergenceGuard(
+            self.model, self.optimizer, self.checkpointer, full_model_clip_value(self.cfg)
+        )
+        return [guard, *super().build_hooks()]
+
+    def train(self) -> dict:
+        """Trains to the end; returns the results of the last evaluation."""
+        super().train()
+        return self._last_eval_results
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> nn.Module:
+        return adapt_sync_batchnorm(super().build_model(cfg))
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        return build_optimizer(cfg, model)
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode) -> DataLoader:
+        return build_detection_train_loader(cfg, mapper=FCOSDatasetMapper(cfg, is_train=True))
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> DataLoader:
+        mapper = FCOSDatasetMapper(cfg, is_train=False)
+        return build_detection_test_loader(cfg, dataset_name, mapper=mapper)
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> COCOEvaluator:
+        return build_evaluator(dataset_name, os.path.join(cfg.OUTPUT_DIR, "inference"))
+
+
+def build_evaluator(dataset_name: str, output_dir: str) -> COCOEvaluator:
+    """COCO's box metric on `dataset_name`; detections are written into `output_dir`."""
+    # detectron2's faster implementation is compiled code, which may be absent.
+    return COCOEvaluator(dataset_name, tasks=("bbox",), output_dir=output_dir, use_fast_impl=False)
+
+
+def class_names(dataset_names: list[str]) -> list[str] | None:
+    """The class names of the first of the datasets; None where there are none."""
+    if not dataset_names:
+        return None
+    return MetadataCatalog.get(dataset_names[0]).get("thing_classes")

@@ -1,0 +1,125 @@
+"""One predictor for yaml and python configs, single images and batches."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode, instantiate
+from detectron2.data import transforms as T
+from detectron2.modeling import build_model
+from detectron2.structures import Instances
+from omegaconf import DictConfig
+
+from . import model_zoo
+from .checkpoint import FCOSCheckpointer
+from .data.image import read_image
+from .data.mapper import FCOSDatasetMapper
+from .engine.distributed import resolve_device
+from .engine.trainer import class_names
+
+
+class Predictor:
+    """Loads a detector once and runs it on images."""
+
+    def __init__(
+        self,
+        config: str | CfgNode | DictConfig,
+        weights: str | None = None,
+        *,
+        confidence_threshold: float | None = None,
+        device: str | None = None,
+        opts: list[str] | None = None,
+    ) -> None:
+        """
+        Args:
+            config: name in the model zoo, path of a .yaml or .py file, or a config object.
+            weights: checkpoint; None takes the one that the config names.
+            confidence_threshold: lowest score of a detection, in [0, 1); None keeps what the
+                config says, a threshold on the class probability alone.
+            device: "cpu", "cuda", ...; None takes the config's, or the CPU where there is no GPU.
+            opts: overrides of the config, see `model_zoo.get_config`.
+
+        Raises:
+            ValueError: bad config, weights or threshold; names it.
+        """
+        if confidence_threshold is not None and not 0 <= confidence_threshold < 1:
+            raise ValueError(f"confidence_threshold must be in [0, 1), got {confidence_threshold}")
+        if isinstance(config, (str, Path)):
+            config = model_zoo.get_config(str(config), opts)
+        build = _from_yaml if isinstance(config, CfgNode) else _from_lazy
+        self.model, self._mapper, config_weights, dataset_names = build(config, device)
+        self.model.eval()
+        self._select_above(confidence_threshold)
+        checkpoint = FCOSCheckpointer(self.model).load(
+            weights or config_weights, checkpointables=[]
+        )
+        names = checkpoint.get("class_names") or class_names(dataset_names) or []
+        num_classes = self.model.proposal_generator.num_classes
+        # A checkpoint of another dataset than the config's must not borrow its names.
+        if len(names) != num_classes:
+            names = [f"class {i}" for i in range(num_classes)]
+        self.class_names: list[str] = list(names)
+
+    def _select_above(self, confidence_threshold: float | None) -> None:
+        if confidence_threshold is None:
+            return
+        # The score is the square root of class x quality probability, so a bound on the score is
+        # the squared bound on the product. FCOS itself applies it, before suppression.
+        self.model.proposal_generator.test_selection.update(
+            score_thresh=confidence_threshold**2, thresh_with_quality=True
+        )
+
+    def __call__(self, image: np.ndarray | str | Path) -> Instances:
+        """Detections on one image; see `predict_batch`."""
+        return self.predict_batch([image])[0]
+
+    @torch.inference_mode()
+    def predict_batch(self, images: list[np.ndarray | str | Path]) -> list[Instances]:
+        """Detections on several images in one pass of the network.
+
+        Args:
+            images: BGR uint8 (H, W, 3) arrays or paths.
+
+        Returns:
+            For each image an `Instances` on the CPU with pred_boxes in pixels of that image,
+            scores and pred_classes, best first.
+
+        Raises:
+            ImageError: a file cannot be read; names it.
+            ValueError: an array of another shape or type.
+        """
+        batch = [self._prepare(image) for image in images]
+        return [output["instances"].to("cpu") for output in self.model(batch)]
+
+    def _prepare(self, image: np.ndarray | str | Path) -> dict:
+        if isinstance(image, (str, Path)):
+            image = read_image(image)
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(
+                f"image must be a BGR uint8 array (H, W, 3), got {image.dtype} {image.shape}"
+            )
+        height, width = image.shape[:2]
+        if self._mapper.image_format == "RGB":
+            image = image[:, :, ::-1]
+        augmented = T.AugInput(image)
+        self._mapper.augmentations(augmented)
+        chw = np.ascontiguousarray(augmented.image.transpose(2, 0, 1))
+        return {"image": torch.from_numpy(chw), "height": height, "width": width}
+
+
+def _from_yaml(cfg: CfgNode, device: str | None) -> tuple:
+    """Model, test mapper, checkpoint and the datasets that may know the class names."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.MODEL.DEVICE = device or resolve_device(cfg.MODEL.DEVICE)
+    mapper = FCOSDatasetMapper(cfg, is_train=False)
+    return build_model(cfg), mapper, cfg.MODEL.WEIGHTS, (*cfg.DATASETS.TEST, *cfg.DATASETS.TRAIN)
+
+
+def _from_lazy(cfg: DictConfig, device: str | None) -> tuple:
+    """As `_from_yaml`."""
+    model = instantiate(cfg.model).to(device or resolve_device(cfg.train.device))
+    mapper = instantiate(cfg.dataloader.test.mapper)
+    names = cfg.dataloader.test.dataset.names
+    names = [names] if isinstance(names, str) else list(names or [])
+    return model, mapper, cfg.train.init_checkpoint, names

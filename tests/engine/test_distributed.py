@@ -1,0 +1,96 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import two_ranks
+from torch import nn
+
+from fcos_d2.engine import distributed
+
+FULL = [3, 5, 2, 4]
+ONE_RANK_EMPTY = [3, 5, 0, 0]
+
+
+def one_process(tmp_path, boxes_per_image):
+    output = str(tmp_path / "one.pth")
+    two_ranks.main(two_ranks.arguments(1, output, boxes_per_image))
+    return torch.load(output)
+
+
+def assert_same_step(actual, expected):
+    """Issue bound: 1e-5; in float64 only the order of the sums differs."""
+    torch.testing.assert_close(actual["losses"], expected["losses"], rtol=1e-9, atol=1e-9)
+    # Convolutions before a batch norm have gradients that are rounding noise around 0.
+    torch.testing.assert_close(actual["gradients"], expected["gradients"], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "boxes_per_image",
+    [FULL, ONE_RANK_EMPTY, [0, 0, 0, 0]],
+    ids=["all_ranks_have_boxes", "one_rank_empty", "no_boxes"],
+)
+def test_two_processes_equal_one(tmp_path, boxes_per_image):
+    output = str(tmp_path / "two.pth")
+    distributed.launch(two_ranks.main, two_ranks.arguments(2, output, boxes_per_image))
+    assert_same_step(torch.load(output), one_process(tmp_path, boxes_per_image))
+
+
+@pytest.mark.slow
+def test_torchrun_equals_one_process(tmp_path):
+    output = str(tmp_path / "two.pth")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    script = [str(Path(two_ranks.__file__)), output, ",".join(map(str, ONE_RANK_EMPTY))]
+    root = str(Path(__file__).parents[2])
+    subprocess.run([*command, *script], check=True, env=os.environ | {"PYTHONPATH": root})
+    assert_same_step(torch.load(output), one_process(tmp_path, ONE_RANK_EMPTY))
+
+
+def test_slurm_environment(monkeypatch):
+    """Task 5 of 8, the second one of four on its node."""
+    joined = {}
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda *a, **k: joined.update(k))
+    monkeypatch.setattr(distributed.comm, "create_local_process_group", joined.setdefault)
+    monkeypatch.setattr(distributed.comm, "synchronize", lambda: None)
+    monkeypatch.setattr(distributed, "_first_slurm_host", lambda: "node1")
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR"):
+        # Set first, so that what launch() puts there is undone after the test.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MASTER_PORT", "1")
+    monkeypatch.delenv("MASTER_PORT")
+    for name, value in {
+        "SLURM_PROCID": "5",
+        "SLURM_NTASKS": "8",
+        "SLURM_LOCALID": "1",
+        "SLURM_TASKS_PER_NODE": "4(x2)",
+        "SLURM_JOB_ID": "61234",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert distributed.launch(lambda args: "ran", two_ranks.arguments(1, "", [])) == "ran"
+    assert (os.environ["RANK"], os.environ["WORLD_SIZE"]) == ("5", "8")
+    assert (os.environ["LOCAL_RANK"], os.environ["LOCAL_WORLD_SIZE"]) == ("1", "4")
+    # 61234 % 20000 = 1234
+    assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == ("node1", "21234")
+    assert 4 in joined  # the size of the local group
+
+
+def test_sync_batchnorm_becomes_batchnorm_in_one_process():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.SyncBatchNorm(4))
+    nn.init.normal_(model[1].weight)
+    model[1].running_mean.fill_(3)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    adapted = distributed.adapt_sync_batchnorm(model)
+    assert type(adapted[1]) is nn.BatchNorm2d
+    torch.testing.assert_close(dict(adapted.state_dict()), before)
+
+
+def test_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert distributed.resolve_device("cuda") == "cpu"
+    assert distributed.resolve_device("cpu") == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert distributed.resolve_device("cuda") == "cuda"
+    assert distributed.resolve_device("cuda", num_gpus=0) == "cpu"

@@ -1,0 +1,27 @@
+#!/usr/bin/env python
+"""Train or evaluate an FCOS detector; `train_net.py --help` shows how."""
+
+import sys
+
+from torch.multiprocessing.spawn import ProcessExitedException
+
+from fcos_d2.engine import launch, run, train_argument_parser
+
+
+def main(args) -> None:
+    try:
+        run(args)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    arguments = train_argument_parser().parse_args()
+    if not arguments.config_file:
+        sys.exit("error: --config-file is missing; see --help")
+    try:
+        launch(main, arguments)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    except ProcessExitedException as error:
+        sys.exit(error.exit_code)  # the process has said why

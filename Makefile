@@ -1,0 +1,50 @@
+# Everything runs in one virtual environment, made on first use. `make` alone lists the targets.
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Written last, so that an interrupted installation is taken up again.
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test test-slow lint format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo "settings: PYTHON=$(PYTHON) (3.10 or newer), VENV=$(VENV)"
+
+install: $(STAMP) ## make the environment with torch, detectron2 and fcos_d2
+
+quickstart: $(STAMP) ## train and test a small detector on this machine
+	@$(BIN)/python tools/quickstart.py
+
+test: lint ## check the style, then run the tests
+	@$(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## run the longer tests
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP) ## check the style without changing a file
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(STAMP) ## put the files into the style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## delete caches and build leftovers (keeps the environment, datasets and output)
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	@find fcos_d2 configs demo tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): setup.py constraints.txt tools/install_detectron2.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+	  echo "error: '$(PYTHON)' is missing or older than Python 3.10; name another one, e.g. make PYTHON=python3.11"; exit 1; }
+	@echo "making the environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install -q -c constraints.txt --upgrade pip "setuptools<81" wheel
+	@echo "installing torch and detectron2 into $(VENV) (about 2-3 minutes)"
+	@# setuptools warns at length that an editable installation is one
+	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install -q -c constraints.txt -e ".[dev]"
+	@$(BIN)/python tools/install_detectron2.py
+	@touch $@

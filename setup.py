@@ -1,0 +1,56 @@
+"""Packaging of fcos_d2. The settings of ruff and pytest are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def read_version() -> str:
+    """Return `__version__` of the package, read as text so that a build does not import torch."""
+    path = ROOT / "fcos_d2" / "__init__.py"
+    found = re.search(r'^__version__ = "([^"]+)"$', path.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise ValueError(f'{path} has no line of the form __version__ = "1.2.3"')
+    return found.group(1)
+
+
+def read_readme() -> str:
+    """Return the text of README.md, or an empty string where there is none."""
+    path = ROOT / "README.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+setup(
+    name="fcos_d2",
+    version=read_version(),
+    description="The FCOS family of anchor-free detectors as a detectron2 extension",
+    long_description=read_readme(),
+    long_description_content_type="text/markdown",
+    author="fcos_d2 contributors",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    # The configs lie at the top of the repository, where people look for them, and are installed
+    # inside the package, so that an installed fcos_d2 finds them too.
+    packages=[*find_packages(include=["fcos_d2", "fcos_d2.*"]), "fcos_d2.configs"],
+    package_dir={"fcos_d2.configs": "configs"},
+    package_data={"fcos_d2.configs": ["**/*.yaml", "**/*.py"]},
+    # detectron2 is missing here on purpose: it has no release on PyPI, and pip would stop at the
+    # name. tools/install_detectron2.py installs it where it is not there yet.
+    install_requires=[
+        "torch>=2.1",
+        "torchvision>=0.16",
+        "numpy>=1.23",
+        "fvcore>=0.1.5.post20221221",
+        "iopath>=0.1.9",
+        "pycocotools>=2.0.6",
+        "opencv-python>=4.7",
+        "pillow>=9.5",
+        "omegaconf>=2.2",
+        "matplotlib>=3.7",
+        "tqdm>=4.64",
+    ],
+    extras_require={"dev": ["pytest>=7.4", "ruff>=0.6"]},
+)

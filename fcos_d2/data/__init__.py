@@ -1,0 +1,1 @@
+"""Images, datasets and what the training loader does with them."""

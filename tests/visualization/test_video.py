@@ -1,0 +1,142 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fcos_d2.visualization import VideoReader, VideoWriter
+
+
+def gray(value: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
+    return np.full((*size, 3), value, np.uint8)
+
+
+def write(path: Path, values: list[int], fps: float = 12.5, size: tuple = (48, 64)) -> Path:
+    with VideoWriter(path, fps, size) as writer:
+        for value in values:
+            writer.write(gray(value, size))
+    return path
+
+
+def test_written_frames_are_read_back_in_order(tmp_path: Path) -> None:
+    values = [0, 60, 120, 180, 240]
+    with VideoReader(write(tmp_path / "a.mp4", values)) as reader:
+        assert (reader.fps, reader.frame_count, reader.size) == (12.5, 5, (48, 64))
+        assert reader.num_decoded == 0
+        frames = list(reader)
+        assert reader.num_decoded == 5
+
+    # The codec is lossy, but not by a quarter of the step.
+    assert all(abs(f.mean() - v) < 15 for f, v in zip(frames, values, strict=True))
+
+
+@pytest.mark.parametrize("fps", [3.0, 29.97, 30000 / 1001, 29.833333333333332, 0.5, 60.0])
+def test_frame_rate_is_kept(tmp_path: Path, fps: float) -> None:
+    assert VideoReader(write(tmp_path / "a.mp4", [9, 9], fps)).fps == pytest.approx(fps, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "size, stored", [((47, 64), (48, 64)), ((48, 63), (48, 64)), ((1, 1), (2, 2))]
+)
+def test_odd_sizes_get_a_line_more(tmp_path: Path, size: tuple, stored: tuple) -> None:
+    reader = VideoReader(write(tmp_path / "a.mp4", [200] * 3, size=size))
+
+    assert reader.size == stored
+    assert [round(frame[-1, -1].mean() / 20) for frame in reader] == [10, 10, 10]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_interrupted_video_can_be_played(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error), VideoWriter(tmp_path / "a.mp4", 10, (48, 64)) as writer:
+        writer.write(gray(50))
+        writer.write(gray(60))
+        raise error
+
+    assert len(list(VideoReader(tmp_path / "a.mp4"))) == 2
+
+
+def test_video_without_frames_is_not_left_behind(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4", [])
+
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_frames_of_another_kind_are_refused(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", 10, (48, 64)) as writer:
+        with pytest.raises(ValueError, match=r"must be uint8 \(48, 64, 3\), got uint8 \(64, 48,"):
+            writer.write(gray(0, (64, 48)))
+        with pytest.raises(ValueError, match="got float64"):
+            writer.write(gray(0).astype(float))
+
+
+@pytest.mark.parametrize(
+    "name, fps, size, cause",
+    [
+        ("a.avi", 10, (4, 4), "written as .mp4"),
+        ("a.mp4", 0, (4, 4), "rate must be positive, got 0"),
+        ("a.mp4", float("nan"), (4, 4), "rate must be positive, got nan"),
+        ("a.mp4", 10, (0, 4), r"got \(h, w\) = \(0, 4\)"),
+        ("missing/a.mp4", 10, (4, 4), "no folder .*missing"),
+    ],
+)
+def test_writer_names_file_and_cause(
+    tmp_path: Path, name: str, fps: float, size: tuple, cause: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{name}: .*{cause}"):
+        VideoWriter(tmp_path / name, fps, size)
+
+
+def test_reader_names_file_and_cause(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("not a video")
+    whole = write(tmp_path / "whole.mp4", list(range(40))).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])  # its index is at the end
+    causes = {
+        "empty.mp4": "the file is empty",
+        "text.mp4": "not a video that OpenCV can open",
+        "cut.mp4": "not a video that OpenCV can open",
+        "missing.mp4": "no such file",
+        ".": "not a file",
+    }
+    for name, cause in causes.items():
+        with pytest.raises(ValueError, match=f"^{tmp_path / name}: {cause}"):
+            VideoReader(tmp_path / name)
+
+
+def test_video_that_ends_early_gives_what_there_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    noise = np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3), np.uint8)
+    for frame in noise:
+        writer.write(frame)
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    reader = VideoReader(path)
+
+    assert reader.frame_count == 20
+    assert 0 < len(list(reader)) == reader.num_decoded < 20
+
+
+@pytest.mark.parametrize(
+    "name, fps, announced, decoded, size",
+    [
+        ("demo_mot_8frames.mp4", 3, 8, 8, (1080, 1920)),
+        ("made_short_24frames.avi", 10, 24, 24, (240, 320)),
+        ("made_one_frame.mp4", 10, 1, 1, (240, 320)),
+        ("made_odd_size_322x242.mp4", 29.97, 12, 12, (242, 322)),
+        ("made_truncated.avi", 10, 24, 15, (240, 320)),
+    ],
+)
+def test_real_videos(
+    shared_dir: Path, name: str, fps: float, announced: int, decoded: int, size: tuple
+) -> None:
+    with VideoReader(shared_dir / "data" / "video" / name) as reader:
+        shapes = {frame.shape for frame in reader}
+        assert (reader.fps, reader.frame_count, reader.size) == (fps, announced, size)
+        assert (reader.num_decoded, shapes) == (decoded, {(*size, 3)})
+
+
+@pytest.mark.parametrize("name", ["made_truncated_no_index.mp4", "made_zero_byte.mp4"])
+def test_real_videos_that_do_not_open(shared_dir: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        VideoReader(shared_dir / "data" / "video" / name)

@@ -70,8 +70,8 @@ def get_config(name: str, opts: list[str] | None = None) -> CfgNode | DictConfig
     try:
         cfg.merge_from_file(path)
         cfg.merge_from_list(list(opts or []))
-    except (KeyError, AssertionError) as error:
-        # yacs reports unknown keys and odd lists this way.
+    except (KeyError, AssertionError, ValueError) as error:
+        # yacs reports unknown keys, odd lists and wrong types this way.
         raise ValueError(f"{path}: {error.args[0] if error.args else error}") from None
     return cfg
 

@@ -1,6 +1,8 @@
 from ..common.coco import dataloader
 from ..common.fcos import model
-from ..common.train import lr_multiplier, train
+from ..common.train import lr_multiplier, optimizer, train
+
+__all__ = ["dataloader", "lr_multiplier", "model", "optimizer", "train"]
 
 model.backbone.bottom_up.stem.norm = "SyncBN"
 model.backbone.bottom_up.stages.norm = "SyncBN"

@@ -1,3 +1,7 @@
 from ..common.coco import dataloader
+from ..common.fcos import model
+from ..common.train import lr_multiplier, optimizer, train
+
+__all__ = ["dataloader", "lr_multiplier", "model", "optimizer", "train"]
 
 dataloader.train.mapper.augmentations[0].short_edge_length = [800]

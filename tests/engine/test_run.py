@@ -1,0 +1,155 @@
+"""Whole runs through the command line, on a dataset of six pictures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.visualization.plots import read_metrics
+from tests.tiny_run import make_tiny_coco, tiny_command
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(folder, output, max_iter, *flags, **overrides):
+    command = tiny_command(folder, output, max_iter, *flags, **overrides)
+    return run(train_argument_parser().parse_args(command))
+
+
+def test_train_resume_evaluate(tmp_path):
+    """Four iterations, then on to six; evaluating the checkpoint repeats the result."""
+    overrides = {"MODEL.FCOS.INFERENCE_TH_TEST": 0.0, "SOLVER.CHECKPOINT_PERIOD": 2}
+    start(tmp_path / "data", tmp_path / "out", 4, **overrides)
+    results = start(tmp_path / "data", tmp_path / "out", 6, "--resume", **overrides)
+    checkpoint = torch.load(tmp_path / "out" / "model_final.pth")
+    assert checkpoint["trainer"]["iteration"] == 5
+    assert checkpoint["class_names"] == ["white thing"]
+    logged = [r["iteration"] for r in read_metrics(tmp_path / "out" / "metrics.json")]
+    assert logged[0] == 3 and 5 in logged and max(logged) <= 6
+    weights = str(tmp_path / "out" / "model_final.pth")
+    again = start(
+        tmp_path / "data",
+        tmp_path / "eval",
+        0,
+        "--eval-only",
+        **overrides | {"MODEL.WEIGHTS": weights},
+    )
+    # NaN where there is no box of a size
+    assert again["bbox"] == pytest.approx(results["bbox"], nan_ok=True, abs=0)
+    detections = tmp_path / "eval" / "inference" / "coco_instances_results.json"
+    assert {d["category_id"] for d in json.loads(detections.read_text())} == {5}
+
+
+def test_resumed_run_equals_an_unbroken_one(tmp_path):
+    """Weights after 2 + 2 iterations and after 4 agree: momentum is restored, too.
+
+    Each batch is the whole dataset without flips, because the sampler starts anew after a stop.
+    """
+    overrides = {"INPUT.RANDOM_FLIP": "none", "SOLVER.IMS_PER_BATCH": 6}
+    # AdamW would turn the rounding noise of gradients near 0 into full steps.
+    overrides["SOLVER.OPTIMIZER"] = "SGD"
+    overrides["SOLVER.LR_SCHEDULER_NAME"] = "WarmupMultiStepLR"
+    # Both would depend on the length of the run.
+    overrides |= {"SOLVER.STEPS": "()", "SOLVER.WARMUP_ITERS": 0}
+    start(tmp_path / "data", tmp_path / "a", 2, **overrides)
+    start(tmp_path / "data", tmp_path / "a", 4, "--resume", **overrides)
+    start(tmp_path / "data", tmp_path / "b", 4, **overrides)
+    broken, unbroken = (
+        torch.load(tmp_path / name / "model_final.pth")["model"] for name in ("a", "b")
+    )
+    for name in unbroken:
+        torch.testing.assert_close(broken[name], unbroken[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "flags, overrides, message",
+    [
+        ([], {"MODEL.FCOS.NUM_CLASSES": 80}, "NUM_CLASSES is given as 80.*have 1 classes"),
+        (["--eval-only"], {"MODEL.WEIGHTS": "no.pth"}, "no.pth: no such checkpoint"),
+        ([], {"SOLVER.OPTIMIZER": "Lion"}, "one of .*'AdamW'.*got 'Lion'"),
+        ([], {"SOLVER.AMP.ENABLED": True}, "needs a CUDA device"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, flags, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        start(tmp_path / "data", tmp_path / "out", 1, *flags, **overrides)
+
+
+def test_message_without_stack_trace(tmp_path):
+    command = [sys.executable, str(ROOT / "train_net.py"), "--config-file", "nowhere.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: nowhere.yaml: no such config")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_where_it_was(tmp_path):
+    out = tmp_path / "out"
+    overrides = {"SOLVER.CHECKPOINT_PERIOD": 5}
+    command = tiny_command(tmp_path / "data", out, 10000, **overrides)
+    training = subprocess.Popen([sys.executable, str(ROOT / "train_net.py"), *command])
+    while not (out / "model_0000009.pth").exists():
+        assert training.poll() is None
+        time.sleep(0.05)
+    os.kill(training.pid, signal.SIGKILL)
+    training.wait()
+    last = torch.load(out / (out / "last_checkpoint").read_text())["trainer"]["iteration"]
+    start(tmp_path / "data", out, last + 3, "--resume", **overrides)
+    assert torch.load(out / "model_final.pth")["trainer"]["iteration"] == last + 2
+    log = (out / "log.txt").read_text()
+    assert f"Starting training from iteration {last + 1}" in log
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_evaluate(tmp_path):
+    """30 iterations in two processes; their evaluation equals that of one process."""
+    overrides = {"MODEL.FCOS.INFERENCE_TH_TEST": 0.0}
+    command = tiny_command(tmp_path / "data", tmp_path / "out", 30, "--num-gpus", "2", **overrides)
+    subprocess.run([sys.executable, str(ROOT / "train_net.py"), *command], check=True)
+    in_two = {
+        k: v
+        for record in read_metrics(tmp_path / "out" / "metrics.json")
+        for k, v in record.items()
+        if k.startswith("bbox/")
+    }
+    weights = str(tmp_path / "out" / "model_final.pth")
+    overrides["MODEL.WEIGHTS"] = weights
+    in_one = start(tmp_path / "data", tmp_path / "one", 0, "--eval-only", **overrides)
+    assert in_two["bbox/AP"] == pytest.approx(in_one["bbox"]["AP"])
+
+
+def test_lazy_run(tmp_path):
+    """The python route trains, evaluates and stores the class names, too."""
+    json_file, images = make_tiny_coco(tmp_path / "data")
+    generator = "model.proposal_generator"
+    overrides = [
+        f"train.output_dir={tmp_path / 'out'}",
+        "train.init_checkpoint=",
+        "train.max_iter=2",
+        "train.device=cpu",
+        "dataloader.train.num_workers=0",
+        "dataloader.test.num_workers=0",
+        "dataloader.train.total_batch_size=2",
+        "dataloader.train.mapper.augmentations.0.short_edge_length=[64]",
+        "dataloader.test.mapper.augmentations.0.short_edge_length=64",
+        "model.backbone.out_channels=32",
+        f"{generator}.head.in_channels=32",
+        f"{generator}.head.num_cls_convs=1",
+        f"{generator}.head.num_box_convs=1",
+    ]
+    flags = ["--train-json", json_file, "--train-images", images]
+    flags += ["--val-json", json_file, "--val-images", images]
+    command = ["--config-file", "lazy/FCOS-RT/R50", *flags, *overrides]
+    results = run(train_argument_parser().parse_args(command))
+    assert "AP50" in results["bbox"]
+    checkpoint = torch.load(tmp_path / "out" / "model_final.pth")
+    assert checkpoint["class_names"] == ["white thing"]
+    assert checkpoint["model"][f"proposal_generator.fcos_head.cls_logits.bias"].shape == (1,)

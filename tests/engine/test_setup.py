@@ -1,0 +1,32 @@
+import pytest
+
+from fcos_d2 import model_zoo
+from fcos_d2.engine.setup import scale_lazy, scale_yaml
+
+
+def test_scaling_a_yaml_config_to_a_quarter_batch():
+    cfg = model_zoo.get_config("FCOS/R50-1x", ["SOLVER.IMS_PER_BATCH", "4"])
+    scale_yaml(cfg, 4 / 16, given=[])
+    assert cfg.SOLVER.BASE_LR == 0.0025
+    assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.STEPS) == (360000, (240000, 320000))
+    assert (cfg.SOLVER.WARMUP_ITERS, cfg.SOLVER.CHECKPOINT_PERIOD) == (4000, 20000)
+
+
+def test_values_given_by_hand_stay():
+    cfg = model_zoo.get_config("FCOS/R50-1x")
+    scale_yaml(cfg, 0.5, given=["SOLVER.BASE_LR", "0.01", "SOLVER.MAX_ITER", "90000"])
+    assert (cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER) == (0.01, 90000)
+    assert cfg.SOLVER.STEPS == (120000, 160000)
+
+
+def test_scaling_a_python_config_agrees_with_yaml():
+    yaml, lazy = model_zoo.get_config("FCOS-RT/R50"), model_zoo.get_config("lazy/FCOS-RT/R50")
+    yaml.TEST.EVAL_PERIOD = 5000
+    scale_yaml(yaml, 0.125, given=[])
+    scale_lazy(lazy, 0.125, given=[])
+    assert lazy.optimizer.lr == pytest.approx(yaml.SOLVER.BASE_LR)
+    assert lazy.train.max_iter == yaml.SOLVER.MAX_ITER == 2880000
+    assert lazy.train.checkpointer.period == yaml.SOLVER.CHECKPOINT_PERIOD == 40000
+    assert lazy.train.eval_period == yaml.TEST.EVAL_PERIOD == 40000
+    scale_lazy(lazy, 0.5, given=["optimizer.lr=1", "train.max_iter=5"])
+    assert lazy.train.max_iter == 2880000

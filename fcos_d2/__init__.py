@@ -1,9 +1,15 @@
 """FCOS and FCOS-RT for detectron2; importing registers the models."""
 
+import warnings
+
 __version__ = "0.1.0"
 
 try:
-    import detectron2  # noqa: F401
+    with warnings.catch_warnings():
+        # fvcore compiles a loss on import, in a way that torch is about to drop; nothing here
+        # uses it.
+        warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
+        import detectron2.modeling  # noqa: F401
 except ModuleNotFoundError as error:
     if error.name != "detectron2":
         raise

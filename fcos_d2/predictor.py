@@ -9,6 +9,7 @@ from detectron2.data import transforms as T
 from detectron2.modeling import build_model
 from detectron2.structures import Instances
 from omegaconf import DictConfig
+from torch import nn
 
 from . import model_zoo
 from .checkpoint import FCOSCheckpointer
@@ -50,9 +51,7 @@ class Predictor:
         self.model, self._mapper, config_weights, dataset_names = build(config, device)
         self.model.eval()
         self._select_above(confidence_threshold)
-        checkpoint = FCOSCheckpointer(self.model).load(
-            weights or config_weights, checkpointables=[]
-        )
+        checkpoint = _load_detector(self.model, weights or config_weights)
         names = checkpoint.get("class_names") or class_names(dataset_names) or []
         num_classes = self.model.proposal_generator.num_classes
         # A checkpoint of another dataset than the config's must not borrow its names.
@@ -105,6 +104,21 @@ class Predictor:
         self._mapper.augmentations(augmented)
         chw = np.ascontiguousarray(augmented.image.transpose(2, 0, 1))
         return {"image": torch.from_numpy(chw), "height": height, "width": width}
+
+
+def _load_detector(model: nn.Module, weights: str) -> dict:
+    """Loads `weights`; random parameters would draw confident nonsense, so all must be there."""
+    if not weights:
+        raise ValueError("no weights given: name the checkpoint of a trained detector")
+    checkpointer = FCOSCheckpointer(model)
+    checkpoint = checkpointer.load(weights, checkpointables=[])
+    missing = checkpointer.missing_keys
+    if missing:
+        raise ValueError(
+            f"{weights}: {len(missing)} parameters of this model are not in it, the first is "
+            f"{missing[0]!r}; is it the checkpoint of a detector with this config?"
+        )
+    return checkpoint
 
 
 def _from_yaml(cfg: CfgNode, device: str | None) -> tuple:

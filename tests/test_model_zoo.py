@@ -9,8 +9,9 @@ def test_names_lead_to_configs():
     assert "FCOS-RT/R50" in model_zoo.list_configs()
     assert isinstance(model_zoo.get_config("FCOS-RT/R50"), CfgNode)
     assert isinstance(model_zoo.get_config("lazy/FCOS-RT/R50"), DictConfig)
-    by_path = model_zoo.get_config(str(model_zoo.config_root() / "FCOS-RT" / "R50.yaml"))
-    assert by_path == model_zoo.get_config("FCOS-RT/R50") == model_zoo.get_config("FCOS-RT/R50.yaml")
+    path = model_zoo.config_root() / "FCOS-RT" / "R50.yaml"
+    for name in (str(path), "FCOS-RT/R50.yaml"):
+        assert model_zoo.get_config(name) == model_zoo.get_config("FCOS-RT/R50")
 
 
 def test_overrides():

@@ -97,6 +97,12 @@ def test_mistakes_are_named(weights, image, tmp_path):
         Predictor("Recipes/R18-Scratch", weights, confidence_threshold=1.5, opts=OPTS)
     with pytest.raises(ValueError, match="gone.pth: no such checkpoint"):
         Predictor("Recipes/R18-Scratch", "gone.pth", opts=OPTS)
+    with pytest.raises(ValueError, match="no weights given"):
+        Predictor("Recipes/R18-Scratch", opts=OPTS)
+    with pytest.raises(ValueError, match="model.pth: .* not in it.*config"):
+        Predictor("FCOS-RT/R50", weights, device="cpu")
+    with pytest.raises(ValueError, match="model.pth: 2 parameters .*cls_logits"):
+        Predictor("Recipes/R18-Scratch", weights, device="cpu")  # 80 classes, the file has 2
     predictor = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
     with pytest.raises(ValueError, match=r"BGR uint8 array .* got float64 \(4, 4, 3\)"):
         predictor(np.zeros((4, 4, 3)))

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
@@ -36,6 +37,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
         """
         super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
         self.class_names = class_names
+        self.missing_keys: list[str] = []  # of the last load
 
     def save(self, name: str, **extra: object) -> None:
         """Writes `name`.pth and marks it as the last checkpoint; `extra` is stored as it is."""
@@ -57,10 +59,34 @@ class FCOSCheckpointer(DetectionCheckpointer):
                 file.write(last_filename_basename)
 
     def load(self, path: str, *args: object, **kwargs: object) -> dict:
-        """Loads weights and states; see detectron2. Raises ValueError for an absent local file."""
+        """Loads weights and states; see detectron2.
+
+        Returns:
+            What the file holds beside them, such as class_names and iteration.
+
+        Raises:
+            ValueError: the file is absent, cannot be fetched or is damaged; names it.
+        """
+        self.missing_keys = []
         if path and "://" not in path and not os.path.isfile(path.split("?")[0]):
-            raise ValueError(f"{path}: no such checkpoint; give --weights or MODEL.WEIGHTS a file")
-        return super().load(path, *args, **kwargs)
+            raise ValueError(f"{path}: no such checkpoint")
+        try:
+            return super().load(path, *args, **kwargs)
+        except OSError as error:
+            raise ValueError(
+                f"{path}: cannot be fetched ({error}); give MODEL.WEIGHTS (train.init_checkpoint) "
+                'a file on this machine, or "" for random weights'
+            ) from None
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(f"{path}: damaged, or not a checkpoint ({reason})") from None
+        finally:
+            self._parsed_url_during_load = None  # detectron2 leaves it set when loading fails
+
+    def _load_model(self, checkpoint: dict) -> object:
+        incompatible = super()._load_model(checkpoint)
+        self.missing_keys = incompatible.missing_keys
+        return incompatible
 
 
 class _replacing:

@@ -45,3 +45,21 @@ def test_failed_save_leaves_the_last_checkpoint(tmp_path, monkeypatch):
 def test_absent_file_is_named():
     with pytest.raises(ValueError, match="nowhere.pth: no such checkpoint"):
         FCOSCheckpointer(nn.Linear(2, 2)).load("nowhere.pth")
+
+
+def test_damaged_file_is_named(tmp_path):
+    path = tmp_path / "model.pth"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="model.pth: damaged, or not a checkpoint"):
+        FCOSCheckpointer(nn.Linear(2, 2)).load(str(path))
+
+
+def test_unreachable_host_is_named(monkeypatch):
+    checkpointer = FCOSCheckpointer(nn.Linear(2, 2))
+
+    def refuse(path):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(checkpointer.path_manager, "get_local_path", refuse)
+    with pytest.raises(ValueError, match="https://host/a.pth: cannot be fetched .no route to host"):
+        checkpointer.load("https://host/a.pth")

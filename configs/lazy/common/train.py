@@ -18,7 +18,7 @@ train = dict(
     ddp=dict(broadcast_buffers=False),
     max_grad_norm=math.inf,  # as published; a number clips the norm of all gradients together
     checkpointer=dict(period=5000, max_to_keep=100),
-    eval_period=5000,
+    eval_period=10000,
     log_period=20,
     device="cuda",
 )

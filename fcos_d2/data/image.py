@@ -67,7 +67,8 @@ def read_image(path: str | Path, format: str = "BGR") -> np.ndarray:
     path = Path(path)
     try:
         _check_content(path)
-        with Image.open(path) as image:
+        # By name Pillow would map raw data into memory, and mix up turned gray TIFF files.
+        with path.open("rb") as file, Image.open(file) as image:
             image.load()
             method = UPRIGHT.get(_orientation(image))
             image = _to_8_bit(image)
@@ -155,7 +156,8 @@ def _cause(error: Exception) -> str:
 
 
 def _orientation(image: Image.Image) -> object:
-    # After `load`, for Pillow turns TIFF files by itself and then deletes the tag.
+    if image.format == "TIFF":
+        return None  # Pillow has turned it while loading; older ones leave the tag as it was
     try:
         return image.getexif().get(ORIENTATION_TAG)
     except DECODE_ERRORS:

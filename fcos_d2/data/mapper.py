@@ -5,10 +5,12 @@ import logging
 
 import numpy as np
 import torch
+from detectron2.config import CfgNode
 from detectron2.data import DatasetMapper
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 
+from .augmentation import ResizeShortestEdge
 from .image import ImageError, read_image
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,15 @@ class FCOSDatasetMapper(DatasetMapper):
     """
 
     _last_readable: dict | None = None
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict:
+        arguments = super().from_config(cfg, is_train)
+        arguments["augmentations"] = [
+            ResizeShortestEdge.like(a) if type(a) is T.ResizeShortestEdge else a
+            for a in arguments["augmentations"]
+        ]
+        return arguments
 
     def __call__(self, dataset_dict: dict) -> dict:
         """

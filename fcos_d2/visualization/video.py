@@ -37,7 +37,11 @@ class VideoReader:
         """
         self.name = f"camera {source}" if isinstance(source, int) else str(source)
         _check_source(source)
+        # OpenCV tells of each way to open that it tried in vain.
+        log = getattr(cv2.utils, "logging", cv2)  # the former since OpenCV 5
+        level = log.setLogLevel(0)
         self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+        log.setLogLevel(level)
         # The header may be wrong, or before the rotation of a phone's video: the frame decides.
         found, self._first = self._capture.read()
         if not found:

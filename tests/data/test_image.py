@@ -115,6 +115,17 @@ def test_exif_orientation(tmp_path: Path, extension: str, orientation: int, expe
     assert (read_image(path)[:, :, 0] // 40).tolist() == expected
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_exif_orientation_of_gray_tiff(tmp_path: Path, dtype: type) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = np.array([[0, 1, 2], [3, 4, 5]]) * (257 if dtype == np.uint16 else 1)
+    image = read_image(save(tmp_path / "a.tif", stored, dtype, exif=exif))
+
+    unit = 51 if dtype == np.float32 else 1  # 0..5 is stretched to 0..255
+    assert (image[:, :, 0] // unit).tolist() == [[3, 0], [4, 1], [5, 2]]
+
+
 def test_orientation_and_16_bits_together(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3
@@ -212,7 +223,8 @@ def test_hard_inputs(shared_dir: Path) -> None:
     upright = read_image(folder / "images" / "exif_orient_1.jpg").astype(float)
     for name, case in manifest.items():
         path = folder / "images" / name
-        if CHOICES.get(name, case["expected"]).startswith("error"):
+        unknown = path.suffix == ".avif" and ".avif" not in image_extensions()  # older Pillow
+        if unknown or CHOICES.get(name, case["expected"]).startswith("error"):
             with pytest.raises(ImageError, match=f"{name}: "):
                 read_image(path)
             continue

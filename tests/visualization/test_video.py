@@ -140,3 +140,9 @@ def test_real_videos(
 def test_real_videos_that_do_not_open(shared_dir: Path, name: str) -> None:
     with pytest.raises(ValueError, match=name):
         VideoReader(shared_dir / "data" / "video" / name)
+
+
+def test_missing_camera_is_named(capfd: pytest.CaptureFixture) -> None:
+    with pytest.raises(ValueError, match="camera 99: there is no such camera"):
+        VideoReader(99)
+    assert capfd.readouterr().err == ""  # OpenCV's own lines

@@ -8,6 +8,7 @@ from detectron2.data import (
     get_detection_dataset_dicts,
 )
 
+from fcos_d2.data.augmentation import ResizeShortestEdge
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.engine.trainer import build_evaluator
 
@@ -17,7 +18,7 @@ dataloader = dict(
         mapper=L(FCOSDatasetMapper)(
             is_train=True,
             augmentations=[
-                L(T.ResizeShortestEdge)(
+                L(ResizeShortestEdge)(
                     short_edge_length=[640, 672, 704, 736, 768, 800],
                     max_size=1333,
                     sample_style="choice",
@@ -33,7 +34,7 @@ dataloader = dict(
         dataset=L(get_detection_dataset_dicts)(names="coco_2017_val", filter_empty=False),
         mapper=L(FCOSDatasetMapper)(
             is_train=False,
-            augmentations=[L(T.ResizeShortestEdge)(short_edge_length=800, max_size=1333)],
+            augmentations=[L(ResizeShortestEdge)(short_edge_length=800, max_size=1333)],
             image_format="BGR",
         ),
         num_workers=4,

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Run a detector on images, a video or a camera, and draw what it finds.
+
+demo/demo.py --config-file NAME_OR_PATH --input a.jpg photos/ "frames/*.png" --output drawn/
+demo/demo.py --config-file NAME_OR_PATH --video-input street.mp4 --output street_drawn.mp4
+demo/demo.py --config-file NAME_OR_PATH --webcam
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from fcos_d2.data.image import ImageError, list_images, read_image
+from fcos_d2.predictor import Predictor
+from fcos_d2.visualization import (
+    VideoReader,
+    VideoWriter,
+    draw_detections,
+    image_targets,
+    video_target,
+    write_image,
+)
+
+WINDOW = "fcos_d2"
+ESCAPE, NO_KEY = 27, 255
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line; argparse ends the program with code 2 on wrong use."""
+    text = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
+    parser.add_argument(
+        "--config-file", required=True, help="name in the model zoo, or .yaml or .py file"
+    )
+    parser.add_argument("--weights", help="checkpoint; default: the one that the config names")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--input", nargs="+", help="image files, folders, or patterns in quotes")
+    source.add_argument("--video-input", metavar="FILE", help="video file")
+    source.add_argument("--webcam", nargs="?", type=int, const=0, metavar="INDEX", help="camera")
+    parser.add_argument(
+        "--output", type=Path, help="file, or folder that is made; default: show in a window"
+    )
+    parser.add_argument("--confidence-threshold", type=float, default=0.5, help="lowest score")
+    parser.add_argument("--device", help="cpu, cuda, ...; default: the GPU if there is one")
+    parser.add_argument(
+        "--opts", nargs=argparse.REMAINDER, default=[], help="last: config keys and values"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return 0 if anything was processed, else 1."""
+    args = parse_args(argv)
+    with ExitStack() as stack:
+        try:
+            job = prepare(args, stack)
+        except (ValueError, OSError) as error:
+            return fail(error)
+        try:
+            return 0 if job() else 1
+        except OSError as error:  # such as a full disk
+            return fail(error)
+
+
+def fail(error: Exception) -> int:
+    """Say in one line why there is no result."""
+    print(f"error: {error}", file=sys.stderr)
+    return 1
+
+
+def prepare(args: argparse.Namespace, stack: ExitStack) -> Callable[[], int]:
+    """Check and open everything; what takes long, the model, comes late.
+
+    Returns:
+        the work that is left, which returns the number of images or frames it processed.
+    Raises:
+        ValueError, OSError: naming what is wrong.
+    """
+    if args.output is None and sys.platform.startswith("linux"):
+        # OpenCV would abort the process.
+        if not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+            raise ValueError("this machine has no display for a window: use --output")
+    if args.input:
+        paths = list_images(args.input)
+        targets = image_targets(paths, args.output) if args.output else [None] * len(paths)
+        return partial(draw_images, load_predictor(args), paths, targets)
+    source = args.webcam if args.video_input is None else args.video_input
+    reader = stack.enter_context(VideoReader(source))
+    target = video_target(source, args.output) if args.output else None
+    predictor = load_predictor(args)
+    writer = target and stack.enter_context(VideoWriter(target, reader.fps, reader.size))
+    return partial(draw_video, predictor, reader, writer)
+
+
+def load_predictor(args: argparse.Namespace) -> Predictor:
+    """Build the model of the command line."""
+    return Predictor(
+        args.config_file,
+        args.weights,
+        confidence_threshold=args.confidence_threshold,
+        device=args.device,
+        opts=args.opts,
+    )
+
+
+def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | None]) -> int:
+    """Draw each image, report the unreadable ones, and return the number of those drawn."""
+    num_drawn, unreadable = 0, []
+    with suppress(KeyboardInterrupt):
+        for path, target in zip(tqdm(paths, unit="image"), targets, strict=True):
+            try:
+                image = read_image(path)
+            except ImageError as error:
+                unreadable.append(str(error))
+                tqdm.write(f"skipped: {error}", file=sys.stderr)
+                continue
+            start = time.perf_counter()
+            drawn, num = draw(predictor, image)
+            line = f"{path}: {num} detections in {time.perf_counter() - start:.2f} s"
+            renamed = target is not None and target.name != path.name
+            if target is not None:
+                write_image(target, drawn)
+            tqdm.write(f"{line}, written to {target}" if renamed else line)
+            num_drawn += 1
+            if target is None and not show(drawn, wait=True):
+                break
+    print(f"{num_drawn} of {len(paths)} images drawn, {len(unreadable)} unreadable", end="")
+    print(":" if unreadable else "", *unreadable, sep="\n  ")
+    return num_drawn
+
+
+def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | None) -> int:
+    """Draw all frames, until the end, Ctrl-C or Esc, and return their number."""
+    num_drawn, at_end = 0, False
+    with suppress(KeyboardInterrupt):
+        for frame in tqdm(reader, total=reader.frame_count, unit="frame"):
+            drawn, _ = draw(predictor, frame)
+            if writer is not None:
+                writer.write(drawn)
+            num_drawn += 1
+            if writer is None and not show(drawn, wait=False):
+                break
+        else:
+            at_end = True
+    announced = reader.frame_count
+    line = f"{reader.name}: {num_drawn} frames drawn"
+    if not at_end:
+        line += ", stopped before its end"
+    elif announced is not None and num_drawn < announced:
+        line += f", the video ends before the {announced} frames that it announces"
+    print(line if writer is None else f"{line}; written to {writer.path}")
+    return num_drawn
+
+
+def draw(predictor: Predictor, image: np.ndarray) -> tuple[np.ndarray, int]:
+    """The image with its detections drawn, and their number."""
+    found = predictor(image)
+    boxes, classes = found.pred_boxes.tensor.numpy(), found.pred_classes.numpy()
+    names = predictor.class_names
+    return draw_detections(image, boxes, classes, found.scores.numpy(), names), len(found)
+
+
+def show(image: np.ndarray, wait: bool) -> bool:
+    """Show the image, until a key if `wait`; False if the user wants to end (Esc, q, closed)."""
+    try:
+        cv2.imshow(WINDOW, image)
+    except cv2.error as error:
+        raise OSError("this OpenCV was built without windows: use --output") from error
+    while True:
+        key = cv2.waitKey(50 if wait else 1) & 0xFF
+        if key in (ESCAPE, ord("q")) or cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1:
+            return False
+        if key != NO_KEY or not wait:
+            return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,264 @@
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from detectron2.structures import Boxes, Instances
+
+from fcos_d2.visualization import VideoReader, VideoWriter, class_color
+
+DEMO = Path(__file__).resolve().parents[1] / "demo" / "demo.py"
+
+
+class FixedPredictor:
+    """Finds one object that fills the right half of every image; stops at call `stop_at`."""
+
+    stop_at = None
+    class_names = ["thing"]
+    arguments: dict = {}
+
+    def __init__(self, config: str, weights: str | None = None, **options: object) -> None:
+        if config == "missing":
+            raise ValueError("missing: no such config")
+        type(self).arguments = {"config": config, "weights": weights, **options}
+        self.calls = 0
+
+    def __call__(self, image: np.ndarray) -> Instances:
+        self.calls += 1
+        if self.calls == self.stop_at:
+            raise KeyboardInterrupt
+        height, width = image.shape[:2]
+        found = Instances((height, width))
+        found.pred_boxes = Boxes(torch.tensor([[width / 2, 0, width, height]]))
+        found.scores, found.pred_classes = torch.tensor([0.9]), torch.tensor([0])
+        return found
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("demo", DEMO)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "Predictor", FixedPredictor)
+    monkeypatch.setattr(FixedPredictor, "stop_at", None)
+    for function in ("imshow", "waitKey", "namedWindow", "destroyAllWindows"):
+        monkeypatch.setattr(cv2, function, no_window)
+    return module
+
+
+def no_window(*args: object) -> None:
+    raise AssertionError("a window function was called")
+
+
+def save(path: Path, size: tuple[int, int] = (120, 160)) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(path), np.zeros((*size, 3), np.uint8))
+    return path
+
+
+def save_video(path: Path, num_frames: int = 6, fps: float = 7.5) -> Path:
+    with VideoWriter(path, fps, (48, 64)) as writer:
+        for _ in range(num_frames):
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+    return path
+
+
+def run(demo: ModuleType, *arguments: object) -> int:
+    return demo.main(["--config-file", "any", *map(str, arguments)])
+
+
+def test_one_image_to_a_file(demo: ModuleType, tmp_path: Path, capsys) -> None:
+    path, target = save(tmp_path / "a.jpg"), tmp_path / "out.png"
+
+    assert run(demo, "--input", path, "--output", target) == 0
+    drawn = cv2.imread(str(target))
+    assert drawn.shape == (120, 160, 3)
+    assert tuple(drawn[119, 120]) == class_color(0)  # lower edge of the box
+    out = capsys.readouterr().out
+    assert f"{path}: 1 detections in 0.0" in out and f"written to {target}" in out
+    assert out.endswith("1 of 1 images drawn, 0 unreadable\n")
+
+
+def test_unreadable_images_are_named_and_skipped(demo: ModuleType, tmp_path: Path, capsys) -> None:
+    save(tmp_path / "in" / "a.jpg")
+    save(tmp_path / "in" / "c.jpg")
+    (tmp_path / "in" / "b.jpg").write_text("no image")
+
+    assert run(demo, "--input", tmp_path / "in", "--output", tmp_path / "out") == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.jpg", "c.jpg"]
+    captured = capsys.readouterr()
+    cause = f"{tmp_path / 'in' / 'b.jpg'}: not an image"
+    assert sum(line.startswith(f"skipped: {cause}") for line in captured.err.splitlines()) == 1
+    assert f"2 of 3 images drawn, 1 unreadable:\n  {cause}" in captured.out
+
+
+def test_nothing_processed_is_code_1(demo: ModuleType, tmp_path: Path, capsys) -> None:
+    (tmp_path / "b.jpg").touch()
+
+    assert run(demo, "--input", tmp_path / "b.jpg", "--output", tmp_path / "out") == 1
+    assert "0 of 1 images drawn, 1 unreadable" in capsys.readouterr().out
+
+
+def test_same_names_from_two_folders(demo: ModuleType, tmp_path: Path, capsys) -> None:
+    paths = [save(tmp_path / "x" / "a.png"), save(tmp_path / "y" / "a.png", (50, 60))]
+
+    assert run(demo, "--input", *paths, "--output", tmp_path / "out") == 0
+    assert cv2.imread(str(tmp_path / "out" / "a.png")).shape == (120, 160, 3)
+    assert cv2.imread(str(tmp_path / "out" / "a-2.png")).shape == (50, 60, 3)
+    assert f"written to {tmp_path / 'out' / 'a-2.png'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--input", "{0}/missing.jpg"], "missing.jpg: no such file"),
+        (["--input", "{0}/*.bmp"], "no image matches"),
+        (["--input", "{0}/a.jpg", "{0}/b.jpg", "--output", "{0}/o.jpg"], "2 images need a folder"),
+        (["--input", "{0}/a.jpg", "--output", "{0}"], "would overwrite the input"),
+        (["--input", "{0}/a.jpg", "--output", "{0}/a.jpg/b"], "a.jpg"),
+        (["--video-input", "{0}/missing.mp4"], "missing.mp4: no such file"),
+        (["--video-input", "{0}/a.txt"], "a.txt: not a video"),
+        (["--video-input", "{0}/v.mp4", "--output", "{0}"], "would overwrite the input"),
+        (["--video-input", "{0}/v.mp4", "--output", "{0}/o.avi"], "videos are written as .mp4"),
+        (["--input", "{0}/a.jpg", "--config-file", "missing"], "missing: no such config"),
+    ],
+)
+def test_errors_are_one_line(
+    demo: ModuleType, tmp_path: Path, capsys, arguments: list[str], message: str
+) -> None:
+    save(tmp_path / "a.jpg")
+    save(tmp_path / "b.jpg")
+    save_video(tmp_path / "v.mp4")
+    (tmp_path / "a.txt").write_text("text")
+    if "--output" not in arguments:
+        arguments = [*arguments, "--output", "{0}/out"]
+
+    assert run(demo, *(a.format(tmp_path) for a in arguments)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert message in error
+
+
+@pytest.mark.parametrize("sources", [[], ["--webcam", "--input", "a.jpg"]])
+def test_exactly_one_source(demo: ModuleType, capsys, sources: list[str]) -> None:
+    with pytest.raises(SystemExit) as info:
+        run(demo, *sources)
+    assert info.value.code == 2
+    assert "--input" in capsys.readouterr().err
+
+
+def test_no_display_is_said_before_the_model_is_loaded(
+    demo: ModuleType, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(demo, "Predictor", None)
+
+    assert run(demo, "--input", save(tmp_path / "a.jpg")) == 1
+    assert "error: this machine has no display for a window: use --output\n" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("key, num_shown", [(27, 1), (ord("q"), 1), (ord(" "), 3)])
+def test_window(
+    demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: int, num_shown: int
+) -> None:
+    shown = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "imshow", lambda name, image: shown.append(image))
+    monkeypatch.setattr(cv2, "waitKey", lambda delay: key)
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *arguments: 1)
+    paths = [save(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+
+    assert run(demo, "--input", *paths) == 0
+    assert len(shown) == num_shown
+
+
+def test_options_reach_the_predictor(demo: ModuleType, tmp_path: Path) -> None:
+    output = ["--output", tmp_path / "o.png", "--confidence-threshold", 0.3, "--weights", "w.pth"]
+    options = ["--device", "cpu", "--opts", "MODEL.X", "-1"]
+
+    assert run(demo, "--input", save(tmp_path / "a.png"), *output, *options) == 0
+    assert FixedPredictor.arguments == {
+        "config": "any",
+        "weights": "w.pth",
+        "confidence_threshold": 0.3,
+        "device": "cpu",
+        "opts": ["MODEL.X", "-1"],
+    }
+
+
+@pytest.mark.parametrize("output", ["new/x.mp4", "folder"])
+def test_video(demo: ModuleType, tmp_path: Path, output: str, capsys) -> None:
+    path = save_video(tmp_path / "v.mp4")
+    target = tmp_path / (output if output.endswith(".mp4") else "folder/v.mp4")
+
+    assert run(demo, "--video-input", path, "--output", tmp_path / output) == 0
+    reader = VideoReader(target)
+    assert (reader.fps, len(list(reader)), reader.size) == (7.5, 6, (48, 64))
+    assert f"{path}: 6 frames drawn; written to {target}\n" in capsys.readouterr().out
+
+
+def test_interrupt_keeps_what_was_written(
+    demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(FixedPredictor, "stop_at", 4)
+    path, target = save_video(tmp_path / "v.mp4"), tmp_path / "o.mp4"
+
+    assert run(demo, "--video-input", path, "--output", target) == 0
+    assert len(list(VideoReader(target))) == 3
+    assert "3 frames drawn, stopped before its end" in capsys.readouterr().out
+
+
+def test_interrupt_between_images(
+    demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(FixedPredictor, "stop_at", 2)
+    paths = [save(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+
+    assert run(demo, "--input", *paths, "--output", tmp_path / "out") == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.png"]
+    assert "1 of 3 images drawn" in capsys.readouterr().out
+
+
+def test_video_that_ends_early(demo: ModuleType, tmp_path: Path, shared_dir: Path, capsys) -> None:
+    path = shared_dir / "data" / "video" / "made_truncated.avi"
+
+    assert run(demo, "--video-input", path, "--output", tmp_path) == 0
+    assert len(list(VideoReader(tmp_path / "made_truncated.mp4"))) == 15
+    line = "15 frames drawn, the video ends before the 24 frames that it announces"
+    assert line in capsys.readouterr().out
+
+
+def test_hard_inputs(demo: ModuleType, tmp_path: Path, shared_dir: Path, capsys) -> None:
+    folder = shared_dir / "data" / "hard_inputs"
+    names = set(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+    # The large one is read in another test, and older Pillows have no AVIF.
+    names -= {"big_8000x6000.jpg", "avif.avif"}
+    inputs = [folder / "images" / name for name in sorted(names)]
+
+    assert run(demo, "--input", *inputs, "--output", tmp_path) == 0
+    # Unreadable: two JPEG and one PNG cut short, an empty file, two texts, the bomb. The folder
+    # named like an image has no image in it and counts, too.
+    assert "46 of 54 images drawn, 8 unreadable:" in capsys.readouterr().out
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"ünïcode_图像.jpg", "animated.gif.jpg", "no_extension.jpg", "UPPER.JPG"} <= written
+    assert len(written) == 46
+
+
+def test_help_runs_as_a_script() -> None:
+    command = [sys.executable, str(DEMO), "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(DEMO.parents[1])}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    assert result.returncode == 0, result.stderr
+    assert "--video-input FILE" in result.stdout

@@ -1,0 +1,85 @@
+#!/usr/bin/env python
+"""Trains a small detector on the drawn Shapes dataset and shows what it learned."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from fcos_d2 import Predictor
+from fcos_d2.data.image import read_image
+from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.visualization import contact_sheet, draw_detections
+from fcos_d2.visualization.plots import plot_training
+
+CONFIG = "Quickstart/Shapes-R18"
+NUM_PICTURES = 6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", default="output/quickstart", help="folder of the results")
+    parser.add_argument(
+        "opts", nargs=argparse.REMAINDER, help="overrides of the config: KEY VALUE ..."
+    )
+    args = parser.parse_args()
+    output = Path(args.output)
+    command = ["--config-file", CONFIG, "OUTPUT_DIR", str(output), *args.opts]
+    # A finished run of before would add its curve to this one's.
+    (output / "metrics.json").unlink(missing_ok=True)
+    results = run(train_argument_parser().parse_args(command))
+
+    predictor = Predictor(str(output / "config.yaml"), str(output / "model_final.pth"))
+    cv2.imwrite(str(output / "predictions.png"), predictions_beside_truth(predictor))
+    plot_training(output / "metrics.json", output / "training.png")
+    print(next_steps(output, results["bbox"]))
+
+
+def predictions_beside_truth(predictor: Predictor) -> "cv2.typing.MatLike":
+    """A picture of validation images: ground truth left, detections right of it."""
+    names = MetadataCatalog.get("shapes_val").thing_classes
+    cells = []
+    for record in DatasetCatalog.get("shapes_val")[:NUM_PICTURES]:
+        image = read_image(record["file_name"])
+        x0, y0, w, h = 0, 1, 2, 3
+        boxes = [a["bbox"] for a in record["annotations"]]
+        boxes = [[b[x0], b[y0], b[x0] + b[w], b[y0] + b[h]] for b in boxes]
+        classes = [a["category_id"] for a in record["annotations"]]
+        found = predictor(image)
+        found = found[found.scores > 0.4]
+        cells.append(draw_detections(image, boxes, classes, None, names))
+        cells.append(
+            draw_detections(
+                image,
+                found.pred_boxes.tensor.numpy(),
+                found.pred_classes.numpy(),
+                found.scores.numpy(),
+                predictor.class_names,
+            )
+        )
+    titles = ["ground truth", "predictions"] * NUM_PICTURES
+    return contact_sheet(cells, columns=4, titles=titles)
+
+
+def next_steps(output: Path, metrics: dict) -> str:
+    return f"""
+Shapes validation set: AP {metrics["AP"]:.1f}, AP50 {metrics["AP50"]:.1f}
+
+  {output}/predictions.png   ground truth and predictions side by side
+  {output}/training.png      losses and AP over time
+  {output}/model_final.pth   the detector; config.yaml beside it is its configuration
+
+Next:
+  detect in your images   .venv/bin/python demo/demo.py --config-file {output}/config.yaml \\
+                            --weights {output}/model_final.pth --input IMAGE --output out/
+  train on your data      .venv/bin/python train_net.py --help
+"""
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(f"error: {error}")

@@ -8,6 +8,7 @@ demo/demo.py --config-file NAME_OR_PATH --webcam
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -60,6 +61,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Return 0 if anything was processed, else 1."""
     args = parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: files are closed
     with ExitStack() as stack:
         try:
             job = prepare(args, stack)

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from detectron2.layers import ShapeSpec
+from detectron2.modeling.backbone import Backbone
+from torch import Tensor, nn
 
 # The tensors of the tests are small: more threads than this cost more than they give.
 torch.set_num_threads(min(torch.get_num_threads(), 4))
@@ -22,3 +25,27 @@ def shared_dir() -> Path:
     if not path.is_dir():
         pytest.skip("needs the folder 'shared' beside the repository, which is absent")
     return path
+
+
+class TinyBackbone(Backbone):
+    """Levels p3 and p4 of strides 8 and 16 with 32 channels, from one convolution each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.p3 = nn.Conv2d(3, 32, kernel_size=8, stride=8)
+        self.p4 = nn.Conv2d(3, 32, kernel_size=16, stride=16)
+
+    @property
+    def size_divisibility(self) -> int:
+        return 16
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        return {"p3": ShapeSpec(channels=32, stride=8), "p4": ShapeSpec(channels=32, stride=16)}
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"p3": self.p3(images).relu(), "p4": self.p4(images).relu()}
+
+
+@pytest.fixture
+def tiny_backbone() -> TinyBackbone:
+    return TinyBackbone()

@@ -152,4 +152,4 @@ def test_lazy_run(tmp_path):
     assert "AP50" in results["bbox"]
     checkpoint = torch.load(tmp_path / "out" / "model_final.pth")
     assert checkpoint["class_names"] == ["white thing"]
-    assert checkpoint["model"][f"proposal_generator.fcos_head.cls_logits.bias"].shape == (1,)
+    assert checkpoint["model"]["proposal_generator.fcos_head.cls_logits.bias"].shape == (1,)

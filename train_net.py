@@ -3,8 +3,6 @@
 
 import sys
 
-from torch.multiprocessing.spawn import ProcessExitedException
-
 from fcos_d2.engine import launch, run, train_argument_parser
 
 
@@ -23,5 +21,3 @@ if __name__ == "__main__":
         launch(main, arguments)
     except ValueError as error:
         sys.exit(f"error: {error}")
-    except ProcessExitedException as error:
-        sys.exit(error.exit_code)  # the process has said why

@@ -1,8 +1,13 @@
 """FCOS and FCOS-RT for detectron2; importing registers the models."""
 
+import os
 import warnings
 
 __version__ = "0.1.0"
+
+# Read when torch loads. By default its CPU threads wait for each other by spinning, which makes a
+# training step several times slower as soon as another program wants one of the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 try:
     with warnings.catch_warnings():

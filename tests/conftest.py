@@ -8,8 +8,9 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling.backbone import Backbone
 from torch import Tensor, nn
 
-# The tensors of the tests are small: more threads than this cost more than they give.
-torch.set_num_threads(min(torch.get_num_threads(), 4))
+# The tensors of the tests are small, and threads that wait for each other on a busy machine cost
+# many times what they save.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ import numpy as np
 
 CLASS_NAMES = ("circle", "square", "triangle", "star", "ring")
 IMAGE_SIZE = (192, 192)  # (h, w) px
-MAX_SHAPES = 6
-SHAPE_DIAMETERS = (14, 110)  # px, of the circle around a shape
-MIN_VISIBLE = 0.4  # part of a shape's area that neither the border nor later shapes hide
+MIN_SHAPES, MAX_SHAPES = 3, 9
+SHAPE_DIAMETERS = (24, 110)  # px, of the circle around a shape
+MIN_VISIBLE = 0.6  # part of a shape's area that neither the border nor later shapes hide
 MIN_CONTRAST = 80  # distance of a shape's colours to what it is drawn on, in 0..255 BGR
 PLACING_TRIES = 20
 COLOR_TRIES = 50
@@ -38,13 +38,13 @@ def draw_picture(
         rng: the only source of randomness; the same state gives the same picture.
         image_size: (h, w) px.
     Returns:
-        the picture, uint8 BGR (H, W, 3), and its 1..MAX_SHAPES shapes in drawing order.
+        the picture, uint8 BGR (H, W, 3), and its shapes in drawing order, MAX_SHAPES at most.
     """
     picture = _background(rng, image_size)
     shapes: list[Shape] = []
     visible: list[np.ndarray] = []  # (H, W) bool of each shape
     needed: list[float] = []  # px2 of each shape that must stay visible
-    for _ in range(rng.integers(1, MAX_SHAPES + 1)):
+    for _ in range(rng.integers(MIN_SHAPES, MAX_SHAPES + 1)):
         for _ in range(PLACING_TRIES):
             class_id = int(rng.integers(len(CLASS_NAMES)))
             diameter = math.exp(rng.uniform(*np.log(SHAPE_DIAMETERS)))

@@ -12,6 +12,7 @@ from detectron2.engine import launch as spawn
 from detectron2.layers import NaiveSyncBatchNorm
 from detectron2.utils import comm
 from torch import nn
+from torch.multiprocessing import ProcessExitedException
 from torch.nn.parallel import DistributedDataParallel
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,10 @@ def launch(main: Callable[[Namespace], object], args: Namespace) -> object:
 
     Returns:
         What `main` returned, or None where processes had to be started.
+
+    Raises:
+        ValueError: more GPUs asked for than there are.
+        SystemExit: a started process ended with an error.
     """
     if "RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
         _join_process_group()
@@ -45,14 +50,17 @@ def launch(main: Callable[[Namespace], object], args: Namespace) -> object:
     if not torch.cuda.is_available() and threads is None:
         # Two processes with all cores each would be slower than one.
         os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // processes))
-    spawn(
-        main,
-        processes,
-        num_machines=args.num_machines,
-        machine_rank=args.machine_rank,
-        dist_url=args.dist_url,
-        args=(args,),
-    )
+    try:
+        spawn(
+            main,
+            processes,
+            num_machines=args.num_machines,
+            machine_rank=args.machine_rank,
+            dist_url=args.dist_url,
+            args=(args,),
+        )
+    except ProcessExitedException as error:
+        raise SystemExit(error.exit_code) from None  # the process has said why
     return None
 
 

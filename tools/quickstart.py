@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from fcos_d2 import Predictor
@@ -16,6 +17,7 @@ from fcos_d2.visualization.plots import plot_training
 
 CONFIG = "Quickstart/Shapes-R18"
 NUM_PICTURES = 6
+ENLARGED = 2
 
 
 def main() -> None:
@@ -31,36 +33,31 @@ def main() -> None:
     (output / "metrics.json").unlink(missing_ok=True)
     results = run(train_argument_parser().parse_args(command))
 
-    predictor = Predictor(str(output / "config.yaml"), str(output / "model_final.pth"))
+    predictor = Predictor(
+        str(output / "config.yaml"), str(output / "model_final.pth"), confidence_threshold=0.5
+    )
     cv2.imwrite(str(output / "predictions.png"), predictions_beside_truth(predictor))
     plot_training(output / "metrics.json", output / "training.png")
     print(next_steps(output, results["bbox"]))
 
 
-def predictions_beside_truth(predictor: Predictor) -> "cv2.typing.MatLike":
+def predictions_beside_truth(predictor: Predictor) -> np.ndarray:
     """A picture of validation images: ground truth left, detections right of it."""
     names = MetadataCatalog.get("shapes_val").thing_classes
     cells = []
     for record in DatasetCatalog.get("shapes_val")[:NUM_PICTURES]:
         image = read_image(record["file_name"])
-        x0, y0, w, h = 0, 1, 2, 3
-        boxes = [a["bbox"] for a in record["annotations"]]
-        boxes = [[b[x0], b[y0], b[x0] + b[w], b[y0] + b[h]] for b in boxes]
-        classes = [a["category_id"] for a in record["annotations"]]
         found = predictor(image)
-        found = found[found.scores > 0.4]
-        cells.append(draw_detections(image, boxes, classes, None, names))
-        cells.append(
-            draw_detections(
-                image,
-                found.pred_boxes.tensor.numpy(),
-                found.pred_classes.numpy(),
-                found.scores.numpy(),
-                predictor.class_names,
-            )
-        )
-    titles = ["ground truth", "predictions"] * NUM_PICTURES
-    return contact_sheet(cells, columns=4, titles=titles)
+        # Enlarged before drawing, so that the labels cover less of the small pictures.
+        image = cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+        true_boxes = np.array([annotation["bbox"] for annotation in record["annotations"]])
+        true_boxes[:, 2:] += true_boxes[:, :2]  # xywh -> xyxy
+        true_classes = [annotation["category_id"] for annotation in record["annotations"]]
+        cells.append(draw_detections(image, true_boxes * ENLARGED, true_classes, None, names))
+        boxes = found.pred_boxes.tensor.numpy() * ENLARGED
+        classes, scores = found.pred_classes.numpy(), found.scores.numpy()
+        cells.append(draw_detections(image, boxes, classes, scores, predictor.class_names))
+    return contact_sheet(cells, columns=4, titles=["ground truth", "predictions"] * NUM_PICTURES)
 
 
 def next_steps(output: Path, metrics: dict) -> str:

@@ -10,14 +10,14 @@ from omegaconf import DictConfig
 from torch import nn
 
 from ..checkpoint import FCOSCheckpointer
-from .distributed import adapt_sync_batchnorm, wrap_distributed
+from .distributed import wrap_distributed
 from .divergence import DivergenceGuard
-from .trainer import class_names
+from .trainer import class_names, prepare_for_training
 
 
 def build_lazy_model(cfg: DictConfig) -> nn.Module:
     """cfg.model, on the device of cfg.train."""
-    return adapt_sync_batchnorm(instantiate(cfg.model).to(cfg.train.device))
+    return prepare_for_training(instantiate(cfg.model).to(cfg.train.device))
 
 
 def evaluate(cfg: DictConfig, model: nn.Module) -> dict:

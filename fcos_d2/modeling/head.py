@@ -52,6 +52,36 @@ def _conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
 
 
+def level_shapes(
+    input_shape: dict[str, ShapeSpec], in_features: list[str], strides: list[int]
+) -> list[ShapeSpec]:
+    """The backbone outputs that the head reads, checked against the strides of the config.
+
+    Args:
+        input_shape: all outputs of the backbone by name.
+        in_features: L names, finest first.
+        strides: L strides that the config states, px.
+
+    Returns:
+        L shapes.
+
+    Raises:
+        ValueError: an output is missing or has another stride.
+    """
+    missing = [name for name in in_features if name not in input_shape]
+    if missing:
+        raise ValueError(
+            f"MODEL.FCOS.IN_FEATURES names {missing}, but the backbone gives {list(input_shape)}"
+        )
+    shapes = [input_shape[name] for name in in_features]
+    if [shape.stride for shape in shapes] != list(strides):
+        raise ValueError(
+            f"MODEL.FCOS.FPN_STRIDES is {list(strides)}, but {list(in_features)} of the backbone "
+            f"have strides {[shape.stride for shape in shapes]}"
+        )
+    return shapes
+
+
 class FCOSHead(nn.Module):
     """Class scores, distances to the box sides and box quality for every location.
 

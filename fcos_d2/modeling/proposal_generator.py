@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .assignment import location_targets, size_ranges_from_bounds
 from .geometry import centerness, level_locations
-from .head import FCOSHead, HeadOutputs
+from .head import FCOSHead, HeadOutputs, level_shapes
 from .layers import at_least_float32
 from .losses import LOC_LOSS_TYPES, focal_loss, iou_loss, quality_loss, smoothed_iou
 from .selection import Detections, select_detections
@@ -99,6 +99,7 @@ class FCOSProposalGenerator(nn.Module):
         self.size_ranges = size_ranges_from_bounds(list(size_bounds))
         self.center_sampling_radius = center_sampling_radius if center_sampling else None
         self.box_quality = box_quality
+        self.quality_loss_name = "loss_fcos_iou" if box_quality == "iou" else "loss_fcos_ctr"
         self.loc_loss_type = loc_loss_type
         self.loss_normalizer = loss_normalizer
         self.loss_weight_cls = loss_weight_cls
@@ -125,7 +126,7 @@ class FCOSProposalGenerator(nn.Module):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         fcos = cfg.MODEL.FCOS
         return {
-            "head": FCOSHead(cfg, _level_shapes(input_shape, fcos.IN_FEATURES, fcos.FPN_STRIDES)),
+            "head": FCOSHead(cfg, level_shapes(input_shape, fcos.IN_FEATURES, fcos.FPN_STRIDES)),
             "num_classes": fcos.NUM_CLASSES,
             "in_features": fcos.IN_FEATURES,
             "strides": fcos.FPN_STRIDES,
@@ -199,20 +200,7 @@ class FCOSProposalGenerator(nn.Module):
         Source: arXiv 1904.01355, equation 2; weights and normalisers as in the released models.
         """
         cls_logits, ltrb_in_strides, quality_logits = _flatten_levels(outputs)  # (N, R, ...)
-        targets = [
-            location_targets(
-                instances.gt_boxes.tensor,
-                instances.gt_classes,
-                locations,
-                [tuple(x.shape[-2:]) for x in outputs.cls_logits],
-                self.strides,
-                self.size_ranges,
-                self.center_sampling_radius,
-                self.num_classes,
-            )
-            for instances in gt_instances
-        ]
-        labels, target_in_strides = (torch.stack(x) for x in zip(*targets, strict=True))
+        labels, target_in_strides = self._targets(locations, outputs, gt_instances)
         positive = labels < self.num_classes  # (N, R)
         pred, target = ltrb_in_strides[positive], target_in_strides[positive]  # (P, 4)
         target_centerness = centerness(target)
@@ -228,14 +216,32 @@ class FCOSProposalGenerator(nn.Module):
             cls_logits.flatten(0, 1), labels.flatten(), self.focal_alpha, self.focal_gamma
         )
         loc_loss = (iou_loss(pred, target, self.loc_loss_type) * loc_weights).sum()
+        branch_loss = quality_loss(quality_logits[positive], quality_targets)
         return {
             "loss_fcos_cls": cls_loss / cls_normalizer * self.loss_weight_cls,
             "loss_fcos_loc": loc_loss / loc_normalizer,
-            "loss_fcos_iou" if self.box_quality == "iou" else "loss_fcos_ctr": quality_loss(
-                quality_logits[positive], quality_targets
-            )
-            / num_pos,
+            self.quality_loss_name: branch_loss / num_pos,
         }
+
+    def _targets(
+        self, locations: list[Tensor], outputs: HeadOutputs, gt_instances: list[Instances]
+    ) -> tuple[Tensor, Tensor]:
+        """Labels (N, R) and distances in strides (N, R, 4), see `location_targets`."""
+        targets = [
+            location_targets(
+                instances.gt_boxes.tensor,
+                instances.gt_classes,
+                locations,
+                [tuple(x.shape[-2:]) for x in outputs.cls_logits],
+                self.strides,
+                self.size_ranges,
+                self.center_sampling_radius,
+                self.num_classes,
+            )
+            for instances in gt_instances
+        ]
+        labels, ltrb_in_strides = zip(*targets, strict=True)
+        return torch.stack(labels), torch.stack(ltrb_in_strides)
 
     def _normalizers(self, positive: Tensor, loc_weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Means over the ranks of: positives, summed box weights, locations; scalars >= 0.
@@ -318,24 +324,6 @@ def _flatten_levels(outputs: HeadOutputs) -> tuple[Tensor, Tensor, Tensor]:
         torch.cat([x.flatten(2) for x in field], dim=2).transpose(1, 2) for field in outputs[:3]
     )
     return cls_logits, ltrb, quality_logits[..., 0]
-
-
-def _level_shapes(
-    input_shape: dict[str, ShapeSpec], in_features: list[str], strides: list[int]
-) -> list[ShapeSpec]:
-    """The backbone outputs that the head reads, checked against the strides of the config."""
-    missing = [name for name in in_features if name not in input_shape]
-    if missing:
-        raise ValueError(
-            f"MODEL.FCOS.IN_FEATURES names {missing}, but the backbone gives {list(input_shape)}"
-        )
-    shapes = [input_shape[name] for name in in_features]
-    if [shape.stride for shape in shapes] != list(strides):
-        raise ValueError(
-            f"MODEL.FCOS.FPN_STRIDES is {list(strides)}, but {list(in_features)} of the backbone "
-            f"have strides {[shape.stride for shape in shapes]}"
-        )
-    return shapes
 
 
 def _check_choice(name: str, value: str, legal: tuple[str, ...]) -> None:

@@ -156,6 +156,8 @@ class RecordedHead(nn.Module):
 
     def __init__(self, outputs: HeadOutputs) -> None:
         super().__init__()
+        self.num_classes = outputs.cls_logits[0].shape[1]
+        self.num_levels = len(outputs.cls_logits)
         self.outputs = outputs
 
     def forward(self, features: list) -> HeadOutputs:

@@ -29,7 +29,7 @@ def size_ranges_from_bounds(bounds: list[float]) -> list[tuple[float, float]]:
         L pairs (lowest, highest), px; the first lowest is 0, the last highest inf.
     """
     limits = [0.0, *bounds, math.inf]
-    if limits != sorted(limits):
+    if any(low >= high for low, high in zip(limits[:-1], limits[1:], strict=True)):
         raise ValueError(f"size bounds must be positive and rise from level to level, got {bounds}")
     return list(zip(limits[:-1], limits[1:], strict=True))
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .layers import DeformConv, PerLevelNorm, Scale, at_least_float32
 
 HEAD_NORMS = ("GN", "BN", "SyncBN", "none")
+MAX_LOG_DISTANCE = 16.0  # e^16 strides is farther than any image reaches
 
 
 class HeadOutputs(NamedTuple):
@@ -127,6 +128,8 @@ class FCOSHead(nn.Module):
             raise ValueError(f"norm must be one of {HEAD_NORMS}, got {norm!r}")
         if norm == "GN" and in_channels % 32:
             raise ValueError(f'norm "GN" needs channels divisible by 32, got {in_channels}')
+        self.num_classes = num_classes
+        self.num_levels = num_levels
         self.relu_regression = relu_regression
         self.quality_on_box_branch = quality_on_box_branch
         deformable = deformable_last_conv
@@ -186,8 +189,8 @@ class FCOSHead(nn.Module):
         if self.relu_regression:
             distances = distances.relu()
         else:
-            # In half precision exp overflows beyond a distance of e^11 strides.
-            distances = at_least_float32(distances).exp()
+            # Half precision ends at e^11 strides, and an infinite box would stop the clipping.
+            distances = at_least_float32(distances).clamp(max=MAX_LOG_DISTANCE).exp()
         quality_features = box_features if self.quality_on_box_branch else cls_features
         return (
             self.cls_logits(cls_features),

@@ -57,9 +57,14 @@ class ModulatedDeformConv(nn.Module):
             (N, out_channels, H, W).
         """
         padding = self.weight.shape[-1] // 2
-        return torchvision.ops.deform_conv2d(
-            x, offset, self.weight, self.bias, padding=padding, mask=mask
-        )
+        # torchvision has no half-precision version for the CPU, so all of it runs in float32.
+        with torch.autocast(x.device.type, enabled=False):
+            inputs = (at_least_float32(t) for t in (x, offset, self.weight, self.bias, mask))
+            x32, offset, weight, bias, mask = inputs
+            out = torchvision.ops.deform_conv2d(
+                x32, offset, weight, bias, padding=padding, mask=mask
+            )
+        return out.to(x.dtype)
 
 
 class DeformConv(nn.Module):

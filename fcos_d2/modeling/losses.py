@@ -25,13 +25,18 @@ def focal_loss(
         cls_logits: (R, K).
         labels: (R,) int64 in [0, K]; K is background.
         alpha: weight of the positive class, in [0, 1].
-        gamma: focusing exponent, >= 0.
+        gamma: focusing exponent, 0 or >= 1 (between them the gradient has no bound).
 
     Returns:
         Scalar.
 
+    Raises:
+        ValueError: another `gamma`.
+
     Source: arXiv 1708.02002, equation 5.
     """
+    if gamma != 0 and gamma < 1:
+        raise ValueError(f"gamma must be 0 or at least 1, got {gamma}")
     num_classes = cls_logits.shape[1]
     positive = labels < num_classes
     positive_logits = cls_logits[positive, labels[positive]]  # (P,)
@@ -87,6 +92,7 @@ def iou_loss(pred_ltrb: Tensor, target_ltrb: Tensor, loss_type: str = "giou") ->
         pred_ltrb: (P, 4) >= 0, strides.
         target_ltrb: (P, 4) > 0, strides.
         loss_type: "iou" -log IoU; "linear_iou" 1 - IoU; "giou", "diou", "ciou" 1 - IoU + penalty.
+            The gradient of "ciou" grows like 1 / height for very flat predictions.
 
     Returns:
         (P,) >= 0.

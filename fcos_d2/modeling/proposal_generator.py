@@ -92,6 +92,16 @@ class FCOSProposalGenerator(nn.Module):
                 "in_features, strides and size_bounds must describe L, L and L - 1 levels, got "
                 f"{in_features}, {strides} and {size_bounds}"
             )
+        if yield_proposals and yield_box_features:
+            raise ValueError(
+                "yield_proposals and yield_box_features exclude each other: detectron2's second "
+                "stage takes proposals with their two fields only"
+            )
+        if (head.num_classes, head.num_levels) != (num_classes, len(strides)):
+            raise ValueError(
+                f"head is for {head.num_classes} classes and {head.num_levels} levels, num_classes "
+                f"and strides are for {num_classes} and {len(strides)}"
+            )
         self.fcos_head = head
         self.num_classes = num_classes
         self.in_features = list(in_features)
@@ -170,7 +180,10 @@ class FCOSProposalGenerator(nn.Module):
         outputs = self.fcos_head([features[name] for name in self.in_features])
         # Losses and box arithmetic run in float32 under autocast, in float64 in a double model.
         with torch.autocast(images.tensor.device.type, enabled=False):
-            outputs = HeadOutputs(*([at_least_float32(x) for x in field] for field in outputs))
+            outputs = HeadOutputs(
+                *([at_least_float32(x) for x in field] for field in outputs[:3]),
+                outputs.box_features,
+            )
             locations = [
                 level_locations(*ltrb.shape[-2:], stride, like=ltrb)
                 for ltrb, stride in zip(outputs.ltrb_in_strides, self.strides, strict=True)
@@ -321,7 +334,7 @@ def sum_over_ranks(values: Tensor) -> Tensor:
 def _flatten_levels(outputs: HeadOutputs) -> tuple[Tensor, Tensor, Tensor]:
     """Class logits (N, R, K), distances (N, R, 4) and quality logits (N, R)."""
     cls_logits, ltrb, quality_logits = (
-        torch.cat([x.flatten(2) for x in field], dim=2).transpose(1, 2) for field in outputs[:3]
+        torch.cat([x.flatten(2).transpose(1, 2) for x in field], dim=1) for field in outputs[:3]
     )
     return cls_logits, ltrb, quality_logits[..., 0]
 

@@ -94,10 +94,12 @@ def level_candidates(
 def suppress(detections: Detections, nms_thresh: float, max_detections: int) -> Detections:
     """Class-wise non-maximum suppression, then the best `max_detections`, best first."""
     if nms_thresh > 0:
-        # torchvision separates the classes by shifting boxes far apart, which costs float32 boxes
-        # up to a hundredth of a pixel, and it wants boxes and scores of one dtype: widen both.
+        # torchvision separates the classes by shifting boxes far apart. That wants coordinates
+        # >= 0, and costs float32 boxes up to a hundredth of a pixel; it also wants boxes and
+        # scores of one dtype. So: move to the origin and widen both.
         boxes, scores = detections.boxes.double(), detections.scores.double()
-        keep = batched_nms(boxes, scores, detections.classes, nms_thresh)
+        origin = boxes[:, :2].amin(dim=0) if len(boxes) else boxes.new_zeros(2)
+        keep = batched_nms(boxes - origin.repeat(2), scores, detections.classes, nms_thresh)
     else:
         keep = detections.scores.argsort(descending=True, stable=True)
     if max_detections > 0:

@@ -355,3 +355,9 @@ def test_no_matrix_of_locations_and_boxes_is_made(radius):
         matched_idxs = assign(boxes, height, width, FIVE_LEVELS, radius)
     assert len(matched_idxs) > 22000
     assert 0 < largest.numel < 0.05 * len(matched_idxs) * num_boxes
+
+
+@pytest.mark.parametrize("bounds", [[64, 64], [0, 64], [128, 64]])
+def test_bounds_must_be_positive_and_rise(bounds):
+    with pytest.raises(ValueError, match="must be positive and rise"):
+        size_ranges_from_bounds(bounds)

@@ -234,3 +234,9 @@ def test_errors():
     with pytest.raises(ValueError, match="divisible by 32, got 48"):
         build(in_channels=48)
     build(in_channels=48, norm="none")
+
+
+def test_exp_regression_stays_finite():
+    head = FCOSHead(in_channels=32, num_classes=1, num_levels=1, relu_regression=False)
+    torch.nn.init.constant_(head.bbox_pred.bias, 1000.0)
+    assert head([torch.zeros(1, 32, 2, 2)]).ltrb_in_strides[0].isfinite().all()

@@ -121,3 +121,10 @@ def test_gradients_reach_offsets_kernel_and_input():
     for gradient in (x.grad, *(parameter.grad for parameter in layer.parameters())):
         assert gradient.isfinite().all()
         assert (gradient != 0).any()
+
+
+def test_deformable_convolution_under_autocast():
+    layer, x = DeformConv(8, 8), torch.randn(1, 8, 5, 5)
+    expected = layer(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(layer(x).float(), expected, rtol=0.05, atol=0.05)

@@ -326,3 +326,15 @@ def test_no_positives_have_no_quality_loss():
     loss = quality_loss(logits, torch.zeros(0))
     loss.backward()
     assert loss == 0
+
+
+@pytest.mark.parametrize("gamma", [-1.0, 0.5])
+def test_focal_loss_refuses_a_gamma_without_a_bounded_gradient(gamma):
+    with pytest.raises(ValueError, match=f"gamma must be 0 or at least 1, got {gamma}"):
+        focal_loss(torch.zeros(1, 2), torch.tensor([1]), 0.25, gamma)
+
+
+def test_focal_loss_of_extreme_logits_has_finite_gradients():
+    logits = torch.tensor([[-120.0, 120.0], [120.0, -120.0]], requires_grad=True)
+    focal_loss(logits, torch.tensor([1, 1]), 0.25, 1.0).backward()
+    assert logits.grad.isfinite().all()

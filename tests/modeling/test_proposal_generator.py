@@ -70,6 +70,8 @@ class FixedHead(nn.Module):
 
     def __init__(self, outputs: HeadOutputs) -> None:
         super().__init__()
+        self.num_classes = outputs.cls_logits[0].shape[1]
+        self.num_levels = len(outputs.cls_logits)
         self.outputs = outputs
 
     def forward(self, features: list[Tensor]) -> HeadOutputs:
@@ -503,7 +505,14 @@ def test_first_stage_of_a_two_stage_detector(tiny_backbone, prior_prob):
 # --- construction -----------------------------------------------------------------------------
 
 
-def test_from_config():
+@pytest.mark.parametrize(
+    "yielded",
+    [
+        {"YIELD_PROPOSAL": True, "YIELD_BOX_FEATURES": False},
+        {"YIELD_PROPOSAL": False, "YIELD_BOX_FEATURES": True},
+    ],
+)
+def test_from_config(yielded):
     cfg = get_cfg()
     changes = {
         "NUM_CLASSES": 3,
@@ -526,8 +535,7 @@ def test_from_config():
         "PRE_NMS_TOPK_TEST": 12,
         "POST_NMS_TOPK_TRAIN": 13,
         "POST_NMS_TOPK_TEST": 14,
-        "YIELD_PROPOSAL": True,
-        "YIELD_BOX_FEATURES": True,
+        **yielded,
     }
     cfg.MODEL.FCOS.update(changes)
     shapes = {"p3": ShapeSpec(channels=32, stride=8), "p4": ShapeSpec(channels=32, stride=16)}
@@ -549,8 +557,8 @@ def test_from_config():
         topk_candidates_test=12,
         max_detections_train=13,
         max_detections_test=14,
-        yield_proposals=True,
-        yield_box_features=True,
+        yield_proposals=yielded["YIELD_PROPOSAL"],
+        yield_box_features=yielded["YIELD_BOX_FEATURES"],
     )
     assert plain_attributes(actual) == plain_attributes(expected)
     cfg.MODEL.FCOS.CENTER_SAMPLE = False
@@ -593,3 +601,13 @@ def test_backbone_and_config_must_agree():
         FCOSProposalGenerator(cfg, {"p3": p3, "p4": p4})
     with pytest.raises(ValueError, match=r"IN_FEATURES names \['p4'\].*gives \['p3', 'p5'\]"):
         FCOSProposalGenerator(cfg, {"p3": p3, "p5": p4})
+
+
+def test_a_head_for_other_classes_or_levels_is_refused():
+    with pytest.raises(ValueError, match="head is for 5 classes and 2 levels.*for 3 and 2"):
+        build(FCOSHead(in_channels=32, num_classes=5, num_levels=2))
+
+
+def test_proposals_cannot_carry_box_features():
+    with pytest.raises(ValueError, match="yield_proposals and yield_box_features exclude"):
+        build(yield_proposals=True, yield_box_features=True)

@@ -329,3 +329,10 @@ def test_many_candidates_against_the_slow_way():
     actual = select_detections(*levels, **arguments)
     assert actual.location_idxs.tolist() == [x[3] for x in expected]
     assert actual.classes.tolist() == [x[2] for x in expected]
+
+
+def test_boxes_far_left_of_the_image_do_not_suppress_another_class():
+    # Disjoint boxes of two classes; with coordinates below 0 a shift by class could let them meet.
+    boxes = torch.tensor([[200.0, 200, 800, 800], [-600.0, -600, 100, 100]])
+    detections = Detections(boxes, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]), torch.arange(2))
+    assert len(suppress(detections, 0.6, 100).scores) == 2

@@ -1,6 +1,6 @@
 """The wheel that `pip install .` installs: the package with the configs inside, and no more."""
 
-import importlib.util
+import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-MISSING = [name for name in ("pip", "setuptools", "wheel") if not importlib.util.find_spec(name)]
+# Looked up by metadata: setuptools takes the mere search for the module pip as a sign of a build.
+INSTALLED = {distribution.name for distribution in importlib.metadata.distributions()}
+MISSING = {"pip", "setuptools", "wheel"} - INSTALLED
 
 
 @pytest.fixture(scope="module")

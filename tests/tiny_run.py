@@ -41,9 +41,9 @@ def make_tiny_coco(folder, num_images=6):
     return str(folder / "annotations.json"), str(folder)
 
 
-def tiny_command(folder, output, max_iter, *flags, **overrides):
+def tiny_command(folder, output, max_iter, *flags, num_images=6, **overrides):
     """Arguments of train_net.py for a run on `make_tiny_coco`."""
-    json_file, images = make_tiny_coco(folder)
+    json_file, images = make_tiny_coco(folder, num_images)
     settings = TINY_MODEL | {"OUTPUT_DIR": str(output), "SOLVER.MAX_ITER": max_iter} | overrides
     opts = [str(word) for item in settings.items() for word in item]
     data = ["--train-json", json_file, "--train-images", images]

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from detectron2.config import CfgNode, instantiate
-from detectron2.data import transforms as T
 from detectron2.modeling import build_model
 from detectron2.structures import Instances
 from omegaconf import DictConfig
@@ -100,10 +99,8 @@ class Predictor:
         height, width = image.shape[:2]
         if self._mapper.image_format == "RGB":
             image = image[:, :, ::-1]
-        augmented = T.AugInput(image)
-        self._mapper.augmentations(augmented)
-        chw = np.ascontiguousarray(augmented.image.transpose(2, 0, 1))
-        return {"image": torch.from_numpy(chw), "height": height, "width": width}
+        tensor, _ = self._mapper.to_input(image)
+        return {"image": tensor, "height": height, "width": width}
 
 
 def _load_detector(model: nn.Module, weights: str) -> dict:
@@ -134,6 +131,4 @@ def _from_lazy(cfg: DictConfig, device: str | None) -> tuple:
     """As `_from_yaml`."""
     model = instantiate(cfg.model).to(device or resolve_device(cfg.train.device))
     mapper = instantiate(cfg.dataloader.test.mapper)
-    names = cfg.dataloader.test.dataset.names
-    names = [names] if isinstance(names, str) else list(names or [])
-    return model, mapper, cfg.train.init_checkpoint, names
+    return model, mapper, cfg.train.init_checkpoint, cfg.dataloader.test.dataset.names

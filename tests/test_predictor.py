@@ -41,18 +41,11 @@ def test_class_names_come_from_the_checkpoint(weights):
 
 def test_threshold_reaches_fcos(weights, image):
     """A threshold on the score is the same as dropping what scores less afterwards."""
-    everything = Predictor(
-        "Recipes/R18-Scratch",
-        weights,
-        confidence_threshold=0,
-        opts=[*OPTS, "MODEL.FCOS.POST_NMS_TOPK_TEST", "0"],
-    )(image)
-    some = Predictor(
-        "Recipes/R18-Scratch",
-        weights,
-        confidence_threshold=0.5,
-        opts=[*OPTS, "MODEL.FCOS.POST_NMS_TOPK_TEST", "0"],
-    )(image)
+    opts = [*OPTS, "MODEL.FCOS.POST_NMS_TOPK_TEST", "0"]
+    everything, some = (
+        Predictor("Recipes/R18-Scratch", weights, confidence_threshold=threshold, opts=opts)(image)
+        for threshold in (0, 0.5)
+    )
     assert 0 < len(some) < len(everything)
     assert_same(some, everything[everything.scores > 0.5])
 

@@ -12,7 +12,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from fcos_d2 import Predictor
 from fcos_d2.data.image import read_image
 from fcos_d2.engine import run, train_argument_parser
-from fcos_d2.visualization import contact_sheet, draw_detections
+from fcos_d2.visualization import contact_sheet, draw_detections, write_image
 from fcos_d2.visualization.plots import plot_training
 
 CONFIG = "Quickstart/Shapes-R18"
@@ -36,7 +36,7 @@ def main() -> None:
     predictor = Predictor(
         str(output / "config.yaml"), str(output / "model_final.pth"), confidence_threshold=0.5
     )
-    cv2.imwrite(str(output / "predictions.png"), predictions_beside_truth(predictor))
+    write_image(output / "predictions.png", predictions_beside_truth(predictor))
     plot_training(output / "metrics.json", output / "training.png")
     print(next_steps(output, results["bbox"]))
 

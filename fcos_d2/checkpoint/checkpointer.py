@@ -3,6 +3,8 @@
 import logging
 import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
@@ -89,17 +91,13 @@ class FCOSCheckpointer(DetectionCheckpointer):
         return incompatible
 
 
-class _replacing:
+@contextmanager
+def _replacing(path: str) -> Iterator[str]:
     """A temporary name whose file takes the place of `path` in one step when all went well."""
-
-    def __init__(self, path: str) -> None:
-        self.path, self.temporary = path, f"{path}.{os.getpid()}.tmp"
-
-    def __enter__(self) -> str:
-        return self.temporary
-
-    def __exit__(self, error_type: type | None, *_: object) -> None:
-        if error_type is None:
-            os.replace(self.temporary, self.path)
-        elif os.path.exists(self.temporary):
-            os.remove(self.temporary)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)

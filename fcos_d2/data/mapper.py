@@ -70,12 +70,24 @@ class FCOSDatasetMapper(DatasetMapper):
     def _map(self, dataset_dict: dict, image: np.ndarray) -> dict:
         dataset_dict = copy.deepcopy(dataset_dict)  # what follows changes it
         utils.check_image_size(dataset_dict, image)
-        augmented = T.AugInput(image)
-        transforms = self.augmentations(augmented)
-        image = np.ascontiguousarray(augmented.image.transpose(2, 0, 1))
-        dataset_dict["image"] = torch.from_numpy(image)
+        dataset_dict["image"], transforms = self.to_input(image)
         if not self.is_train:
             dataset_dict.pop("annotations", None)
         elif "annotations" in dataset_dict:
-            self._transform_annotations(dataset_dict, transforms, image.shape[1:])
+            image_size = tuple(dataset_dict["image"].shape[1:])
+            self._transform_annotations(dataset_dict, transforms, image_size)
         return dataset_dict
+
+    def to_input(self, image: np.ndarray) -> tuple[torch.Tensor, T.Transform]:
+        """What the model gets for an image in the mapper's channel order.
+
+        Args:
+            image: uint8 (H, W, 3).
+
+        Returns:
+            The augmented image (3, H', W') uint8, and the transform that led to it.
+        """
+        augmented = T.AugInput(image)
+        transforms = self.augmentations(augmented)
+        chw = np.ascontiguousarray(augmented.image.transpose(2, 0, 1))
+        return torch.from_numpy(chw), transforms

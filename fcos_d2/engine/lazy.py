@@ -48,11 +48,10 @@ def train(cfg: DictConfig, resume: bool = False) -> dict:
     model = wrap_distributed(model, **cfg.train.ddp)
     trainer_class = AMPTrainer if cfg.train.amp.enabled else SimpleTrainer
     trainer = trainer_class(model, instantiate(cfg.dataloader.train), optimizer)
-    names = cfg.dataloader.train.dataset.names
     checkpointer = FCOSCheckpointer(
         model,
         cfg.train.output_dir,
-        class_names=class_names([names] if isinstance(names, str) else names),
+        class_names=class_names(cfg.dataloader.train.dataset.names),
         trainer=trainer,
     )
     results = {}

@@ -99,8 +99,10 @@ def build_evaluator(dataset_name: str, output_dir: str) -> COCOEvaluator:
     return COCOEvaluator(dataset_name, tasks=("bbox",), output_dir=output_dir, use_fast_impl=False)
 
 
-def class_names(dataset_names: list[str]) -> list[str] | None:
-    """The class names of the first of the datasets; None where there are none."""
+def class_names(dataset_names: str | list[str]) -> list[str] | None:
+    """The class names of the dataset, or the first of several; None where there are none."""
     if not dataset_names:
         return None
+    if isinstance(dataset_names, str):
+        dataset_names = [dataset_names]
     return MetadataCatalog.get(dataset_names[0]).get("thing_classes")

@@ -25,8 +25,10 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # Backbone outputs that the head reads, finest first, and their strides in px.
     fcos.IN_FEATURES = ["p3", "p4", "p5", "p6", "p7"]
     fcos.FPN_STRIDES = [8, 16, 32, 64, 128]
-    # Levels that the FPN adds above P5: 0, 1 (P6) or 2 (P6, P7).
+    # Levels that the neck adds above P5: 0, 1 (P6) or 2 (P6, P7), starting from the neck's "P5" or
+    # the backbone's "C5".
     fcos.TOP_LEVELS = 2
+    fcos.TOP_LEVELS_FROM = "P5"
 
     # Head. Convolutions of the shared tower and of the two private ones.
     fcos.NUM_SHARE_CONVS = 0
@@ -36,8 +38,10 @@ def add_fcos_config(cfg: CfgNode) -> None:
     fcos.NORM = "GN"
     # Multiply the regression of each level by a learned number.
     fcos.USE_SCALE = True
-    # Distances are relu(x) in strides; False: exp(x) in strides.
+    # Distances are relu(x); False: exp(x).
     fcos.USE_RELU = True
+    # The head predicts distances in strides; False: in px, as the first FCOS did.
+    fcos.NORM_REG_TARGETS = True
     # The last convolution of each private tower is deformable.
     fcos.USE_DEFORMABLE = False
     # The quality predictor sits on the box branch; False: on the classification branch.
@@ -47,8 +51,14 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # Class probability that an untrained head gives.
     fcos.PRIOR_PROB = 0.01
 
-    # Assignment. Limits of max(left, top, right, bottom) between the levels, px.
+    # Input pixel of cell i on a level: "center", i * stride + stride // 2; or "corner", i times
+    # (padded side of the batch // cells of the level), as in torchvision.
+    fcos.LOCATION_RULE = "center"
+
+    # Assignment. Limits of max(left, top, right, bottom) between the levels, px; a distance that
+    # equals a limit belongs to both levels, or to none if INCLUSIVE_SIZE_RANGES is off.
     fcos.SIZES_OF_INTEREST = [64, 128, 256, 512]
+    fcos.INCLUSIVE_SIZE_RANGES = True
     # Only locations within POS_RADIUS strides of the box centre are positive.
     fcos.CENTER_SAMPLE = True
     fcos.POS_RADIUS = 1.5
@@ -56,11 +66,16 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # Losses. Focal loss.
     fcos.LOSS_ALPHA = 0.25
     fcos.LOSS_GAMMA = 2.0
-    # "fg": number of positives; "moving_fg": its moving mean; "all": number of locations.
+    # "fg": number of positives; "moving_fg": its moving mean; "all": number of locations;
+    # "moving_fg_shared": as "moving_fg", and the two other losses are divided by it as well.
     fcos.LOSS_NORMALIZER_CLS = "fg"
     fcos.LOSS_WEIGHT_CLS = 1.0
-    # "iou", "linear_iou", "giou", "diou" or "ciou".
+    # "iou", "linear_iou", "giou", "diou" or "ciou", with so many square strides added to
+    # intersection and union.
     fcos.LOC_LOSS_TYPE = "giou"
+    fcos.IOU_SMOOTHING = 1.0
+    # Weigh the box loss of a location by its centerness.
+    fcos.CENTERNESS_WEIGHTED_LOC = True
 
     # Selection. Class probability that a candidate must exceed; THRESH_WITH_CTR compares the
     # product of class and quality probability instead.
@@ -74,11 +89,20 @@ def add_fcos_config(cfg: CfgNode) -> None:
     fcos.POST_NMS_TOPK_TEST = 100
     # IoU above which the weaker of two boxes of a class goes; <= 0 switches suppression off.
     fcos.NMS_TH = 0.6
+    # Clip boxes to the image before suppression too, not only after it.
+    fcos.CLIP_BEFORE_NMS = False
 
     # Return first-stage proposals, in training too, for a two-stage detector.
     fcos.YIELD_PROPOSAL = False
     # Add the box branch's feature vector to every detection.
     fcos.YIELD_BOX_FEATURES = False
+
+    _add_backbone_config(cfg)
+
+    # Flip half of the training images, beside INPUT.RANDOM_FLIP.
+    cfg.INPUT.HFLIP_TRAIN = True
+    # How images are resized: "PIL", or "torch" (bilinear in float, as torchvision's detectors do).
+    cfg.INPUT.RESIZE = "PIL"
 
     # "SGD" (with SOLVER.MOMENTUM) or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
@@ -88,3 +112,49 @@ def add_fcos_config(cfg: CfgNode) -> None:
     cfg.SOLVER.CLIP_GRADIENTS.ENABLED = True
     cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE = "full_model"
     cfg.SOLVER.CLIP_GRADIENTS.CLIP_VALUE = 35.0
+
+
+def _add_backbone_config(cfg: CfgNode) -> None:
+    # MODEL.BACKBONE.NAME is build_fcos_<body>_<neck>_backbone, where the body is resnet, dla,
+    # vovnet, mobilenetv2 or timm and the neck fpn, pafpn or bifpn; see modeling/backbone/build.py.
+    # MODEL.FPN (IN_FEATURES, OUT_CHANNELS, NORM, FUSE_TYPE) describes every neck.
+    cfg.MODEL.BIFPN = CfgNode()
+    # Fusion layers one after the other, and the norm after each convolution.
+    cfg.MODEL.BIFPN.NUM_REPEATS = 3
+    cfg.MODEL.BIFPN.NORM = "BN"
+
+    cfg.MODEL.DLA = CfgNode()
+    cfg.MODEL.DLA.CONV_BODY = "DLA34"
+    # level<i> has stride 2 ** i; AdelaiDet's stage<i> is the same.
+    cfg.MODEL.DLA.OUT_FEATURES = ["level2", "level3", "level4", "level5"]
+    # "FrozenBN", "BN", "SyncBN" or "GN".
+    cfg.MODEL.DLA.NORM = "FrozenBN"
+
+    cfg.MODEL.VOVNET = CfgNode()
+    # "V-19-slim-eSE", "V-19-eSE", "V-39-eSE", "V-57-eSE" or "V-99-eSE", V-19 also with depthwise
+    # convolutions: "V-19-slim-dw-eSE", "V-19-dw-eSE".
+    cfg.MODEL.VOVNET.CONV_BODY = "V-39-eSE"
+    cfg.MODEL.VOVNET.OUT_FEATURES = ["stage2", "stage3", "stage4", "stage5"]
+    cfg.MODEL.VOVNET.NORM = "FrozenBN"
+
+    cfg.MODEL.MOBILENETV2 = CfgNode()
+    # res<i> has stride 2 ** i.
+    cfg.MODEL.MOBILENETV2.OUT_FEATURES = ["res2", "res3", "res4", "res5"]
+    cfg.MODEL.MOBILENETV2.NORM = "FrozenBN"
+    # AdelaiDet's switch: build_fcos_resnet_<neck>_backbone takes a MobileNetV2.
+    cfg.MODEL.MOBILENET = False
+
+    cfg.MODEL.TIMM = CfgNode()
+    # Any feature extractor of timm, such as "convnext_tiny"; its outputs are res<i>, stride 2 ** i.
+    cfg.MODEL.TIMM.NAME = "resnet18"
+    # Download timm's own weights.
+    cfg.MODEL.TIMM.PRETRAINED = False
+    cfg.MODEL.TIMM.OUT_FEATURES = ["res2", "res3", "res4", "res5"]
+    # "" keeps the norms of timm; "FrozenBN" and "SyncBN" convert its batch norms.
+    cfg.MODEL.TIMM.NORM = ""
+
+    # AdelaiDet's deformable convolution in every n-th block; only 1 is supported.
+    cfg.MODEL.RESNETS.DEFORM_INTERVAL = 1
+    # Keys of AdelaiDet's files that its FCOS never read: merged with a warning, without effect.
+    for key in ("MODEL.VOVNET.OUT_CHANNELS", "MODEL.VOVNET.BACKBONE_OUT_CHANNELS"):
+        cfg.register_deprecated_key(key)

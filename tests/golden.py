@@ -26,7 +26,7 @@ from fcos_d2.modeling.assignment import (
     location_targets,
     size_ranges_from_bounds,
 )
-from fcos_d2.modeling.geometry import level_locations
+from fcos_d2.modeling.geometry import LocationGrid, level_locations
 from fcos_d2.modeling.head import HeadOutputs
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -197,11 +197,12 @@ def level_targets(
         reg_pos (P, 4) in strides and gtind_pos (P,), an index over the boxes of the whole batch.
     """
     like = torch.zeros((), dtype=torch.float64)
-    locations = [
-        level_locations(*size, stride, like)
+    grids = [
+        LocationGrid.of_level(*size, stride)
         for size, stride in zip(level_sizes, strides, strict=True)
     ]
-    where = (level_sizes, strides, size_ranges, center_sampling_radius)
+    locations = [level_locations(grid, like) for grid in grids]
+    where = (grids, strides, size_ranges, center_sampling_radius)
     labels, ltrb, matched_idxs, num_boxes = [], [], [], 0
     for instances in gt_instances:
         boxes = instances.gt_boxes.tensor.double()

@@ -16,7 +16,7 @@ from detectron2.modeling import build_model
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import ImageList
 
-from fcos_d2.modeling.geometry import level_locations
+from fcos_d2.modeling.geometry import LocationGrid, level_locations
 from fcos_d2.modeling.head import HeadOutputs
 from fcos_d2.modeling.selection import select_detections
 
@@ -337,7 +337,7 @@ def test_detections_at_every_stage(golden_dir, full_run, name):
     outputs = generator.fcos_head.outputs
 
     locations = [
-        level_locations(*x.shape[-2:], stride, like=x)
+        level_locations(LocationGrid.of_level(*x.shape[-2:], stride), like=x)
         for x, stride in zip(outputs.cls_logits, generator.strides, strict=True)
     ]
     uncut = {**generator.test_selection, "max_detections": 0}
@@ -428,7 +428,7 @@ def test_training_of_variants(golden_dir, full_run, trainable_outputs, name):
     if "losses_second_call" in expected:
         losses = golden.to_floats(model(golden.input_batch(golden_dir)))
         assert losses == pytest.approx(expected["losses_second_call"], rel=1e-6)
-        moving = model.proposal_generator.moving_num_pos.item()
+        moving = model.proposal_generator.loss_normalizers.moving_num_pos.item()
         assert moving == pytest.approx(expected["moving_num_fg_after_two_calls"], rel=1e-6)
 
 

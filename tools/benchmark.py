@@ -28,7 +28,7 @@ from torchvision.models.detection import FCOS as TorchvisionFCOS
 
 import fcos_d2
 from fcos_d2.modeling.assignment import location_targets, size_ranges_from_bounds
-from fcos_d2.modeling.geometry import level_locations
+from fcos_d2.modeling.geometry import LocationGrid, level_locations
 
 STRIDES = [8, 16, 32, 64, 128]
 SIZE_BOUNDS = [64, 128, 256, 512]
@@ -217,12 +217,12 @@ def assignment_subjects(
     the label and the distances: ours and detectron2's do a little more than torchvision's.
     """
     radius = arguments.center_sampling_radius
-    locations = [
-        level_locations(*size, stride, like=boxes)
-        for size, stride in zip(sizes, STRIDES, strict=True)
+    grids = [
+        LocationGrid.of_level(*size, stride) for size, stride in zip(sizes, STRIDES, strict=True)
     ]
+    locations = [level_locations(grid, like=boxes) for grid in grids]
     ranges = size_ranges_from_bounds(SIZE_BOUNDS)
-    targets = (boxes, classes, locations, sizes, STRIDES, ranges, radius, NUM_CLASSES)
+    targets = (boxes, classes, locations, grids, STRIDES, ranges, radius, NUM_CLASSES)
     subjects = {"fcos_d2": functools.partial(location_targets, *targets)}
     # Both peers stand for a location by a square of one stride around it.
     half_strides = [torch.tensor([-s / 2, -s / 2, s / 2, s / 2]) for s in STRIDES]

@@ -3,7 +3,8 @@
 A location may learn a box when (1) it lies strictly inside the box, with centre sampling also
 strictly inside a window around the box centre, and (2) the longest of its four distances to the
 sides is within the size range of its level. Of several such boxes the smallest wins; of equally
-small ones the first.
+small ones the first. Cutting the window to the box is the same as asking for both rectangles, as
+other implementations do.
 
 A box can only be claimed by the few cells of its window, so those are enumerated. A matrix of
 locations x boxes is never built: it would take gigabytes for a crowded image.
@@ -16,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from .geometry import boxes_to_ltrb, cells_to_locations
+from .geometry import LocationGrid, boxes_to_ltrb
 
 
 def size_ranges_from_bounds(bounds: list[float]) -> list[tuple[float, float]]:
@@ -39,20 +40,22 @@ def location_targets(
     gt_boxes: Tensor,
     gt_classes: Tensor,
     locations: list[Tensor],
-    level_sizes: list[tuple[int, int]],
+    grids: list[LocationGrid],
     strides: list[int],
     size_ranges: list[tuple[float, float]],
     center_sampling_radius: float | None,
     num_classes: int,
+    inclusive_size_ranges: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """What each location of one image shall predict.
 
     Args:
         gt_boxes: (M, 4) xyxy, px.
         gt_classes: (M,) int64 in [0, K).
-        locations: L tensors (Hi * Wi, 2), px; the result takes their dtype.
-        level_sizes, strides, size_ranges, center_sampling_radius: see `assign_locations`.
+        locations: L tensors (Hi * Wi, 2), px, of `grids`; the result takes their dtype.
+        grids, strides, size_ranges, center_sampling_radius: see `assign_locations`.
         num_classes: K.
+        inclusive_size_ranges: see `assign_locations`.
 
     Returns:
         labels: (R,) int64 in [0, K]; K is background.
@@ -60,7 +63,7 @@ def location_targets(
     """
     gt_boxes = gt_boxes.to(locations[0].dtype)
     matched_idxs = assign_locations(
-        gt_boxes, level_sizes, strides, size_ranges, center_sampling_radius
+        gt_boxes, grids, strides, size_ranges, center_sampling_radius, inclusive_size_ranges
     )
     # One more row stands for "no box", so that index -1 needs no special case.
     labels = torch.cat((gt_classes, gt_classes.new_tensor([num_classes])))[matched_idxs]
@@ -72,44 +75,52 @@ def location_targets(
 
 def assign_locations(
     gt_boxes: Tensor,
-    level_sizes: list[tuple[int, int]],
+    grids: list[LocationGrid],
     strides: list[int],
     size_ranges: list[tuple[float, float]],
     center_sampling_radius: float | None = 1.5,
+    inclusive_size_ranges: bool = True,
 ) -> Tensor:
     """The ground-truth box that each location of an image learns.
 
     Args:
         gt_boxes: (M, 4) xyxy, px, floating point. A box without area is learned nowhere.
-        level_sizes: L pairs (Hi, Wi), cells.
-        strides: L ints, px.
-        size_ranges: L pairs (lowest, highest) of max(ltrb), px, both inclusive.
+        grids: L grids.
+        strides: L ints, px, the unit of the radius.
+        size_ranges: L pairs (lowest, highest) of max(ltrb), px.
         center_sampling_radius: half side of the window around a box centre, in strides of the
             level; None lets every location inside the box take part.
+        inclusive_size_ranges: a distance equal to a limit is within the range.
 
     Returns:
         matched_idxs: (R,) int64 in [-1, M), level after level, row by row; -1 is background.
     """
-    num_locations = sum(height * width for height, width in level_sizes)
+    num_locations = sum(grid.height * grid.width for grid in grids)
     if len(gt_boxes) == 0:
         return gt_boxes.new_full((num_locations,), -1, dtype=torch.int64)
     device = gt_boxes.device
-    sizes = torch.tensor(level_sizes, device=device)  # (L, 2)
-    stride = torch.tensor(strides, device=device)  # (L,)
+    sizes = torch.tensor([(grid.width, grid.height) for grid in grids], device=device)  # (L, 2)
+    steps = torch.tensor([grid.step for grid in grids], device=device)  # (L, 2)
+    offsets = torch.tensor([grid.offset for grid in grids], device=device)[:, None]  # (L, 1)
     ranges = torch.tensor(size_ranges, device=device, dtype=gt_boxes.dtype)  # (L, 2)
 
-    regions = sampling_regions(gt_boxes, stride, center_sampling_radius)
-    levels, gt_idxs, cells = enumerate_cells(gt_boxes, regions, sizes, stride, ranges)
+    regions = sampling_regions(
+        gt_boxes, torch.tensor(strides, device=device), center_sampling_radius
+    )
+    levels, gt_idxs, cells = enumerate_cells(gt_boxes, regions, sizes, steps, offsets, ranges)
 
-    locations = cells_to_locations(cells, stride[levels, None]).to(gt_boxes.dtype)
+    locations = (cells * steps[levels] + offsets[levels]).to(gt_boxes.dtype)
     inside = (boxes_to_ltrb(locations, regions[levels, gt_idxs]) > 0).all(dim=-1)
     longest = boxes_to_ltrb(locations, gt_boxes[gt_idxs]).amax(dim=-1)
     lowest, highest = ranges[levels].unbind(dim=-1)
-    claims = inside & (longest >= lowest) & (longest <= highest)  # (C,)
+    if inclusive_size_ranges:
+        claims = inside & (longest >= lowest) & (longest <= highest)  # (C,)
+    else:
+        claims = inside & (longest > lowest) & (longest < highest)
 
     level_starts = sizes.prod(dim=-1).cumsum(dim=0) - sizes.prod(dim=-1)
     columns, rows = cells.unbind(dim=-1)
-    location_idxs = level_starts[levels] + rows * sizes[levels, 1] + columns
+    location_idxs = level_starts[levels] + rows * sizes[levels, 0] + columns
     return smallest_claim(location_idxs[claims], gt_idxs[claims], gt_boxes, num_locations)
 
 
@@ -134,15 +145,21 @@ def sampling_regions(gt_boxes: Tensor, stride: Tensor, radius: float | None) -> 
 
 
 def enumerate_cells(
-    gt_boxes: Tensor, regions: Tensor, sizes: Tensor, stride: Tensor, ranges: Tensor
+    gt_boxes: Tensor,
+    regions: Tensor,
+    sizes: Tensor,
+    steps: Tensor,
+    offsets: Tensor,
+    ranges: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """All cells that could claim a box, a few too many rather than one too few.
 
     Args:
         gt_boxes: (M, 4) xyxy, px.
         regions: (L, M, 4) xyxy, px, from `sampling_regions`.
-        sizes: (L, 2) Hi and Wi, cells.
-        stride: (L,) px.
+        sizes: (L, 2) Wi and Hi, cells.
+        steps: (L, 2) x and y px from cell to cell.
+        offsets: (L, 1) px of the first cell.
         ranges: (L, 2) of max(ltrb), px.
 
     Returns:
@@ -154,10 +171,9 @@ def enumerate_cells(
     last_px = torch.minimum(regions[..., 2:], gt_boxes[:, :2] + highest)
 
     # Rounding outwards keeps the exact test, which follows, free of this arithmetic's rounding.
-    step = stride[:, None, None]
-    grid = sizes.flip(-1)[:, None]  # (L, 1, 2) columns, rows
-    first = ((first_px - step // 2) / step).floor().clamp(min=0)
-    last = torch.minimum(((last_px - step // 2) / step).ceil(), grid - 1)
+    steps, offsets, sizes = steps[:, None], offsets[:, None], sizes[:, None]  # (L, 1, ...)
+    first = ((first_px - offsets) / steps).floor().clamp(min=0)
+    last = torch.minimum(((last_px - offsets) / steps).ceil(), sizes - 1)
     extent = (last - first + 1).clamp(min=0).long()  # (L, M, 2)
     # A level whose range starts above the longest side cannot learn the box.
     longest_side = (gt_boxes[:, 2:] - gt_boxes[:, :2]).amax(dim=-1)

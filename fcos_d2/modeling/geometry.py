@@ -3,38 +3,74 @@
 Everything is in pixels of the network input unless a name says `in_strides`.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+LOCATION_RULES = ("center", "corner")
 
-def cells_to_locations(cells: Tensor, stride: int | Tensor) -> Tensor:
-    """The input pixel that each feature-map cell stands for.
+
+class LocationGrid(NamedTuple):
+    """The input pixels that the cells of one level stand for: index * step + offset."""
+
+    height: int  # cells
+    width: int  # cells
+    step: tuple[int, int]  # x, y px between neighbouring cells
+    offset: int  # px of the first cell, x and y alike
+
+    @classmethod
+    def of_level(cls, height: int, width: int, stride: int) -> "LocationGrid":
+        """The default rule "center": every cell stands for the middle of its stride.
+
+        Source: arXiv 1904.01355, section 3.1.
+        """
+        return cls(height, width, (stride, stride), stride // 2)
+
+
+def location_grids(
+    level_sizes: list[tuple[int, int]],
+    strides: list[int],
+    padded_size: tuple[int, int],
+    rule: str = "center",
+) -> list[LocationGrid]:
+    """The grids of all levels.
 
     Args:
-        cells: integer (..., 2) column and row of a cell, or any integer tensor of indices.
-        stride: of the level, px; an int or a tensor that broadcasts against `cells`.
+        level_sizes: L pairs (Hi, Wi), cells.
+        strides: L ints, px.
+        padded_size: height and width of the batch, px.
+        rule: "center", index * stride + stride // 2; or "corner", index * (padded side // cells).
+            The step of "corner" differs from the stride where the stride does not divide the side,
+            as happens above P5.
 
     Returns:
-        Integer tensor of the shape of `cells`: index * stride + stride // 2, px.
+        L grids.
 
-    Source: arXiv 1904.01355, section 3.1.
+    Source: "corner" is the rule of torchvision's anchor generator.
     """
-    return cells * stride + stride // 2
+    levels = zip(level_sizes, strides, strict=True)
+    if rule == "center":
+        return [LocationGrid.of_level(*size, stride) for size, stride in levels]
+    padded_height, padded_width = padded_size
+    return [
+        LocationGrid(height, width, (padded_width // width, padded_height // height), 0)
+        for (height, width), _ in levels
+    ]
 
 
-def level_locations(height: int, width: int, stride: int, like: Tensor) -> Tensor:
+def level_locations(grid: LocationGrid, like: Tensor) -> Tensor:
     """All locations of one level, row by row.
 
     Args:
-        height, width: of the feature map, cells.
-        stride: px.
+        grid: of the level.
         like: a tensor whose dtype and device the result takes.
 
     Returns:
-        (height * width, 2) x and y, px.
+        (Hi * Wi, 2) x and y, px.
     """
-    x = cells_to_locations(torch.arange(width, device=like.device), stride)
-    y = cells_to_locations(torch.arange(height, device=like.device), stride)
+    x = torch.arange(grid.width, device=like.device) * grid.step[0] + grid.offset
+    y = torch.arange(grid.height, device=like.device) * grid.step[1] + grid.offset
     y, x = torch.meshgrid(y, x, indexing="ij")
     return torch.stack((x, y), dim=-1).reshape(-1, 2).to(like.dtype)
 

@@ -104,6 +104,7 @@ class FCOSHead(nn.Module):
         relu_regression: bool = True,
         deformable_last_conv: bool = False,
         quality_on_box_branch: bool = True,
+        pixel_strides: list[int] | None = None,
         prior_prob: float = 0.01,
     ) -> None:
         """
@@ -115,9 +116,11 @@ class FCOSHead(nn.Module):
             num_share_convs: convolutions of a tower that runs before both.
             norm: "GN" (32 groups, shared by the levels), "BN", "SyncBN" (one per level) or "none".
             use_scale: multiply the regression of each level by a learned number.
-            relu_regression: distances are relu(x), in strides; False: exp(x).
+            relu_regression: distances are relu(x); False: exp(x).
             deformable_last_conv: the last convolution of each private tower is deformable.
             quality_on_box_branch: where the quality predictor sits; False: the class branch.
+            pixel_strides: the regression layer predicts px, as in the first FCOS, and is divided by
+                these L strides; None: it predicts strides.
             prior_prob: class probability that an untrained head gives, in (0, 1).
 
         Raises:
@@ -132,6 +135,7 @@ class FCOSHead(nn.Module):
         self.num_levels = num_levels
         self.relu_regression = relu_regression
         self.quality_on_box_branch = quality_on_box_branch
+        self.pixel_strides = pixel_strides
         deformable = deformable_last_conv
         self.cls_tower = build_tower(in_channels, num_cls_convs, norm, num_levels, deformable)
         self.bbox_tower = build_tower(in_channels, num_box_convs, norm, num_levels, deformable)
@@ -159,6 +163,7 @@ class FCOSHead(nn.Module):
             "relu_regression": fcos.USE_RELU,
             "deformable_last_conv": fcos.USE_DEFORMABLE,
             "quality_on_box_branch": fcos.CENTERNESS_ON_REG,
+            "pixel_strides": None if fcos.NORM_REG_TARGETS else [x.stride for x in input_shape],
             "prior_prob": fcos.PRIOR_PROB,
         }
 
@@ -191,6 +196,8 @@ class FCOSHead(nn.Module):
         else:
             # Half precision ends at e^11 strides, and an infinite box would stop the clipping.
             distances = at_least_float32(distances).clamp(max=MAX_LOG_DISTANCE).exp()
+        if self.pixel_strides is not None:
+            distances = distances / self.pixel_strides[level]
         quality_features = box_features if self.quality_on_box_branch else cls_features
         return (
             self.cls_logits(cls_features),

@@ -71,21 +71,25 @@ def box_overlap(pred_ltrb: Tensor, target_ltrb: Tensor) -> tuple[Tensor, Tensor]
     return intersection, pred_area + target_area - intersection
 
 
-def smoothed_iou(pred_ltrb: Tensor, target_ltrb: Tensor) -> Tensor:
-    """IoU with one square stride added to both areas, as in the released models.
+def smoothed_iou(pred_ltrb: Tensor, target_ltrb: Tensor, smoothing: float = 1.0) -> Tensor:
+    """IoU with a constant added to both areas: one square stride in the released models.
 
     Args:
         pred_ltrb: (P, 4) >= 0, strides.
         target_ltrb: (P, 4) > 0, strides.
+        smoothing: square strides, >= 0; 0 gives the exact IoU.
 
     Returns:
-        (P,) in (0, 1]: never 0, so that its logarithm is finite for boxes that do not overlap.
+        (P,) in [0, 1]; with smoothing never 0, so that its logarithm is finite for boxes that do
+        not overlap.
     """
     intersection, union = box_overlap(pred_ltrb, target_ltrb)
-    return (intersection + 1) / (union + 1)
+    return (intersection + smoothing) / (union + smoothing)
 
 
-def iou_loss(pred_ltrb: Tensor, target_ltrb: Tensor, loss_type: str = "giou") -> Tensor:
+def iou_loss(
+    pred_ltrb: Tensor, target_ltrb: Tensor, loss_type: str = "giou", smoothing: float = 1.0
+) -> Tensor:
     """Box regression loss of each positive location, all on `smoothed_iou`.
 
     Args:
@@ -93,6 +97,7 @@ def iou_loss(pred_ltrb: Tensor, target_ltrb: Tensor, loss_type: str = "giou") ->
         target_ltrb: (P, 4) > 0, strides.
         loss_type: "iou" -log IoU; "linear_iou" 1 - IoU; "giou", "diou", "ciou" 1 - IoU + penalty.
             The gradient of "ciou" grows like 1 / height for very flat predictions.
+        smoothing: of the IoU, see `smoothed_iou`; "iou" needs more than 0.
 
     Returns:
         (P,) >= 0.
@@ -102,7 +107,7 @@ def iou_loss(pred_ltrb: Tensor, target_ltrb: Tensor, loss_type: str = "giou") ->
 
     Source: IoU arXiv 1608.01471, GIoU arXiv 1902.09630, DIoU and CIoU arXiv 1911.08287.
     """
-    iou = smoothed_iou(pred_ltrb, target_ltrb)
+    iou = smoothed_iou(pred_ltrb, target_ltrb, smoothing)
     if loss_type == "iou":
         return -iou.log()
     if loss_type == "linear_iou":

@@ -1,29 +1,26 @@
 """FCOS as a detectron2 proposal generator: head, losses and selection put together.
 
-This is the one place that unpacks and packs `Instances`, sums over the ranks of a distributed run
-and logs scalars. With the `FCOS` meta-architecture its proposals are the final detections; with
-`yield_proposals` it is the first stage of any two-stage detector.
+This is the one place that unpacks and packs `Instances`. With the `FCOS` meta-architecture its
+proposals are the final detections; with `yield_proposals` it is the first stage of any two-stage
+detector, and with one class a class-agnostic one.
 """
 
 import torch
-import torch.distributed as dist
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import PROPOSAL_GENERATOR_REGISTRY
 from detectron2.structures import Boxes, ImageList, Instances
-from detectron2.utils import comm
-from detectron2.utils.events import get_event_storage, has_event_storage
 from torch import Tensor, nn
 
 from .assignment import location_targets, size_ranges_from_bounds
-from .geometry import centerness, level_locations
+from .geometry import LOCATION_RULES, LocationGrid, centerness, level_locations, location_grids
 from .head import FCOSHead, HeadOutputs, level_shapes
 from .layers import at_least_float32
 from .losses import LOC_LOSS_TYPES, focal_loss, iou_loss, quality_loss, smoothed_iou
+from .normalizers import LOSS_NORMALIZERS, LossNormalizers
 from .selection import Detections, select_detections
 
 BOX_QUALITIES = ("ctrness", "iou")
-LOSS_NORMALIZERS = ("fg", "moving_fg", "all")
 
 
 class FCOSProposalGenerator(nn.Module):
@@ -38,16 +35,21 @@ class FCOSProposalGenerator(nn.Module):
         in_features: list[str],
         strides: list[int],
         size_bounds: list[float],
+        location_rule: str = "center",
+        inclusive_size_ranges: bool = True,
         center_sampling: bool = True,
         center_sampling_radius: float = 1.5,
         box_quality: str = "ctrness",
         loc_loss_type: str = "giou",
+        iou_smoothing: float = 1.0,
+        centerness_weighted_loc: bool = True,
         loss_normalizer: str = "fg",
         loss_weight_cls: float = 1.0,
         focal_alpha: float = 0.25,
         focal_gamma: float = 2.0,
         thresh_with_quality: bool = False,
         nms_thresh: float = 0.6,
+        clip_before_nms: bool = False,
         score_thresh_train: float = 0.05,
         score_thresh_test: float = 0.05,
         topk_candidates_train: int = 1000,
@@ -64,15 +66,23 @@ class FCOSProposalGenerator(nn.Module):
             in_features: L names of backbone outputs, finest first.
             strides: L strides of these outputs, px.
             size_bounds: L - 1 limits of max(ltrb) between the levels, px.
+            location_rule: the input pixel of a cell, "center" or "corner", see `location_grids`.
+            inclusive_size_ranges: a distance equal to a limit belongs to both levels; False: to
+                none.
             center_sampling: only locations near the box centre are positive.
             center_sampling_radius: how near, in strides.
             box_quality: what the quality branch learns, "ctrness" or "iou".
             loc_loss_type: "iou", "linear_iou", "giou", "diou" or "ciou".
+            iou_smoothing: square strides added to intersection and union, see `smoothed_iou`.
+            centerness_weighted_loc: weigh the box loss of a location by its centerness; never
+                done with box_quality "iou".
             loss_normalizer: the classification loss is divided by the number of positives ("fg"),
-                its moving mean ("moving_fg", kept in the checkpoint) or of locations ("all").
+                its moving mean ("moving_fg", kept in the checkpoint) or of locations ("all");
+                "moving_fg_shared" divides all three losses by the moving mean.
             loss_weight_cls: weight of the classification loss.
             focal_alpha, focal_gamma: of the focal loss.
             thresh_with_quality, nms_thresh: see `select_detections`.
+            clip_before_nms: clip boxes to the image before suppression.
             score_thresh_*, topk_candidates_*, max_detections_*: see `select_detections`; the train
                 values hold for proposals that are made in training.
             yield_proposals: also propose in training, and return `Instances` with the fields of a
@@ -87,6 +97,12 @@ class FCOSProposalGenerator(nn.Module):
         _check_choice("box_quality", box_quality, BOX_QUALITIES)
         _check_choice("loc_loss_type", loc_loss_type, LOC_LOSS_TYPES)
         _check_choice("loss_normalizer", loss_normalizer, LOSS_NORMALIZERS)
+        _check_choice("location_rule", location_rule, LOCATION_RULES)
+        if iou_smoothing < 0 or (iou_smoothing == 0 and loc_loss_type == "iou"):
+            raise ValueError(
+                f"iou_smoothing must be positive, or 0 where loc_loss_type is not 'iou', whose "
+                f"logarithm it keeps finite; got {iou_smoothing} with {loc_loss_type!r}"
+            )
         if not len(in_features) == len(strides) == len(size_bounds) + 1:
             raise ValueError(
                 "in_features, strides and size_bounds must describe L, L and L - 1 levels, got "
@@ -107,16 +123,21 @@ class FCOSProposalGenerator(nn.Module):
         self.in_features = list(in_features)
         self.strides = list(strides)
         self.size_ranges = size_ranges_from_bounds(list(size_bounds))
+        self.location_rule = location_rule
+        self.inclusive_size_ranges = inclusive_size_ranges
         self.center_sampling_radius = center_sampling_radius if center_sampling else None
         self.box_quality = box_quality
         self.quality_loss_name = "loss_fcos_iou" if box_quality == "iou" else "loss_fcos_ctr"
         self.loc_loss_type = loc_loss_type
-        self.loss_normalizer = loss_normalizer
+        self.iou_smoothing = iou_smoothing
+        self.centerness_weighted_loc = centerness_weighted_loc and box_quality != "iou"
+        self.loss_normalizers = LossNormalizers(loss_normalizer)
         self.loss_weight_cls = loss_weight_cls
         self.focal_alpha = focal_alpha
         self.focal_gamma = focal_gamma
         self.yield_proposals = yield_proposals
         self.yield_box_features = yield_box_features
+        self.clip_before_nms = clip_before_nms
         shared = {"thresh_with_quality": thresh_with_quality, "nms_thresh": nms_thresh}
         self.train_selection = shared | {
             "score_thresh": score_thresh_train,
@@ -128,9 +149,6 @@ class FCOSProposalGenerator(nn.Module):
             "topk_candidates": topk_candidates_test,
             "max_detections": max_detections_test,
         }
-        if loss_normalizer == "moving_fg":
-            # A buffer, so that a resumed run goes on with the same value.
-            self.register_buffer("moving_num_pos", torch.tensor(100.0))
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
@@ -141,16 +159,21 @@ class FCOSProposalGenerator(nn.Module):
             "in_features": fcos.IN_FEATURES,
             "strides": fcos.FPN_STRIDES,
             "size_bounds": fcos.SIZES_OF_INTEREST,
+            "location_rule": fcos.LOCATION_RULE,
+            "inclusive_size_ranges": fcos.INCLUSIVE_SIZE_RANGES,
             "center_sampling": fcos.CENTER_SAMPLE,
             "center_sampling_radius": fcos.POS_RADIUS,
             "box_quality": fcos.BOX_QUALITY,
             "loc_loss_type": fcos.LOC_LOSS_TYPE,
+            "iou_smoothing": fcos.IOU_SMOOTHING,
+            "centerness_weighted_loc": fcos.CENTERNESS_WEIGHTED_LOC,
             "loss_normalizer": fcos.LOSS_NORMALIZER_CLS,
             "loss_weight_cls": fcos.LOSS_WEIGHT_CLS,
             "focal_alpha": fcos.LOSS_ALPHA,
             "focal_gamma": fcos.LOSS_GAMMA,
             "thresh_with_quality": fcos.THRESH_WITH_CTR,
             "nms_thresh": fcos.NMS_TH,
+            "clip_before_nms": fcos.CLIP_BEFORE_NMS,
             "score_thresh_train": fcos.INFERENCE_TH_TRAIN,
             "score_thresh_test": fcos.INFERENCE_TH_TEST,
             "topk_candidates_train": fcos.PRE_NMS_TOPK_TRAIN,
@@ -184,24 +207,29 @@ class FCOSProposalGenerator(nn.Module):
                 *([at_least_float32(x) for x in field] for field in outputs[:3]),
                 outputs.box_features,
             )
-            locations = [
-                level_locations(*ltrb.shape[-2:], stride, like=ltrb)
-                for ltrb, stride in zip(outputs.ltrb_in_strides, self.strides, strict=True)
-            ]
+            sizes = [tuple(x.shape[-2:]) for x in outputs.cls_logits]
+            padded_size = tuple(images.tensor.shape[-2:])
+            grids = location_grids(sizes, self.strides, padded_size, self.location_rule)
+            locations = [level_locations(grid, like=outputs.cls_logits[0]) for grid in grids]
             if not self.training:
                 return self.detect(images, locations, outputs, self.test_selection), {}
-            losses = self.losses(locations, outputs, gt_instances)
+            losses = self.losses(grids, locations, outputs, gt_instances)
             if not self.yield_proposals:
                 return None, losses
             with torch.no_grad():
                 return self.detect(images, locations, outputs, self.train_selection), losses
 
     def losses(
-        self, locations: list[Tensor], outputs: HeadOutputs, gt_instances: list[Instances]
+        self,
+        grids: list[LocationGrid],
+        locations: list[Tensor],
+        outputs: HeadOutputs,
+        gt_instances: list[Instances],
     ) -> dict[str, Tensor]:
         """The three losses of a batch.
 
         Args:
+            grids: of the L levels.
             locations: L tensors (Hi * Wi, 2), px.
             outputs: of the head.
             gt_instances: N, with gt_boxes and gt_classes.
@@ -213,75 +241,51 @@ class FCOSProposalGenerator(nn.Module):
         Source: arXiv 1904.01355, equation 2; weights and normalisers as in the released models.
         """
         cls_logits, ltrb_in_strides, quality_logits = _flatten_levels(outputs)  # (N, R, ...)
-        labels, target_in_strides = self._targets(locations, outputs, gt_instances)
+        labels, target_in_strides = self._targets(grids, locations, gt_instances)
         positive = labels < self.num_classes  # (N, R)
         pred, target = ltrb_in_strides[positive], target_in_strides[positive]  # (P, 4)
         target_centerness = centerness(target)
+        weighted = self.centerness_weighted_loc
+        loc_weights = target_centerness if weighted else torch.ones_like(target_centerness)
         if self.box_quality == "iou":
-            loc_weights = torch.ones_like(target_centerness)
-            quality_targets = smoothed_iou(pred.detach(), target)
+            quality_targets = smoothed_iou(pred.detach(), target, self.iou_smoothing)
         else:
-            loc_weights = quality_targets = target_centerness
+            quality_targets = target_centerness
 
-        num_pos, loc_normalizer, num_locations = self._normalizers(positive, loc_weights)
-        cls_normalizer = self._cls_normalizer(num_pos, num_locations)
+        normalizers = self.loss_normalizers(positive, loc_weights)
         cls_loss = focal_loss(
             cls_logits.flatten(0, 1), labels.flatten(), self.focal_alpha, self.focal_gamma
         )
-        loc_loss = (iou_loss(pred, target, self.loc_loss_type) * loc_weights).sum()
+        loc_loss = iou_loss(pred, target, self.loc_loss_type, self.iou_smoothing) * loc_weights
         branch_loss = quality_loss(quality_logits[positive], quality_targets)
         return {
-            "loss_fcos_cls": cls_loss / cls_normalizer * self.loss_weight_cls,
-            "loss_fcos_loc": loc_loss / loc_normalizer,
-            self.quality_loss_name: branch_loss / num_pos,
+            "loss_fcos_cls": cls_loss / normalizers[0] * self.loss_weight_cls,
+            "loss_fcos_loc": loc_loss.sum() / normalizers[1],
+            self.quality_loss_name: branch_loss / normalizers[2],
         }
 
     def _targets(
-        self, locations: list[Tensor], outputs: HeadOutputs, gt_instances: list[Instances]
+        self, grids: list[LocationGrid], locations: list[Tensor], gt_instances: list[Instances]
     ) -> tuple[Tensor, Tensor]:
         """Labels (N, R) and distances in strides (N, R, 4), see `location_targets`."""
+        # A first stage with one class finds objects of all classes alike.
+        class_agnostic = self.yield_proposals and self.num_classes == 1
         targets = [
             location_targets(
                 instances.gt_boxes.tensor,
-                instances.gt_classes,
+                torch.zeros_like(instances.gt_classes) if class_agnostic else instances.gt_classes,
                 locations,
-                [tuple(x.shape[-2:]) for x in outputs.cls_logits],
+                grids,
                 self.strides,
                 self.size_ranges,
                 self.center_sampling_radius,
                 self.num_classes,
+                self.inclusive_size_ranges,
             )
             for instances in gt_instances
         ]
         labels, ltrb_in_strides = zip(*targets, strict=True)
         return torch.stack(labels), torch.stack(ltrb_in_strides)
-
-    def _normalizers(self, positive: Tensor, loc_weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Means over the ranks of: positives, summed box weights, locations; scalars >= 0.
-
-        The floors apply to the sums over all ranks. A batch split over ranks thus gives, after
-        averaging the gradients, exactly what one process gives for the whole batch.
-        """
-        local = torch.stack(
-            (
-                positive.sum().to(loc_weights),
-                loc_weights.sum(),
-                loc_weights.new_tensor(positive.numel()),
-            )
-        )
-        num_pos, weight, num_locations = sum_over_ranks(local) / comm.get_world_size()
-        if has_event_storage():
-            get_event_storage().put_scalar("fcos/num_pos", num_pos.item())
-        floor = 1 / comm.get_world_size()
-        return num_pos.clamp(min=floor), weight.clamp(min=1e-6 * floor), num_locations
-
-    def _cls_normalizer(self, num_pos: Tensor, num_locations: Tensor) -> Tensor:
-        if self.loss_normalizer == "all":
-            return num_locations
-        if self.loss_normalizer == "fg":
-            return num_pos
-        self.moving_num_pos.mul_(0.9).add_(num_pos, alpha=0.1)
-        return self.moving_num_pos.clone()
 
     @torch.no_grad()
     def detect(
@@ -296,7 +300,14 @@ class FCOSProposalGenerator(nn.Module):
                 [x[n].flatten(1).T for x in field] for field in outputs
             )  # (Hi * Wi, K), (Hi * Wi, 4), (Hi * Wi, 1), (Hi * Wi, C)
             quality_logits = [x[:, 0] for x in quality_logits]
-            boxes = select_detections(locations, cls_logits, ltrb, quality_logits, **selection)
+            boxes = select_detections(
+                locations,
+                cls_logits,
+                ltrb,
+                quality_logits,
+                clip_size=image_size if self.clip_before_nms else None,
+                **selection,
+            )
             detections.append(self._pack(boxes, image_size, features))
         return detections
 
@@ -320,15 +331,6 @@ class FCOSProposalGenerator(nn.Module):
 def FCOS(cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> FCOSProposalGenerator:
     """The value "FCOS" of MODEL.PROPOSAL_GENERATOR.NAME."""
     return FCOSProposalGenerator(cfg, input_shape)
-
-
-def sum_over_ranks(values: Tensor) -> Tensor:
-    """`values` (any shape) added up over all processes; every rank must call it."""
-    if comm.get_world_size() == 1:
-        return values
-    total = values.clone()
-    dist.all_reduce(total)
-    return total
 
 
 def _flatten_levels(outputs: HeadOutputs) -> tuple[Tensor, Tensor, Tensor]:

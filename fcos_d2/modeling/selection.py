@@ -1,7 +1,7 @@
 """From head outputs of one image to its final boxes.
 
 Threshold and top-k run per level, non-maximum suppression per class over all levels together.
-Boxes are not clipped here: clipping before suppression would change which boxes overlap.
+Boxes are not clipped here unless asked for: clipping changes which boxes overlap.
 """
 
 import math
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from .geometry import ltrb_to_boxes
 
@@ -34,6 +34,7 @@ def select_detections(
     topk_candidates: int,
     nms_thresh: float,
     max_detections: int,
+    clip_size: tuple[int, int] | None = None,
 ) -> Detections:
     """The detections of one image.
 
@@ -47,6 +48,8 @@ def select_detections(
         topk_candidates: candidates kept per level.
         nms_thresh: IoU above which the weaker box of a class goes; <= 0 switches suppression off.
         max_detections: kept per image; <= 0 keeps all.
+        clip_size: height and width, px, that boxes are clipped to before suppression; None: they
+            are not clipped.
 
     Returns:
         Detections, best first.
@@ -60,6 +63,8 @@ def select_detections(
         candidates.append(level._replace(location_idxs=level.location_idxs + first_idx))
         first_idx += len(level_inputs[0])
     merged = Detections(*(torch.cat(field) for field in zip(*candidates, strict=True)))
+    if clip_size is not None:
+        merged = merged._replace(boxes=clip_boxes_to_image(merged.boxes, clip_size))
     return suppress(merged, nms_thresh, max_detections)
 
 

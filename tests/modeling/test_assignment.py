@@ -12,7 +12,7 @@ from fcos_d2.modeling.assignment import (
     location_targets,
     size_ranges_from_bounds,
 )
-from fcos_d2.modeling.geometry import level_locations
+from fcos_d2.modeling.geometry import LocationGrid, level_locations, location_grids
 
 FIVE_LEVELS = {"strides": [8, 16, 32, 64, 128], "bounds": [64, 128, 256, 512]}
 FIVE_SMALL_RANGES = {"strides": [8, 16, 32, 64, 128], "bounds": [16, 32, 64, 128]}
@@ -23,10 +23,21 @@ def level_sizes_of(height: int, width: int, strides: list[int]) -> list[tuple[in
     return [(math.ceil(height / stride), math.ceil(width / stride)) for stride in strides]
 
 
+def grids_of(height: int, width: int, strides: list[int]) -> list[LocationGrid]:
+    sizes = level_sizes_of(height, width, strides)
+    return [
+        LocationGrid.of_level(*size, stride) for size, stride in zip(sizes, strides, strict=True)
+    ]
+
+
 def assign_one_level(boxes: list, radius: float | None = 1.5, size=(4, 4)) -> Tensor:
     """One level of stride 8 that learns every size."""
     return assign_locations(
-        torch.tensor(boxes).reshape(-1, 4), [size], [8], [(0, math.inf)], radius
+        torch.tensor(boxes).reshape(-1, 4),
+        [LocationGrid.of_level(*size, 8)],
+        [8],
+        [(0, math.inf)],
+        radius,
     )
 
 
@@ -41,12 +52,12 @@ def test_one_box_on_one_level():
 
 
 def test_targets_of_one_box():
-    locations = level_locations(4, 4, 8, like=torch.zeros(()))
+    grid = LocationGrid.of_level(4, 4, 8)
     labels, ltrb_in_strides = location_targets(
         gt_boxes=torch.tensor([[8.0, 8.0, 24.0, 24.0]]),
         gt_classes=torch.tensor([3]),
-        locations=[locations],
-        level_sizes=[(4, 4)],
+        locations=[level_locations(grid, like=torch.zeros(()))],
+        grids=[grid],
         strides=[8],
         size_ranges=[(0, math.inf)],
         center_sampling_radius=1.5,
@@ -96,17 +107,26 @@ def test_a_location_on_the_border_of_a_box_is_outside():
 
 
 @pytest.mark.parametrize(
-    ("bound", "positive"), [(15.9, [False, True]), (16.0, [True, True]), (16.1, [True, False])]
+    ("bound", "inclusive", "positive"),
+    [
+        (15.9, True, [False, True]),
+        (16.0, True, [True, True]),
+        (16.1, True, [True, False]),
+        (15.9, False, [False, True]),
+        (16.0, False, [False, False]),
+        (16.1, False, [True, False]),
+    ],
 )
-def test_a_distance_on_a_size_bound_belongs_to_both_levels(bound, positive):
+def test_a_distance_on_a_size_bound_belongs_to_both_levels_or_to_none(bound, inclusive, positive):
     # Location 12 of stride 8 has l = 12+4 = 16 and r = 12; location 8 of stride 16 has l = 12 and
     # r = 24-8 = 16: the longest distance is 16 px on both levels.
     matched_idxs = assign_locations(
         torch.tensor([[-4.0, -4.0, 24.0, 24.0]]),
-        level_sizes=[(4, 4), (2, 2)],
+        grids=grids_of(32, 32, [8, 16]),
         strides=[8, 16],
         size_ranges=size_ranges_from_bounds([bound]),
         center_sampling_radius=None,
+        inclusive_size_ranges=inclusive,
     )
     assert [matched_idxs[5].item() == 0, matched_idxs[16].item() == 0] == positive
 
@@ -167,13 +187,12 @@ def test_no_boxes():
 
 
 def test_targets_without_boxes():
-    sizes = [(3, 5), (2, 3)]
-    locations = [level_locations(*size, 8, like=torch.zeros(())) for size in sizes]
+    grids = grids_of(24, 40, [8, 16])
     labels, ltrb_in_strides = location_targets(
         gt_boxes=torch.zeros(0, 4),
         gt_classes=torch.zeros(0, dtype=torch.int64),
-        locations=locations,
-        level_sizes=sizes,
+        locations=[level_locations(grid, like=torch.zeros(())) for grid in grids],
+        grids=grids,
         strides=[8, 16],
         size_ranges=size_ranges_from_bounds([64]),
         center_sampling_radius=1.5,
@@ -202,9 +221,9 @@ def random_boxes(num: int, height: int, width: int, step: float, seed: int) -> T
 
 
 def assign(boxes: Tensor, height: int, width: int, levels: dict, radius: float | None) -> Tensor:
-    sizes = level_sizes_of(height, width, levels["strides"])
+    grids = grids_of(height, width, levels["strides"])
     ranges = size_ranges_from_bounds(levels["bounds"])
-    return assign_locations(boxes, sizes, levels["strides"], ranges, radius)
+    return assign_locations(boxes, grids, levels["strides"], ranges, radius)
 
 
 @pytest.mark.parametrize("radius", [1.5, None])
@@ -223,10 +242,10 @@ def test_order_of_the_boxes_does_not_matter(radius):
 @pytest.mark.parametrize("radius", [1.5, None])
 def test_padding_does_not_matter(radius):
     boxes = random_boxes(60, 200, 300, step=0.25, seed=2)
-    strides, ranges = FIVE_LEVELS["strides"], size_ranges_from_bounds(FIVE_LEVELS["bounds"])
+    strides = FIVE_LEVELS["strides"]
     sizes, padded_sizes = level_sizes_of(200, 300, strides), level_sizes_of(416, 512, strides)
-    matched_idxs = assign_locations(boxes, sizes, strides, ranges, radius)
-    padded = assign_locations(boxes, padded_sizes, strides, ranges, radius)
+    matched_idxs = assign(boxes, 200, 300, FIVE_LEVELS, radius)
+    padded = assign(boxes, 416, 512, FIVE_LEVELS, radius)
     levels = matched_idxs.split([h * w for h, w in sizes])
     padded_levels = padded.split([h * w for h, w in padded_sizes])
     for level, padded_level, size, padded_size in zip(
@@ -251,15 +270,12 @@ def test_targets_agree_with_the_assignment():
     boxes = random_boxes(40, 200, 300, step=0.25, seed=4)
     classes = torch.randint(7, (len(boxes),))
     strides, ranges = THREE_LEVELS["strides"], size_ranges_from_bounds(THREE_LEVELS["bounds"])
-    sizes = level_sizes_of(200, 300, strides)
-    locations = [
-        level_locations(*size, stride, like=boxes)
-        for size, stride in zip(sizes, strides, strict=True)
-    ]
+    grids = grids_of(200, 300, strides)
+    locations = [level_locations(grid, like=boxes) for grid in grids]
     labels, ltrb_in_strides = location_targets(
-        boxes, classes, locations, sizes, strides, ranges, 1.5, 7
+        boxes, classes, locations, grids, strides, ranges, 1.5, 7
     )
-    matched_idxs = assign_locations(boxes, sizes, strides, ranges, 1.5)
+    matched_idxs = assign_locations(boxes, grids, strides, ranges, 1.5)
     stride = torch.cat([torch.full((len(x),), s) for x, s in zip(locations, strides, strict=True)])
     for i, (x, y) in enumerate(torch.cat(locations).tolist()):
         if matched_idxs[i] < 0:
@@ -277,19 +293,20 @@ def test_targets_agree_with_the_assignment():
 
 def assign_slowly(
     boxes: list[list[float]],
-    level_sizes: list[tuple[int, int]],
+    grids: list[LocationGrid],
     strides: list[int],
     bounds: list[float],
     radius: float | None,
 ) -> list[int]:
     """Every location looks at every box."""
     matched_idxs = []
-    for level, ((height, width), stride) in enumerate(zip(level_sizes, strides, strict=True)):
+    for level, (grid, stride) in enumerate(zip(grids, strides, strict=True)):
+        height, width, (step_x, step_y), offset = grid
         lowest = bounds[level - 1] if level > 0 else 0
         highest = bounds[level] if level < len(bounds) else math.inf
         for row in range(height):
             for column in range(width):
-                x, y = column * stride + stride // 2, row * stride + stride // 2
+                x, y = column * step_x + offset, row * step_y + offset
                 best, best_area = -1, math.inf
                 for i, (x1, y1, x2, y2) in enumerate(boxes):
                     inside = x1 < x < x2 and y1 < y < y2
@@ -311,11 +328,25 @@ def test_against_the_slow_way(levels, radius, dtype):
     for seed, step in enumerate((0.25, 1, 4)):
         height, width = 131 + 8 * seed, 170 - 31 * seed
         boxes = random_boxes(40, height, width, step, seed)
-        sizes = level_sizes_of(height, width, levels["strides"])
-        expected = assign_slowly(boxes.tolist(), sizes, *levels.values(), radius)
+        grids = grids_of(height, width, levels["strides"])
+        expected = assign_slowly(boxes.tolist(), grids, *levels.values(), radius)
         actual = assign(boxes.to(dtype), height, width, levels, radius)
         assert actual.tolist() == expected
         assert len(set(expected)) > 5
+
+
+@pytest.mark.parametrize("radius", [1.5, None])
+def test_locations_on_the_corners_against_the_slow_way(radius):
+    boxes = random_boxes(40, 160, 224, step=0.25, seed=6)
+    strides, bounds = FIVE_SMALL_RANGES.values()
+    sizes = level_sizes_of(160, 224, strides)
+    grids = location_grids(sizes, strides, padded_size=(160, 224), rule="corner")
+    # 160 px in ceil(160 / 64) = 3 cells, 224 px in 4: steps of 53 and 56 px, not of 64.
+    assert grids[3] == LocationGrid(height=3, width=4, step=(56, 53), offset=0)
+    expected = assign_slowly(boxes.tolist(), grids, strides, bounds, radius)
+    ranges = size_ranges_from_bounds(bounds)
+    assert assign_locations(boxes, grids, strides, ranges, radius).tolist() == expected
+    assert len(set(expected)) > 5
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

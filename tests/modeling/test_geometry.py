@@ -9,10 +9,11 @@ import torch
 
 from fcos_d2 import modeling
 from fcos_d2.modeling.geometry import (
+    LocationGrid,
     boxes_to_ltrb,
-    cells_to_locations,
     centerness,
     level_locations,
+    location_grids,
     ltrb_to_boxes,
 )
 
@@ -22,24 +23,39 @@ FUNCTION_FILES = ("geometry", "assignment", "losses", "selection")
 def test_locations_of_a_small_level():
     # Columns 0, 1, 2 stand for x = 0*8 + 4, 1*8 + 4, 2*8 + 4; rows likewise for y.
     expected = [[4, 4], [12, 4], [20, 4], [4, 12], [12, 12], [20, 12]]
-    locations = level_locations(2, 3, stride=8, like=torch.zeros(()))
+    locations = level_locations(LocationGrid.of_level(2, 3, stride=8), like=torch.zeros(()))
     assert locations.tolist() == expected
 
 
 def test_half_of_an_odd_stride_is_rounded_down():
     # 7 // 2 = 3.
-    assert cells_to_locations(torch.arange(3), 7).tolist() == [3, 10, 17]
+    locations = level_locations(LocationGrid.of_level(1, 3, stride=7), like=torch.zeros(()))
+    assert locations.tolist() == [[3, 3], [10, 3], [17, 3]]
+
+
+def test_grids_of_the_two_rules():
+    # 96 x 160 px: 12 x 20 cells of 8 px, and ceil(96 / 64) = 2 by ceil(160 / 64) = 3 of 64 px.
+    sizes, strides = [(12, 20), (2, 3)], [8, 64]
+    center = location_grids(sizes, strides, padded_size=(96, 160))
+    assert center == [LocationGrid(12, 20, (8, 8), 4), LocationGrid(2, 3, (64, 64), 32)]
+    # 160 // 3 = 53 and 96 // 2 = 48 px.
+    corner = location_grids(sizes, strides, padded_size=(96, 160), rule="corner")
+    assert corner == [LocationGrid(12, 20, (8, 8), 0), LocationGrid(2, 3, (53, 48), 0)]
+    locations = level_locations(corner[1], like=torch.zeros(()))
+    assert locations.tolist() == [[0, 0], [53, 0], [106, 0], [0, 48], [53, 48], [106, 48]]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_locations_take_the_dtype_asked_for(dtype):
-    locations = level_locations(100, 168, stride=8, like=torch.zeros((), dtype=dtype))
+    like = torch.zeros((), dtype=dtype)
+    locations = level_locations(LocationGrid.of_level(100, 168, stride=8), like)
     assert locations.dtype == dtype
     assert locations[-1].tolist() == [167 * 8 + 4, 99 * 8 + 4]
 
 
 def test_a_level_without_cells_has_no_locations():
-    assert level_locations(0, 3, stride=8, like=torch.zeros(())).shape == (0, 2)
+    grid = LocationGrid.of_level(0, 3, stride=8)
+    assert level_locations(grid, like=torch.zeros(())).shape == (0, 2)
 
 
 def test_distances_to_the_sides():

@@ -323,20 +323,20 @@ def test_inference_under_autocast():
 
 
 def test_moving_normaliser_is_kept_in_the_checkpoint():
-    assert "moving_num_pos" not in build().state_dict()
+    assert "loss_normalizers.moving_num_pos" not in build().state_dict()
     generator, features = build(loss_normalizer="moving_fg"), random_features(2)
-    assert generator.state_dict()["moving_num_pos"].item() == 100
+    assert generator.state_dict()["loss_normalizers.moving_num_pos"].item() == 100
     for _ in range(3):
         train_losses(generator, features, some_truth())
     state = generator.state_dict()
-    assert state["moving_num_pos"].item() < 90
+    assert state["loss_normalizers.moving_num_pos"].item() < 90
     resumed = build(loss_normalizer="moving_fg")
     resumed.load_state_dict(state)
     expected = train_losses(generator, features, some_truth())
     torch.testing.assert_close(train_losses(resumed, features, some_truth()), expected)
-    value = resumed.moving_num_pos.clone()
+    value = resumed.loss_normalizers.moving_num_pos.clone()
     resumed.eval()(image_list(2), features)
-    assert resumed.moving_num_pos.equal(value), "inference leaves it alone"
+    assert resumed.loss_normalizers.moving_num_pos.equal(value), "inference leaves it alone"
 
 
 def test_moving_normaliser_of_empty_batches_goes_to_one():
@@ -344,7 +344,7 @@ def test_moving_normaliser_of_empty_batches_goes_to_one():
     generator = paper_generator(1, loss_normalizer="moving_fg")
     for _ in range(120):
         generator(image_list(1, 16, 16), {"p3": None}, [truth([], [], (16, 16))])
-    assert generator.moving_num_pos.item() == pytest.approx(1.0003, abs=1e-4)
+    assert generator.loss_normalizers.moving_num_pos.item() == pytest.approx(1.0003, abs=1e-4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fcos_d2.modeling.geometry import level_locations
+from fcos_d2.modeling.geometry import LocationGrid, level_locations
 from fcos_d2.modeling.selection import Detections, level_candidates, select_detections, suppress
 
 DEFAULTS = {
@@ -320,7 +320,8 @@ def test_against_the_slow_way(changes):
 
 def test_many_candidates_against_the_slow_way():
     # torchvision takes another route from 1000 boxes on.
-    locations = level_locations(20, 20, 8, like=torch.zeros((), dtype=torch.float64))
+    grid = LocationGrid.of_level(20, 20, 8)
+    locations = level_locations(grid, like=torch.zeros((), dtype=torch.float64))
     cls_logits = torch.randn(400, 4, dtype=torch.float64)
     ltrb = torch.rand(400, 4, dtype=torch.float64) * 20
     levels = [[locations], [cls_logits], [ltrb], [torch.randn(400, dtype=torch.float64)]]

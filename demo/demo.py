@@ -53,6 +53,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--confidence-threshold", type=float, default=0.5, help="lowest score")
     parser.add_argument("--device", help="cpu, cuda, ...; default: the GPU if there is one")
     parser.add_argument(
+        "--trust-checkpoint", action="store_true", help="open weights that can run code (pickles)"
+    )
+    parser.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], help="last: config keys and values"
     )
     return parser.parse_args(argv)
@@ -111,6 +114,7 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
         confidence_threshold=args.confidence_threshold,
         device=args.device,
         opts=args.opts,
+        trust_checkpoint=args.trust_checkpoint,
     )
 
 

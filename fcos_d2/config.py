@@ -99,7 +99,7 @@ def add_fcos_config(cfg: CfgNode) -> None:
 
     _add_backbone_config(cfg)
 
-    # Flip half of the training images, beside INPUT.RANDOM_FLIP.
+    # AdelaiDet's switch; False: no flips, whatever INPUT.RANDOM_FLIP says.
     cfg.INPUT.HFLIP_TRAIN = True
     # How images are resized: "PIL", or "torch" (bilinear in float, as torchvision's detectors do).
     cfg.INPUT.RESIZE = "PIL"

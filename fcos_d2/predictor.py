@@ -29,6 +29,7 @@ class Predictor:
         confidence_threshold: float | None = None,
         device: str | None = None,
         opts: list[str] | None = None,
+        trust_checkpoint: bool = False,
     ) -> None:
         """
         Args:
@@ -38,6 +39,7 @@ class Predictor:
                 config says, a threshold on the class probability alone.
             device: "cpu", "cuda", ...; None takes the config's, or the CPU where there is no GPU.
             opts: overrides of the config, see `model_zoo.get_config`.
+            trust_checkpoint: also open weights that can run code, see `read_checkpoint`.
 
         Raises:
             ValueError: bad config, weights or threshold; names it.
@@ -50,7 +52,7 @@ class Predictor:
         self.model, self._mapper, config_weights, dataset_names = build(config, device)
         self.model.eval()
         self._select_above(confidence_threshold)
-        checkpoint = _load_detector(self.model, weights or config_weights)
+        checkpoint = _load_detector(self.model, weights or config_weights, trust_checkpoint)
         names = checkpoint.get("class_names") or class_names(dataset_names) or []
         num_classes = self.model.proposal_generator.num_classes
         # A checkpoint of another dataset than the config's must not borrow its names.
@@ -103,17 +105,18 @@ class Predictor:
         return {"image": tensor, "height": height, "width": width}
 
 
-def _load_detector(model: nn.Module, weights: str) -> dict:
+def _load_detector(model: nn.Module, weights: str, trust_checkpoint: bool) -> dict:
     """Loads `weights`; random parameters would draw confident nonsense, so all must be there."""
     if not weights:
         raise ValueError("no weights given: name the checkpoint of a trained detector")
-    checkpointer = FCOSCheckpointer(model)
+    checkpointer = FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint)
     checkpoint = checkpointer.load(weights, checkpointables=[])
-    missing = checkpointer.missing_keys
-    if missing:
+    report = checkpointer.report
+    absent = [*report.missing, *report.new_parts, *(key for key, _, _ in report.reshaped)]
+    if absent:
         raise ValueError(
-            f"{weights}: {len(missing)} parameters of this model are not in it, the first is "
-            f"{missing[0]!r}; is it the checkpoint of a detector with this config?"
+            f"{weights}: {len(absent)} parts of this model are not in it, the first is "
+            f"{absent[0]!r}; is it the checkpoint of a detector with this config?"
         )
     return checkpoint
 

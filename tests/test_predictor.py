@@ -94,7 +94,7 @@ def test_mistakes_are_named(weights, image, tmp_path):
         Predictor("Recipes/R18-Scratch", opts=OPTS)
     with pytest.raises(ValueError, match="model.pth: .* not in it.*config"):
         Predictor("FCOS-RT/R50", weights, device="cpu")
-    with pytest.raises(ValueError, match="model.pth: 2 parameters .*cls_logits"):
+    with pytest.raises(ValueError, match="model.pth: 2 parts .*cls_logits"):
         Predictor("Recipes/R18-Scratch", weights, device="cpu")  # 80 classes, the file has 2
     predictor = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
     with pytest.raises(ValueError, match=r"BGR uint8 array .* got float64 \(4, 4, 3\)"):

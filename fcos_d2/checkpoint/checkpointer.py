@@ -1,20 +1,37 @@
-"""Checkpoints that a kill cannot damage and that know their class names."""
+"""Checkpoints that a kill cannot damage, that know their class names, and of any origin."""
 
 import logging
 import os
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from torch import nn
+from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
+from fvcore.common.checkpoint import Checkpointer
+from torch import Tensor, nn
+
+from .known_files import KNOWN_FILES
+from .reading import read_checkpoint, sha256_of
+from .report import LoadingReport, compare, differing_settings
+from .sources import Source, recognise
 
 logger = logging.getLogger(__name__)
 
+# detectron2's own files of ResNets, which detectron2 renames itself.
+_ZOO = Source(
+    "detectron2's zoo",
+    matches=lambda keys: False,
+    convert=lambda state, model_keys: state,
+    body_anchor="stem.conv1.weight",
+    # Caffe2's files have no statistics: their norms are only a scale and a shift.
+    may_miss=r"\.norm\.running_(mean|var)$",
+)
+
 
 class FCOSCheckpointer(DetectionCheckpointer):
-    """detectron2's checkpointer; files appear whole or not at all.
+    """detectron2's checkpointer; it writes files whole or not at all and reads those of others.
 
     `class_names` are stored beside the weights and come back in the result of `load`, so that a
     demo needs no dataset.
@@ -26,6 +43,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
         save_dir: str = "",
         *,
         class_names: list[str] | None = None,
+        trust_checkpoint: bool = False,
         save_to_disk: bool | None = None,
         **checkpointables: object,
     ) -> None:
@@ -34,12 +52,16 @@ class FCOSCheckpointer(DetectionCheckpointer):
             model: as in detectron2.
             save_dir: folder of the files.
             class_names: in the order of the class indices.
+            trust_checkpoint: also open files that can run code, see `read_checkpoint`.
             save_to_disk: None lets only the main process write.
             checkpointables: named objects with state_dict() and load_state_dict().
         """
         super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
         self.class_names = class_names
-        self.missing_keys: list[str] = []  # of the last load
+        self.trust_checkpoint = trust_checkpoint
+        self.report: LoadingReport | None = None  # of the last load
+        self._asked_for = ""  # the path of the load that is going on, and what its query says
+        self._fit_by_name = False
 
     def save(self, name: str, **extra: object) -> None:
         """Writes `name`.pth and marks it as the last checkpoint; `extra` is stored as it is."""
@@ -61,34 +83,123 @@ class FCOSCheckpointer(DetectionCheckpointer):
                 file.write(last_filename_basename)
 
     def load(self, path: str, *args: object, **kwargs: object) -> dict:
-        """Loads weights and states; see detectron2.
+        """Loads weights of any known origin, and states; see detectron2.
+
+        `report` then tells what came from the file.
+
+        Args:
+            path: file or URL; its keys tell the origin. "" loads nothing.
 
         Returns:
-            What the file holds beside them, such as class_names and iteration.
+            What the file holds beside the weights, such as class_names and iteration.
 
         Raises:
-            ValueError: the file is absent, cannot be fetched or is damaged; names it.
+            ValueError: the file is absent, cannot be fetched, is damaged or not trusted, or has
+                nothing for this model; names it.
         """
-        self.missing_keys = []
-        if path and "://" not in path and not os.path.isfile(path.split("?")[0]):
-            raise ValueError(f"{path}: no such checkpoint")
+        self.report = None
+        if not path:
+            return super().load(path)
+        self._asked_for = path
+        self._fit_by_name = "matching_heuristics=True" in path
+        # fvcore's method, because detectron2's cuts the query off the address of a download.
+        return Checkpointer.load(self, self._fetch(path), *args, **kwargs)
+
+    def _fetch(self, path: str) -> str:
+        """The local file of a path or URL."""
+        if "://" not in path:
+            path = path.split("?")[0]
+            if not os.path.isfile(path):
+                raise ValueError(f"{path}: no such checkpoint")
+            return path
         try:
-            return super().load(path, *args, **kwargs)
-        except OSError as error:
+            return self.path_manager.get_local_path(path)
+        except (OSError, RuntimeError) as error:
             raise ValueError(
-                f"{path}: cannot be fetched ({error}); give MODEL.WEIGHTS (train.init_checkpoint) "
-                'a file on this machine, or "" for random weights'
+                f"{path}: cannot be fetched ({error}); download it elsewhere and give "
+                'MODEL.WEIGHTS (train.init_checkpoint) the file, or "" for random weights'
             ) from None
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ValueError(f"{path}: damaged, or not a checkpoint ({reason})") from None
-        finally:
-            self._parsed_url_during_load = None  # detectron2 leaves it set when loading fails
+
+    def _load_file(self, filename: str) -> dict:
+        known = KNOWN_FILES.get(self._asked_for)
+        if known and known.sha256 and (found := sha256_of(filename)) != known.sha256:
+            raise ValueError(
+                f"{filename}: not what {known.url} is known to hold (SHA-256 {found}, not "
+                f"{known.sha256}); delete it, so that it is fetched again"
+            )
+        return weights_apart(read_checkpoint(filename, self.trust_checkpoint), filename)
 
     def _load_model(self, checkpoint: dict) -> object:
-        incompatible = super()._load_model(checkpoint)
-        self.missing_keys = incompatible.missing_keys
-        return incompatible
+        model_state = self.model.state_dict()
+        state, source = checkpoint["model"], None
+        try:
+            if self._fit_by_name or checkpoint.get("matching_heuristics"):
+                state, source = _align(state, model_state, checkpoint.get("__author__")), _ZOO
+            elif source := recognise(state):
+                state = source.convert(state, model_state)
+            report = compare(self._asked_for, source, state, model_state)
+        except ValueError as error:
+            raise ValueError(f"{self._asked_for} ({source.name}): {error}") from None
+        if not report.matched:
+            first = ", ".join(list(state)[:3])
+            raise ValueError(
+                f"{self._asked_for} ({report.origin}): none of its {len(state)} tensors fits this "
+                f"model; the first are {first}"
+            )
+        if source is not None:
+            report.notes = differing_settings(self.model, source)
+            if source.hint:
+                report.notes.append(source.hint)
+        self.report = report
+        checkpoint["model"] = state
+        return super()._load_model({"model": state})
+
+    def _log_incompatible_keys(self, incompatible: object) -> None:
+        complete = self.report.complete and not self.report.notes
+        logger.log(logging.INFO if complete else logging.WARNING, "%s", self.report)
+
+
+def weights_apart(loaded: dict, path: str) -> dict:
+    """What a file holds, with the weights under "model".
+
+    Args:
+        loaded: the dict of a file: a state dict, bare or under a name, maybe with the prefix of a
+            distributed model; or a pickle of detectron2's zoo.
+        path: for the message.
+
+    Raises:
+        ValueError: no weights in it.
+    """
+    rest = dict(loaded)
+    for name in ("model", "state_dict", "model_state_dict", "model_state", "blobs"):
+        if isinstance(loaded.get(name), dict):
+            state = rest.pop(name)
+            break
+    else:
+        state, rest = loaded, {}
+    arrays = {k: v for k, v in state.items() if isinstance(v, (Tensor, np.ndarray))}
+    if not arrays:
+        raise ValueError(f"{path}: no weights in it; it holds {', '.join(map(str, loaded))[:200]}")
+    if "conv1_w" in arrays:  # a ResNet of Caffe2
+        rest.update(matching_heuristics=True, __author__="Caffe2")
+        arrays = {k: v for k, v in arrays.items() if not k.endswith("_momentum")}
+    if all(key.startswith("module.") for key in arrays):
+        arrays = {key.removeprefix("module."): value for key, value in arrays.items()}
+    tensors = {k: v if isinstance(v, Tensor) else torch.from_numpy(v) for k, v in arrays.items()}
+    return {**rest, "model": tensors}
+
+
+def _align(
+    state: dict[str, Tensor], model_state: dict[str, Tensor], author: str | None
+) -> dict[str, Tensor]:
+    """detectron2's matching of names by their ends."""
+    table = logging.getLogger("detectron2.checkpoint.c2_model_loading")
+    level = table.level
+    table.setLevel(logging.ERROR)  # our report says it in one line
+    try:
+        return align_and_update_state_dicts(model_state, state, c2_conversion=author == "Caffe2")
+    finally:
+        table.setLevel(level)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Augmentations that detectron2 lacks or gets wrong."""
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from detectron2.data import transforms as T
 
 
@@ -22,3 +24,49 @@ class ResizeShortestEdge(T.ResizeShortestEdge):
         if isinstance(transform, T.ResizeTransform):
             transform.new_h, transform.new_w = max(transform.new_h, 1), max(transform.new_w, 1)
         return transform
+
+
+class TorchResizeShortestEdge(ResizeShortestEdge):
+    """The resize of torchvision's detectors: bilinear in float, sizes rounded down.
+
+    Downscaling averages fewer pixels than Pillow does, and grey levels are not rounded.
+
+    Source: `GeneralizedRCNNTransform` of torchvision.
+    """
+
+    def get_transform(self, image: np.ndarray) -> T.Transform:
+        """`image` is (H, W, C); see detectron2."""
+        height, width = image.shape[:2]
+        if self.is_range:
+            short, last = self.short_edge_length
+            short = np.random.randint(short, last + 1)
+        else:
+            short = np.random.choice(self.short_edge_length)
+        scale = min(short / min(height, width), self.max_size / max(height, width))
+        new_height, new_width = (max(int(side * scale), 1) for side in (height, width))
+        return TorchResizeTransform(height, width, new_height, new_width)
+
+
+class TorchResizeTransform(T.ResizeTransform):
+    """Resizes by bilinear interpolation between neighbouring pixels, without rounding."""
+
+    def __init__(self, h: int, w: int, new_h: int, new_w: int) -> None:
+        """Sizes before and after, px."""
+        super().__init__(h, w, new_h, new_w)
+
+    def apply_image(self, img: np.ndarray, interp: object = None) -> np.ndarray:
+        """(H, W, C) of any type -> (new_h, new_w, C) float32, grey levels.
+
+        Args:
+            img: the image.
+            interp: given for segmentations only, which detectron2 resizes.
+        """
+        if interp is not None:
+            return super().apply_image(img, interp)
+        chw = torch.from_numpy(np.ascontiguousarray(img.transpose(2, 0, 1), dtype=np.float32))
+        size = (self.new_h, self.new_w)
+        resized = F.interpolate(chw[None], size, mode="bilinear", align_corners=False)[0]
+        return resized.permute(1, 2, 0).numpy()
+
+
+RESIZES = {"PIL": ResizeShortestEdge, "torch": TorchResizeShortestEdge}

@@ -10,7 +10,7 @@ from detectron2.data import DatasetMapper
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 
-from .augmentation import ResizeShortestEdge
+from .augmentation import RESIZES
 from .image import ImageError, read_image
 
 logger = logging.getLogger(__name__)
@@ -27,10 +27,14 @@ class FCOSDatasetMapper(DatasetMapper):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict:
+        if cfg.INPUT.RESIZE not in RESIZES:
+            raise ValueError(f"INPUT.RESIZE must be one of {[*RESIZES]}, got {cfg.INPUT.RESIZE!r}")
         arguments = super().from_config(cfg, is_train)
+        resize = RESIZES[cfg.INPUT.RESIZE]
         arguments["augmentations"] = [
-            ResizeShortestEdge.like(a) if type(a) is T.ResizeShortestEdge else a
+            resize.like(a) if type(a) is T.ResizeShortestEdge else a
             for a in arguments["augmentations"]
+            if cfg.INPUT.HFLIP_TRAIN or not isinstance(a, T.RandomFlip)
         ]
         return arguments
 
@@ -40,7 +44,7 @@ class FCOSDatasetMapper(DatasetMapper):
             dataset_dict: one record in detectron2's dataset format.
 
         Returns:
-            The record with image (3, H, W) uint8, and instances in training. An unreadable image
+            The record with image (3, H, W), and instances in training. An unreadable image
             is logged; in training the last readable one takes its place, in evaluation a black
             picture, on which nothing is found.
 
@@ -85,7 +89,8 @@ class FCOSDatasetMapper(DatasetMapper):
             image: uint8 (H, W, 3).
 
         Returns:
-            The augmented image (3, H', W') uint8, and the transform that led to it.
+            The augmented image (3, H', W') in grey levels, uint8 or float32 as the resize gives
+            it, and the transform that led to it.
         """
         augmented = T.AugInput(image)
         transforms = self.augmentations(augmented)

@@ -32,12 +32,13 @@ def evaluate(cfg: DictConfig, model: nn.Module) -> dict:
     return results
 
 
-def train(cfg: DictConfig, resume: bool = False) -> dict:
+def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: bool = False) -> dict:
     """Trains as `cfg` says, with the hooks of the yaml trainer.
 
     Args:
         cfg: model, optimizer, lr_multiplier, dataloader and train, as in configs/lazy/common.
         resume: go on from the last checkpoint in cfg.train.output_dir.
+        trust_checkpoint: also open weights that can run code, see `FCOSCheckpointer`.
 
     Returns:
         The results of the last evaluation.
@@ -52,6 +53,7 @@ def train(cfg: DictConfig, resume: bool = False) -> dict:
         model,
         cfg.train.output_dir,
         class_names=class_names(cfg.dataloader.train.dataset.names),
+        trust_checkpoint=trust_checkpoint,
         trainer=trainer,
     )
     results = {}

@@ -43,6 +43,11 @@ def train_argument_parser() -> argparse.ArgumentParser:
         help="scale learning rate and schedule by the real batch size over the config file's; "
         "values given on the command line stay",
     )
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="open weights that are pickles, which can run code: detectron2's .pkl, old .pth",
+    )
     return parser
 
 
@@ -59,30 +64,35 @@ def run(args: argparse.Namespace) -> dict:
         ValueError: bad config, override, data or checkpoint; names it.
     """
     cfg = setup(args)
+    trust = args.trust_checkpoint
     if isinstance(cfg, CfgNode):
-        results = _evaluate_yaml(cfg) if args.eval_only else _train_yaml(cfg, args.resume)
+        results = _evaluate_yaml(cfg, trust) if args.eval_only else _train_yaml(cfg, args)
         output_dir = cfg.OUTPUT_DIR
     else:
-        results = _evaluate_lazy(cfg) if args.eval_only else lazy.train(cfg, args.resume)
+        evaluate, train = _evaluate_lazy, lazy.train
+        results = evaluate(cfg, trust) if args.eval_only else train(cfg, args.resume, trust)
         output_dir = cfg.train.output_dir
     if not args.eval_only:
         logger.info("done; checkpoint, log and config are in %s", output_dir)
     return results
 
 
-def _train_yaml(cfg: CfgNode, resume: bool) -> dict:
-    trainer = Trainer(cfg)
-    trainer.resume_or_load(resume=resume)
+def _train_yaml(cfg: CfgNode, args: argparse.Namespace) -> dict:
+    trainer = Trainer(cfg, args.trust_checkpoint)
+    trainer.resume_or_load(resume=args.resume)
     return trainer.train()
 
 
-def _evaluate_yaml(cfg: CfgNode) -> dict:
+def _evaluate_yaml(cfg: CfgNode, trust_checkpoint: bool) -> dict:
     model = Trainer.build_model(cfg)
-    FCOSCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+    FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint).load(
+        cfg.MODEL.WEIGHTS, checkpointables=[]
+    )
     return Trainer.test(cfg, model)
 
 
-def _evaluate_lazy(cfg: object) -> dict:
+def _evaluate_lazy(cfg: object, trust_checkpoint: bool) -> dict:
     model = lazy.build_lazy_model(cfg).eval()
-    FCOSCheckpointer(model).load(cfg.train.init_checkpoint, checkpointables=[])
+    checkpointer = FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint)
+    checkpointer.load(cfg.train.init_checkpoint, checkpointables=[])
     return lazy.evaluate(cfg, model)

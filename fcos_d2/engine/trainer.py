@@ -28,10 +28,11 @@ logger = logging.getLogger(__name__)
 class Trainer(DefaultTrainer):
     """detectron2's DefaultTrainer, with our mapper, optimisers, checkpoints and guard."""
 
-    def __init__(self, cfg: CfgNode) -> None:
+    def __init__(self, cfg: CfgNode, trust_checkpoint: bool = False) -> None:
         """
         Args:
             cfg: the whole config; MODEL.DEVICE exists on this machine.
+            trust_checkpoint: also open weights that can run code, see `FCOSCheckpointer`.
         """
         # DefaultTrainer's constructor can only wrap models on CUDA devices, so it is not called.
         TrainerBase.__init__(self)
@@ -46,6 +47,7 @@ class Trainer(DefaultTrainer):
             model,
             cfg.OUTPUT_DIR,
             class_names=class_names(cfg.DATASETS.TRAIN),
+            trust_checkpoint=trust_checkpoint,
             trainer=weakref.proxy(self),
         )
         self.start_iter = 0

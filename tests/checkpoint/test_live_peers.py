@@ -45,7 +45,7 @@ def randomise(model: nn.Module, cls_logits: nn.Conv2d, bbox_pred: nn.Conv2d) -> 
         elif "head" in name and parameter.dim() == 4:
             nn.init.kaiming_normal_(parameter)
     cls_logits.weight.data.mul_(0.4)
-    nn.init.normal_(cls_logits.bias, mean=-5.3)
+    nn.init.normal_(cls_logits.bias, mean=-5.5)
     nn.init.normal_(bbox_pred.bias, mean=2.0, std=0.3)
 
 

@@ -1,0 +1,38 @@
+"""What the bodies, the backbones below a neck, have in common."""
+
+from detectron2.layers import FrozenBatchNorm2d, get_norm
+from torch import nn
+
+BODY_NORMS = ("FrozenBN", "BN", "SyncBN", "GN")
+
+
+def body_norm(norm: str, channels: int) -> nn.Module:
+    """A norm of a body.
+
+    Args:
+        norm: one of BODY_NORMS. "GN" has 32 groups, or fewer where they would be of one channel.
+        channels: C.
+
+    Raises:
+        ValueError: another norm.
+    """
+    if norm not in BODY_NORMS:
+        raise ValueError(f"norm must be one of {BODY_NORMS}, got {norm!r}")
+    if norm == "GN":
+        return nn.GroupNorm(min(32, channels // 2), channels)
+    return get_norm(norm, channels)
+
+
+def freeze(module: nn.Module) -> None:
+    """Keeps the parameters of `module` and the statistics of its batch norms as they are."""
+    for parameter in module.parameters():
+        parameter.requires_grad = False
+    for child_name, child in module.named_children():
+        setattr(module, child_name, FrozenBatchNorm2d.convert_frozen_batchnorm(child))
+
+
+def check_features(asked: list[str], given: list[str], body: str) -> None:
+    """Raises ValueError for features that a body does not give; lists are of names."""
+    missing = [name for name in asked if name not in given]
+    if missing or not asked:
+        raise ValueError(f"{body} gives the features {given}, out_features asks for {asked}")

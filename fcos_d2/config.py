@@ -131,8 +131,7 @@ def _add_backbone_config(cfg: CfgNode) -> None:
     cfg.MODEL.DLA.NORM = "FrozenBN"
 
     cfg.MODEL.VOVNET = CfgNode()
-    # "V-19-slim-eSE", "V-19-eSE", "V-39-eSE", "V-57-eSE" or "V-99-eSE", V-19 also with depthwise
-    # convolutions: "V-19-slim-dw-eSE", "V-19-dw-eSE".
+    # "V-19-slim-eSE", "V-19-eSE", "V-39-eSE", "V-57-eSE" or "V-99-eSE".
     cfg.MODEL.VOVNET.CONV_BODY = "V-39-eSE"
     cfg.MODEL.VOVNET.OUT_FEATURES = ["stage2", "stage3", "stage4", "stage5"]
     cfg.MODEL.VOVNET.NORM = "FrozenBN"

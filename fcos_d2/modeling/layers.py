@@ -34,37 +34,64 @@ class PerLevelNorm(nn.ModuleList):
 
 
 class ModulatedDeformConv(nn.Module):
-    """The kernel of a modulated deformable convolution on torchvision's operator.
+    """The kernel of a deformable convolution, modulated or not, on torchvision's operator.
 
     Parameter names and initialisation are detectron2's, whose class needs a compiled extension.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+        norm: nn.Module | None = None,
+    ) -> None:
+        """As torch's Conv2d, with the padding that keeps the size; `norm` follows."""
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
+        shape = (out_channels, in_channels // groups, kernel_size, kernel_size)
+        self.weight = nn.Parameter(torch.empty(shape))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.stride = stride
+        self.dilation = dilation
+        self.norm = norm
         nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
 
-    def forward(self, x: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, offset: Tensor, mask: Tensor | None) -> Tensor:
         """Samples `x` (N, C, H, W) at shifted taps.
 
         Args:
             x: (N, C, H, W).
-            offset: (N, 2 * k * k, H, W) cells, y before x for each tap.
-            mask: (N, k * k, H, W) in [0, 1], the weight of each tap.
+            offset: (N, 2 * groups * k * k, H', W') cells, y before x for each tap; as many groups
+                of channels as there are have offsets of their own.
+            mask: (N, groups * k * k, H', W') in [0, 1], the weight of each tap; None: all are 1.
 
         Returns:
-            (N, out_channels, H, W).
+            (N, out_channels, H', W') with H' = H / stride.
         """
-        padding = self.weight.shape[-1] // 2
+        padding = self.dilation * (self.weight.shape[-1] // 2)
         # torchvision has no half-precision version for the CPU, so all of it runs in float32.
         with torch.autocast(x.device.type, enabled=False):
-            inputs = (at_least_float32(t) for t in (x, offset, self.weight, self.bias, mask))
-            x32, offset, weight, bias, mask = inputs
-            out = torchvision.ops.deform_conv2d(
-                x32, offset, weight, bias, padding=padding, mask=mask
+            inputs = (x, offset, self.weight, self.bias, mask)
+            x32, offset, weight, bias, mask = (
+                None if t is None else at_least_float32(t) for t in inputs
             )
-        return out.to(x.dtype)
+            out = torchvision.ops.deform_conv2d(
+                x32,
+                offset,
+                weight,
+                bias,
+                stride=self.stride,
+                padding=padding,
+                dilation=self.dilation,
+                mask=mask,
+            )
+        out = out.to(x.dtype)
+        return out if self.norm is None else self.norm(out)
 
 
 class DeformConv(nn.Module):

@@ -1,3 +1,23 @@
-from .fpn import TopLevels, build_fcos_resnet_fpn_backbone, build_top_levels
+"""Bodies and necks; importing this registers all their combinations, see build.py."""
 
-__all__ = ["TopLevels", "build_fcos_resnet_fpn_backbone", "build_top_levels"]
+from . import build
+from .bifpn import BiFPN
+from .dla import DLA
+from .mobilenet import MobileNetV2
+from .pafpn import PAFPN
+from .resnet import make_deformable_stages
+from .timm_backbone import TimmBackbone
+from .top_levels import TopLevels
+from .vovnet import VoVNet
+
+__all__ = [
+    "DLA",
+    "PAFPN",
+    "BiFPN",
+    "MobileNetV2",
+    "TimmBackbone",
+    "TopLevels",
+    "VoVNet",
+    "build",
+    "make_deformable_stages",
+]

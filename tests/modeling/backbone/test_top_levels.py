@@ -1,4 +1,4 @@
-"""Feature pyramids with levels on top of P5."""
+"""Levels on top of P5 or C5."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from detectron2.modeling.backbone import FPN
 from torch import nn
 
 from fcos_d2.config import get_cfg
-from fcos_d2.modeling.backbone import TopLevels, build_top_levels
+from fcos_d2.modeling.backbone import TopLevels
 
 
 def test_top_levels_on_paper():
@@ -44,11 +44,6 @@ def test_one_top_level():
 def test_number_of_top_levels(num_levels):
     with pytest.raises(ValueError, match=f"must be 1 or 2, got {num_levels}"):
         TopLevels(4, 4, num_levels=num_levels, in_feature="p5")
-
-
-def test_no_top_levels():
-    assert build_top_levels(4, 0) is None
-    assert build_top_levels(4, 1).in_feature == "p5"
 
 
 def build_small_fpn(top_levels: int) -> FPN:
@@ -90,3 +85,19 @@ def test_p6_comes_from_p5_and_goes_out_before_the_relu():
     torch.testing.assert_close(features["p6"], top.p6(features["p5"]))
     torch.testing.assert_close(features["p7"], top.p7(F.relu(features["p6"])))
     assert (features["p6"] < 0).any()
+
+
+def test_p6_from_c5():
+    cfg = get_cfg()
+    cfg.MODEL.BACKBONE.NAME = "build_fcos_resnet_fpn_backbone"
+    cfg.MODEL.RESNETS.OUT_FEATURES = ["res3", "res4", "res5"]
+    cfg.MODEL.FPN.IN_FEATURES = ["res3", "res4", "res5"]
+    cfg.MODEL.FPN.OUT_CHANNELS = 16
+    cfg.MODEL.FCOS.TOP_LEVELS_FROM = "C5"
+    with torch.device("meta"):
+        backbone = build_backbone(cfg)
+    assert backbone.top_block.p6.weight.shape == (16, 2048, 3, 3)
+    assert backbone(torch.empty(1, 3, 64, 96, device="meta"))["p7"].shape == (1, 16, 1, 1)
+    cfg.MODEL.FCOS.TOP_LEVELS_FROM = "C4"
+    with pytest.raises(ValueError, match='TOP_LEVELS_FROM must be "P5" or "C5", got .C4.'):
+        build_backbone(cfg)

@@ -1,10 +1,6 @@
-"""Feature pyramids on a ResNet, with none, one or two levels on top of P5."""
+"""Levels above those of the body."""
 
 import torch.nn.functional as F
-from detectron2.config import CfgNode
-from detectron2.layers import ShapeSpec
-from detectron2.modeling import BACKBONE_REGISTRY
-from detectron2.modeling.backbone import FPN, build_resnet_backbone
 from fvcore.nn.weight_init import c2_xavier_fill
 from torch import Tensor, nn
 
@@ -39,22 +35,3 @@ class TopLevels(nn.Module):
         """(N, in_channels, H, W) -> `num_levels` tensors, each half the size of the one before."""
         p6 = self.p6(x)
         return [p6] if self.num_levels == 1 else [p6, self.p7(F.relu(p6))]
-
-
-def build_top_levels(channels: int, num_levels: int) -> TopLevels | None:
-    """`num_levels` (0, 1 or 2) levels on P5; None for 0."""
-    return TopLevels(channels, channels, num_levels, "p5") if num_levels else None
-
-
-@BACKBONE_REGISTRY.register()
-def build_fcos_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
-    """ResNet with FPN and MODEL.FCOS.TOP_LEVELS extra levels; the name is AdelaiDet's."""
-    channels = cfg.MODEL.FPN.OUT_CHANNELS
-    return FPN(
-        bottom_up=build_resnet_backbone(cfg, input_shape),
-        in_features=cfg.MODEL.FPN.IN_FEATURES,
-        out_channels=channels,
-        norm=cfg.MODEL.FPN.NORM,
-        top_block=build_top_levels(channels, cfg.MODEL.FCOS.TOP_LEVELS),
-        fuse_type=cfg.MODEL.FPN.FUSE_TYPE,
-    )

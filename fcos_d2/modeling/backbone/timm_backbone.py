@@ -1,0 +1,122 @@
+"""Any feature extractor of timm as a body."""
+
+import difflib
+
+from detectron2.config import CfgNode
+from detectron2.layers import FrozenBatchNorm2d, ShapeSpec
+from detectron2.modeling.backbone import Backbone
+from torch import Tensor, nn
+
+from .body import check_features
+
+TIMM_NORMS = ("", "FrozenBN", "SyncBN")
+
+
+class TimmBackbone(Backbone):
+    """A model of timm whose features are called by their strides: res<i> has stride 2 ** i.
+
+    Pretrained weights of timm want RGB images and, most of them, the statistics of ImageNet
+    (PIXEL_MEAN 123.675, 116.28, 103.53 and PIXEL_STD 58.395, 57.12, 57.375).
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        out_features: list[str],
+        in_channels: int = 3,
+        pretrained: bool = False,
+        norm: str = "",
+    ) -> None:
+        """
+        Args:
+            name: of the model in timm, such as "convnext_tiny".
+            out_features: names such as "res3"; legal are those of the model's strides.
+            in_channels: of the image.
+            pretrained: download timm's weights.
+            norm: "" keeps the norms as they are; "FrozenBN" and "SyncBN" convert batch norms.
+
+        Raises:
+            ValueError: unknown model, feature or norm, or a model without feature maps.
+            ModuleNotFoundError: timm is not installed; says how to.
+        """
+        super().__init__()
+        if norm not in TIMM_NORMS:
+            raise ValueError(f"norm must be one of {TIMM_NORMS}, got {norm!r}")
+        timm = _import_timm()
+        info = _create(timm, name, in_channels, False, None).feature_info
+        strides = {f"res{s.bit_length() - 1}": i for i, s in enumerate(info.reduction())}
+        check_features(out_features, [*strides], name)
+        indices = sorted(info.out_indices[strides[feature]] for feature in out_features)
+        model = _create(timm, name, in_channels, pretrained, indices)
+        self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
+        if norm == "FrozenBN":
+            model = FrozenBatchNorm2d.convert_frozen_batchnorm(model)
+        elif norm == "SyncBN":
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        self.model = model
+        self._out_features = sorted(out_features)
+        channels = dict(zip(info.reduction(), info.channels(), strict=True))
+        self._out_feature_strides = {x: 2 ** int(x[3:]) for x in self._out_features}
+        self._out_feature_channels = {
+            x: channels[stride] for x, stride in self._out_feature_strides.items()
+        }
+
+    @property
+    def size_divisibility(self) -> int:
+        return max(self._out_feature_strides.values())
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """(N, in_channels, H, W) -> the features by name, (N, C, H / 2 ** i, W / 2 ** i)."""
+        features = self.model(x)
+        if self.channels_last:
+            features = [feature.permute(0, 3, 1, 2) for feature in features]
+        return dict(zip(self._out_features, features, strict=True))
+
+
+def _import_timm() -> object:
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        if error.name != "timm":
+            raise
+        raise ModuleNotFoundError(
+            'a timm backbone needs timm: pip install "fcos_d2[timm]"', name="timm"
+        ) from None
+    return timm
+
+
+def _create(
+    timm: object, name: str, in_channels: int, pretrained: bool, out_indices: list[int] | None
+) -> nn.Module:
+    if not timm.is_model(name):
+        close = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise ValueError(f"timm has no model {name!r}; near it are {', '.join(close) or 'none'}")
+    options = {} if out_indices is None else {"out_indices": out_indices}
+    try:
+        return timm.create_model(
+            name, features_only=True, in_chans=in_channels, pretrained=pretrained, **options
+        )
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(f"timm's {name} cannot be used as a body: {error}") from None
+
+
+def build_timm(cfg: CfgNode, input_shape: ShapeSpec) -> TimmBackbone:
+    """The timm model of MODEL.TIMM.
+
+    Raises:
+        ValueError: MODEL.BACKBONE.FREEZE_AT asks for frozen stages, which have no common names in
+            timm's models.
+    """
+    if cfg.MODEL.BACKBONE.FREEZE_AT > 0:
+        raise ValueError(
+            "a timm body cannot be frozen in part: set MODEL.BACKBONE.FREEZE_AT 0, got "
+            f"{cfg.MODEL.BACKBONE.FREEZE_AT}"
+        )
+    return TimmBackbone(
+        name=cfg.MODEL.TIMM.NAME,
+        out_features=cfg.MODEL.TIMM.OUT_FEATURES,
+        in_channels=input_shape.channels,
+        pretrained=cfg.MODEL.TIMM.PRETRAINED,
+        norm=cfg.MODEL.TIMM.NORM,
+    )

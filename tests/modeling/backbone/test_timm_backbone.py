@@ -1,0 +1,71 @@
+"""Bodies of timm by name."""
+
+import sys
+
+import pytest
+import torch
+from detectron2.layers import FrozenBatchNorm2d
+from detectron2.modeling import build_backbone
+
+from fcos_d2.config import get_cfg
+from fcos_d2.modeling import TimmBackbone
+
+timm = pytest.importorskip("timm")
+FEATURES = ["res3", "res4", "res5"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18", "dla34", "mobilenetv3_small_050", "convnext_atto", "swin_tiny_patch4_window7_224"],
+)
+def test_features_are_those_of_timm(name):
+    torch.manual_seed(0)
+    size = (224, 224) if "swin" in name else (64, 96)
+    body = TimmBackbone(name=name, out_features=FEATURES).eval()
+    x = torch.randn(1, 3, *size)
+    with torch.no_grad():
+        features, expected = body(x), body.model(x)
+    for feature, reference, out_feature in zip(features.values(), expected, FEATURES, strict=True):
+        shape = body.output_shape()[out_feature]
+        assert feature.shape == (1, shape.channels, *(side // shape.stride for side in size))
+        same = reference.permute(0, 3, 1, 2) if "swin" in name else reference
+        torch.testing.assert_close(feature, same)
+    assert [body.output_shape()[x].stride for x in FEATURES] == [8, 16, 32]
+
+
+def test_norms():
+    frozen = TimmBackbone(name="resnet18", out_features=FEATURES, norm="FrozenBN")
+    assert any(isinstance(x, FrozenBatchNorm2d) for x in frozen.modules())
+    assert not any(isinstance(x, torch.nn.BatchNorm2d) for x in frozen.modules())
+    synchronised = TimmBackbone(name="resnet18", out_features=FEATURES, norm="SyncBN")
+    assert any(isinstance(x, torch.nn.SyncBatchNorm) for x in synchronised.modules())
+
+
+def test_from_a_config():
+    cfg = get_cfg()
+    cfg.MODEL.BACKBONE.NAME = "build_fcos_timm_fpn_backbone"
+    cfg.MODEL.TIMM.NAME = "mobilenetv3_small_050"
+    cfg.MODEL.FPN.IN_FEATURES = FEATURES
+    with pytest.raises(ValueError, match="set MODEL.BACKBONE.FREEZE_AT 0, got 2"):
+        build_backbone(cfg)
+    cfg.MODEL.BACKBONE.FREEZE_AT = 0
+    features = build_backbone(cfg)(torch.randn(1, 3, 64, 64))
+    assert {name: x.shape[-1] for name, x in features.items()} == {
+        "p3": 8,
+        "p4": 4,
+        "p5": 2,
+        "p6": 1,
+        "p7": 1,
+    }
+
+
+def test_mistakes_are_named(monkeypatch):
+    with pytest.raises(ValueError, match="no model 'resnet81'; near it are resnet"):
+        TimmBackbone(name="resnet81", out_features=FEATURES)
+    with pytest.raises(ValueError, match=r"resnet18 gives .*asks for \['res6'\]"):
+        TimmBackbone(name="resnet18", out_features=["res6"])
+    with pytest.raises(ValueError, match="norm must be one of"):
+        TimmBackbone(name="resnet18", out_features=FEATURES, norm="GN")
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "fcos_d2\[timm\]"'):
+        TimmBackbone(name="resnet18", out_features=FEATURES)

@@ -8,7 +8,7 @@ from .backbone import (
     TimmBackbone,
     TopLevels,
     VoVNet,
-    make_deformable_stages,
+    make_bottleneck_stages,
 )
 from .head import FCOSHead
 from .meta_arch import FCOS
@@ -25,5 +25,5 @@ __all__ = [
     "TimmBackbone",
     "TopLevels",
     "VoVNet",
-    "make_deformable_stages",
+    "make_bottleneck_stages",
 ]

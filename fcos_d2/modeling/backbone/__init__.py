@@ -5,7 +5,7 @@ from .bifpn import BiFPN
 from .dla import DLA
 from .mobilenet import MobileNetV2
 from .pafpn import PAFPN
-from .resnet import make_deformable_stages
+from .resnet import make_bottleneck_stages
 from .timm_backbone import TimmBackbone
 from .top_levels import TopLevels
 from .vovnet import VoVNet
@@ -19,5 +19,5 @@ __all__ = [
     "TopLevels",
     "VoVNet",
     "build",
-    "make_deformable_stages",
+    "make_bottleneck_stages",
 ]

@@ -99,11 +99,11 @@ def _conv_norm(in_channels: int, out_channels: int, stride: int, norm: str) -> C
     return conv
 
 
-def make_deformable_stages(
+def make_bottleneck_stages(
     *,
     depth: int,
-    deform_on_per_stage: list[bool],
-    deform_modulated: bool = True,
+    deform_on_per_stage: tuple[bool, ...] | list[bool] = (False, False, False, False),
+    deform_modulated: bool = False,
     deform_num_groups: int = 1,
     num_groups: int = 1,
     width_per_group: int = 64,
@@ -113,7 +113,7 @@ def make_deformable_stages(
     stride_in_1x1: bool = False,
     res5_dilation: int = 1,
 ) -> list[list[CNNBlockBase]]:
-    """The stages res2 to res5 for detectron2's ResNet, some of them deformable.
+    """The stages res2 to res5 for detectron2's ResNet, of any width, some of them deformable.
 
     Args:
         depth: 50, 101 or 152.
@@ -130,7 +130,7 @@ def make_deformable_stages(
         ValueError: a depth without bottlenecks, or lists of another length.
     """
     if depth not in _NUM_BLOCKS:
-        raise ValueError(f"deformable ResNets have depth {[*_NUM_BLOCKS]}, got {depth}")
+        raise ValueError(f"depth must be one of {[*_NUM_BLOCKS]} for bottleneck blocks, got {depth}")
     if len(deform_on_per_stage) != 4:
         raise ValueError(f"deform_on_per_stage needs 4 values, got {deform_on_per_stage}")
     stages, bottleneck_channels = [], num_groups * width_per_group
@@ -172,7 +172,7 @@ def build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
         raise ValueError(f"MODEL.RESNETS.DEFORM_INTERVAL must be 1, got {resnets.DEFORM_INTERVAL}")
     if not any(resnets.DEFORM_ON_PER_STAGE):
         return build_resnet_backbone(cfg, input_shape)
-    stages = make_deformable_stages(
+    stages = make_bottleneck_stages(
         depth=resnets.DEPTH,
         deform_on_per_stage=resnets.DEFORM_ON_PER_STAGE,
         deform_modulated=resnets.DEFORM_MODULATED,

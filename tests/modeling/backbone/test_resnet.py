@@ -13,7 +13,7 @@ from fcos_d2.modeling import MobileNetV2
 from fcos_d2.modeling.backbone.resnet import (
     DeformBottleneckBlock,
     build_resnet,
-    make_deformable_stages,
+    make_bottleneck_stages,
 )
 
 
@@ -111,7 +111,7 @@ def test_stages_of_a_config():
 
 def test_dilated_res5_keeps_the_stride_of_res4():
     # torchvision's operator has no version for the meta device.
-    stages = make_deformable_stages(
+    stages = make_bottleneck_stages(
         depth=50, deform_on_per_stage=[False, False, False, True], res5_dilation=2
     )
     x = torch.randn(1, 64, 16, 16)
@@ -129,10 +129,10 @@ def test_adelaidets_switch_for_mobilenet():
 def test_mistakes_are_named():
     cfg = deformable_cfg()
     cfg.MODEL.RESNETS.DEPTH = 18
-    with pytest.raises(ValueError, match="depth .50, 101, 152., got 18"):
+    with pytest.raises(ValueError, match="depth must be one of .50, 101, 152. .*got 18"):
         build_resnet(cfg, ShapeSpec(channels=3))
     cfg.MODEL.RESNETS.DEFORM_INTERVAL = 3
     with pytest.raises(ValueError, match="DEFORM_INTERVAL must be 1, got 3"):
         build_resnet(cfg, ShapeSpec(channels=3))
     with pytest.raises(ValueError, match="needs 4 values"):
-        make_deformable_stages(depth=50, deform_on_per_stage=[True])
+        make_bottleneck_stages(depth=50, deform_on_per_stage=[True])

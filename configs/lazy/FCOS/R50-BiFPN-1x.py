@@ -1,0 +1,13 @@
+from fcos_d2.modeling import BiFPN
+
+from ..common.coco import dataloader
+from ..common.fcos import model
+from ..common.train import lr_multiplier, optimizer, train
+
+__all__ = ["dataloader", "lr_multiplier", "model", "optimizer", "train"]
+
+model.backbone._target_ = BiFPN
+model.backbone.norm = "SyncBN"
+model.backbone.num_repeats = 3
+
+dataloader.train.mapper.augmentations[0].short_edge_length = [800]

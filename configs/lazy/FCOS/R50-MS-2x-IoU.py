@@ -1,0 +1,7 @@
+from ..common.coco import dataloader
+from ..common.fcos import model
+from ..common.train_2x import lr_multiplier, optimizer, train
+
+__all__ = ["dataloader", "lr_multiplier", "model", "optimizer", "train"]
+
+model.proposal_generator.box_quality = "iou"

@@ -126,19 +126,19 @@ def _add_backbone_config(cfg: CfgNode) -> None:
     cfg.MODEL.DLA = CfgNode()
     cfg.MODEL.DLA.CONV_BODY = "DLA34"
     # level<i> has stride 2 ** i; AdelaiDet's stage<i> is the same.
-    cfg.MODEL.DLA.OUT_FEATURES = ["level2", "level3", "level4", "level5"]
+    cfg.MODEL.DLA.OUT_FEATURES = ["level3", "level4", "level5"]
     # "FrozenBN", "BN", "SyncBN" or "GN".
     cfg.MODEL.DLA.NORM = "FrozenBN"
 
     cfg.MODEL.VOVNET = CfgNode()
     # "V-19-slim-eSE", "V-19-eSE", "V-39-eSE", "V-57-eSE" or "V-99-eSE".
     cfg.MODEL.VOVNET.CONV_BODY = "V-39-eSE"
-    cfg.MODEL.VOVNET.OUT_FEATURES = ["stage2", "stage3", "stage4", "stage5"]
+    cfg.MODEL.VOVNET.OUT_FEATURES = ["stage3", "stage4", "stage5"]
     cfg.MODEL.VOVNET.NORM = "FrozenBN"
 
     cfg.MODEL.MOBILENETV2 = CfgNode()
     # res<i> has stride 2 ** i.
-    cfg.MODEL.MOBILENETV2.OUT_FEATURES = ["res2", "res3", "res4", "res5"]
+    cfg.MODEL.MOBILENETV2.OUT_FEATURES = ["res3", "res4", "res5"]
     cfg.MODEL.MOBILENETV2.NORM = "FrozenBN"
     # AdelaiDet's switch: build_fcos_resnet_<neck>_backbone takes a MobileNetV2.
     cfg.MODEL.MOBILENET = False
@@ -148,7 +148,7 @@ def _add_backbone_config(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM.NAME = "resnet18"
     # Download timm's own weights.
     cfg.MODEL.TIMM.PRETRAINED = False
-    cfg.MODEL.TIMM.OUT_FEATURES = ["res2", "res3", "res4", "res5"]
+    cfg.MODEL.TIMM.OUT_FEATURES = ["res3", "res4", "res5"]
     # "" keeps the norms of timm; "FrozenBN" and "SyncBN" convert its batch norms.
     cfg.MODEL.TIMM.NORM = ""
 

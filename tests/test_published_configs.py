@@ -7,35 +7,11 @@ import torch
 import yaml
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
+from golden_rules import CONFIGS
 
 from fcos_d2 import model_zoo
 from fcos_d2.config import get_cfg
 
-# AdelaiDet's file -> ours.
-NAMES = {
-    "Base-FCOS.yaml": "FCOS/Base",
-    "R_50_1x.yaml": "FCOS/R50-1x",
-    "R_50_1x_iou.yaml": "FCOS/R50-1x-IoU",
-    "MS_R_50_2x.yaml": "FCOS/R50-MS-2x",
-    "MS_R_50_2x_iou.yaml": "FCOS/R50-MS-2x-IoU",
-    "MS_R_101_2x.yaml": "FCOS/R101-MS-2x",
-    "MS_R_101_2x_iou.yaml": "FCOS/R101-MS-2x-IoU",
-    "MS_X_101_32x8d_2x.yaml": "FCOS/X101-32x8d-MS-2x",
-    "MS_X_101_32x8d_2x_iou.yaml": "FCOS/X101-32x8d-MS-2x-IoU",
-    "MS_X_101_32x8d_2x_dcnv2.yaml": "FCOS/X101-32x8d-MS-2x-DCNv2",
-    "MS_X_101_32x8d_2x_dcnv2_iou.yaml": "FCOS/X101-32x8d-MS-2x-DCNv2-IoU",
-    "MS_X_101_64x4d_2x.yaml": "FCOS/X101-64x4d-MS-2x",
-    "MS_X_101_64x4d_2x_dcnv2.yaml": "FCOS/X101-64x4d-MS-2x-DCNv2",
-    "vovnet/MS_V_39_3x.yaml": "FCOS/V39-MS-3x",
-    "vovnet/MS_V_57_3x.yaml": "FCOS/V57-MS-3x",
-    "vovnet/MS_V_99_3x.yaml": "FCOS/V99-MS-3x",
-    "FCOS_RT/MS_R_50_4x_syncbn.yaml": "FCOS-RT/R50",
-    "FCOS_RT/MS_R_50_4x_syncbn_bn_head.yaml": "FCOS-RT/R50-BN-Head",
-    "FCOS_RT/MS_DLA_34_4x_syncbn.yaml": "FCOS-RT/DLA34",
-    "FCOS_RT/MS_DLA_34_4x_syncbn_bn_head.yaml": "FCOS-RT/DLA34-BN-Head",
-    "FCOS_RT/MS_DLA_34_4x_syncbn_shared_towers.yaml": "FCOS-RT/DLA34-SharedTowers",
-    "FCOS_RT/MS_DLA_34_4x_syncbn_shared_towers_bn_head.yaml": "FCOS-RT/DLA34-SharedTowers-BN-Head",
-}
 # dl.yf.io, the host of the DLA weights, is gone; timm has the same weights.
 DEAD_WEIGHTS = "http://dl.yf.io/dla/models/imagenet/dla34-ba72cf86.pth"
 LIVE_WEIGHTS = "https://huggingface.co/timm/dla34.in1k/resolve/main/model.safetensors"
@@ -63,12 +39,12 @@ def section(cfg: CfgNode, expected: dict) -> dict:
 
 
 def test_every_setting_has_a_config(settings):
-    assert set(settings) == set(NAMES)
+    assert set(settings) == set(CONFIGS)
 
 
-@pytest.mark.parametrize("theirs", NAMES)
+@pytest.mark.parametrize("theirs", CONFIGS)
 def test_value_for_value(settings, theirs):
-    cfg, expected = load(NAMES[theirs]), settings[theirs]
+    cfg, expected = load(CONFIGS[theirs]), settings[theirs]
     body = cfg.MODEL.BACKBONE.NAME
     if expected["weights"] == DEAD_WEIGHTS:
         assert cfg.MODEL.WEIGHTS == LIVE_WEIGHTS
@@ -103,7 +79,7 @@ def test_value_for_value(settings, theirs):
 def test_defaults_that_the_settings_do_not_name(settings):
     """Our own keys stay at the released models' behaviour in all of their configs."""
     defaults, known = get_cfg().MODEL.FCOS, settings["Base-FCOS.yaml"]["fcos"]
-    for name in NAMES.values():
+    for name in CONFIGS.values():
         fcos = load(name).MODEL.FCOS
         assert {k: v for k, v in fcos.items() if k not in known} == {
             k: v for k, v in defaults.items() if k not in known
@@ -147,7 +123,7 @@ def adelaidet_yaml(setting: dict) -> str:
     )
 
 
-@pytest.mark.parametrize("theirs", NAMES)
+@pytest.mark.parametrize("theirs", CONFIGS)
 def test_adelaidets_file_merges_and_builds(settings, theirs, tmp_path):
     """Merged unchanged it gives the model of our config."""
     setting = settings[theirs]
@@ -156,7 +132,7 @@ def test_adelaidets_file_merges_and_builds(settings, theirs, tmp_path):
     cfg = get_cfg()
     cfg.merge_from_file(str(path))
     states = []
-    for config in (cfg, load(NAMES[theirs])):
+    for config in (cfg, load(CONFIGS[theirs])):
         config.MODEL.DEVICE = "meta"
         with torch.device("meta"):
             states.append(build_model(config).state_dict())

@@ -54,7 +54,7 @@ class Predictor:
         self._select_above(confidence_threshold)
         checkpoint = _load_detector(self.model, weights or config_weights, trust_checkpoint)
         names = checkpoint.get("class_names") or class_names(dataset_names) or []
-        num_classes = self.model.proposal_generator.num_classes
+        num_classes = last_stage(self.model).num_classes
         # A checkpoint of another dataset than the config's must not borrow its names.
         if len(names) != num_classes:
             names = [f"class {i}" for i in range(num_classes)]
@@ -62,6 +62,9 @@ class Predictor:
 
     def _select_above(self, confidence_threshold: float | None) -> None:
         if confidence_threshold is None:
+            return
+        if last_stage(self.model) is not self.model.proposal_generator:
+            self.model.roi_heads.box_predictor.test_score_thresh = confidence_threshold
             return
         # The score is the square root of class x quality probability, so a bound on the score is
         # the squared bound on the product. FCOS itself applies it, before suppression.
@@ -103,6 +106,11 @@ class Predictor:
             image = image[:, :, ::-1]
         tensor, _ = self._mapper.to_input(image)
         return {"image": tensor, "height": height, "width": width}
+
+
+def last_stage(model: nn.Module) -> nn.Module:
+    """The part of a detector that gives the classes: FCOS, or the second stage after it."""
+    return model.roi_heads if hasattr(model, "roi_heads") else model.proposal_generator
 
 
 def _load_detector(model: nn.Module, weights: str, trust_checkpoint: bool) -> dict:

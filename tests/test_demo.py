@@ -194,6 +194,7 @@ def test_options_reach_the_predictor(demo: ModuleType, tmp_path: Path) -> None:
         "confidence_threshold": 0.3,
         "device": "cpu",
         "opts": ["MODEL.X", "-1"],
+        "trust_checkpoint": False,
     }
 
 

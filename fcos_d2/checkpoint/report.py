@@ -50,7 +50,7 @@ class LoadingReport:
                 f", {len(self.missing)} missing, {len(self.unexpected)} unexpected, "
                 f"{len(self.reshaped)} of another shape"
             )
-        return f"; new: {', '.join(self.new_parts)}" if self.new_parts else ", all that there are"
+        return f"; new: {', '.join(self.new_parts)}" if self.new_parts else ", all there are"
 
     def _shapes(self) -> list[str]:
         """One line for each layer, that of the classes in the user's terms."""

@@ -70,8 +70,12 @@ def _own_data(args: Namespace) -> OwnData | None:
 def _finish_yaml(cfg: CfgNode, args: Namespace, own_data: OwnData | None) -> None:
     if own_data is not None:
         num_classes = len(own_data.class_names)
-        _refuse_other_class_count("MODEL.FCOS.NUM_CLASSES", args.opts, num_classes)
-        cfg.MODEL.FCOS.NUM_CLASSES = num_classes
+        two_stage = cfg.MODEL.FCOS.YIELD_PROPOSAL
+        section = "ROI_HEADS" if two_stage else "FCOS"
+        _refuse_other_class_count(f"MODEL.{section}.NUM_CLASSES", args.opts, num_classes)
+        cfg.MODEL[section].NUM_CLASSES = num_classes
+        if two_stage and cfg.MODEL.FCOS.NUM_CLASSES > 1:  # with 1 it tells objects from background
+            cfg.MODEL.FCOS.NUM_CLASSES = num_classes
         cfg.DATASETS.TRAIN = (own_data.train,) if own_data.train else ()
         cfg.DATASETS.TEST = (own_data.val,) if own_data.val else ()
     if args.auto_scale:
@@ -85,10 +89,14 @@ def _finish_yaml(cfg: CfgNode, args: Namespace, own_data: OwnData | None) -> Non
 def _finish_lazy(cfg: DictConfig, args: Namespace, own_data: OwnData | None) -> None:
     if own_data is not None:
         num_classes = len(own_data.class_names)
-        generator = cfg.model.proposal_generator
         given = [word for opt in args.opts for word in opt.split("=", 1)]
-        _refuse_other_class_count("model.proposal_generator.num_classes", given, num_classes)
-        generator.num_classes = generator.head.num_classes = num_classes
+        generator, two_stage = cfg.model.proposal_generator, "roi_heads" in cfg.model
+        key = "roi_heads" if two_stage else "proposal_generator"
+        _refuse_other_class_count(f"model.{key}.num_classes", given, num_classes)
+        if two_stage:
+            cfg.model.roi_heads.num_classes = num_classes
+        if not two_stage or generator.num_classes > 1:
+            generator.num_classes = generator.head.num_classes = num_classes
         cfg.dataloader.train.dataset.names = own_data.train or []
         cfg.dataloader.test.dataset.names = own_data.val or []
     if args.auto_scale:

@@ -1,3 +1,8 @@
-from .checkpointer import FCOSCheckpointer
+"""Saving our checkpoints, and loading those of others."""
 
-__all__ = ["FCOSCheckpointer"]
+from .checkpointer import FCOSCheckpointer
+from .reading import read_checkpoint
+from .report import LoadingReport
+from .sources import recognise
+
+__all__ = ["FCOSCheckpointer", "LoadingReport", "read_checkpoint", "recognise"]

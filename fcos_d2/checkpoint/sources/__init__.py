@@ -3,7 +3,9 @@
 from collections.abc import Collection
 
 from . import detectron2_fcos, dla, mobilenet, native, resnet, tianzhi, torchvision_fcos, vovnet
-from .source import Source
+from .source import HEAD, Source
+
+__all__ = ["HEAD", "SOURCES", "Source", "recognise"]
 
 # A detector that contains a body also has the body's keys, hence the detectors come first.
 SOURCES = tuple(

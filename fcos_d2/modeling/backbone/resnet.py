@@ -130,7 +130,9 @@ def make_bottleneck_stages(
         ValueError: a depth without bottlenecks, or lists of another length.
     """
     if depth not in _NUM_BLOCKS:
-        raise ValueError(f"depth must be one of {[*_NUM_BLOCKS]} for bottleneck blocks, got {depth}")
+        raise ValueError(
+            f"depth must be one of {[*_NUM_BLOCKS]} for bottleneck blocks, got {depth}"
+        )
     if len(deform_on_per_stage) != 4:
         raise ValueError(f"deform_on_per_stage needs 4 values, got {deform_on_per_stage}")
     stages, bottleneck_channels = [], num_groups * width_per_group

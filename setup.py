@@ -51,6 +51,11 @@ setup(
         "omegaconf>=2.2",
         "matplotlib>=3.7",
         "tqdm>=4.64",
+        "tabulate>=0.8",
+        "safetensors>=0.4",
     ],
-    extras_require={"dev": ["pytest>=7.4", "ruff>=0.6"]},
+    extras_require={
+        "timm": ["timm>=1.0"],  # any of its models as a backbone
+        "dev": ["pytest>=7.4", "ruff>=0.6", "timm>=1.0"],
+    },
 )

@@ -1,9 +1,17 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from detectron2.config import CfgNode
 from omegaconf import DictConfig
 
 from fcos_d2 import model_zoo
+from fcos_d2.checkpoint import FCOSCheckpointer
+from fcos_d2.checkpoint.known_files import BACKBONES, DETECTORS, KNOWN_FILES
+
+README = Path(__file__).resolve().parents[1] / "README.md"
 
 
 def test_names_lead_to_configs():
@@ -42,3 +50,68 @@ def test_every_config_builds(name):
     with torch.device("meta"):  # without memory behind the tensors
         model = model_zoo.get_model(name, device.split())
     assert sum(p.numel() for p in model.parameters()) > 1e6
+
+
+def test_every_model_has_an_entry():
+    names = {name for name in model_zoo.list_configs() if not name.startswith("lazy/")}
+    assert set(model_zoo.MODELS) == names
+    assert set(DETECTORS) <= names
+
+
+def test_the_table_of_the_readme():
+    """`python -m fcos_d2.model_zoo` prints it; the README holds it between two comments."""
+    command = [sys.executable, "-m", "fcos_d2.model_zoo"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert printed.stderr == ""
+    text = README.read_text(encoding="utf-8")
+    held = text.split("<!-- python -m fcos_d2.model_zoo -->\n")[1].split("\n<!-- end -->")[0]
+    assert held == printed.stdout.rstrip("\n")
+
+
+def test_weights_of_the_configs_are_known_files():
+    url = model_zoo.get_config("FCOS-RT/DLA34").MODEL.WEIGHTS
+    assert KNOWN_FILES[url] is BACKBONES["DLA-34"] and BACKBONES["DLA-34"].sha256
+    assert model_zoo.get_config("FCOS/MobileNetV2-1x").MODEL.WEIGHTS in KNOWN_FILES
+
+
+@pytest.fixture
+def download(tmp_path, monkeypatch):
+    """Every URL leads to the file that the test puts there; the list tells which were asked for."""
+    urls = []
+
+    def get_local_path(self, url: str) -> str:
+        urls.append(url)
+        return str(tmp_path / "download.pth")
+
+    manager = FCOSCheckpointer(torch.nn.Linear(1, 1)).path_manager
+    monkeypatch.setattr(type(manager), "get_local_path", get_local_path)
+    return urls, tmp_path / "download.pth"
+
+
+def test_trained_models(download, caplog):
+    urls, path = download
+    donor = model_zoo.get_model("FCOS-RT/DLA34", ["MODEL.DEVICE", "cpu"])
+    torch.save({"model": donor.state_dict()}, path)
+    model = model_zoo.get_model("lazy/FCOS-RT/DLA34", ["train.device=cpu"], trained=True)
+    assert urls == [DETECTORS["FCOS-RT/DLA34"].url]
+    assert "non-commercial use only" in caplog.text
+    torch.testing.assert_close(model.state_dict(), donor.state_dict(), rtol=0, atol=0)
+    with pytest.raises(ValueError, match="no published weights are known for 'FCOS/V39-MS-3x'"):
+        model_zoo.get_model("FCOS/V39-MS-3x", ["MODEL.DEVICE", "cpu"], trained=True)
+
+
+def test_a_download_of_another_hash_is_refused(download):
+    _, path = download
+    torch.save({"model": {}}, path)
+    model = torch.nn.Linear(1, 1)
+    with pytest.raises(
+        ValueError, match="not what https.*R_50_1x.pth is known to hold .*delete it"
+    ):
+        FCOSCheckpointer(model).load("zoo://FCOS/R50-1x")
+
+
+def test_the_query_of_a_url_is_kept(download):
+    urls, path = download
+    torch.save({"weight": torch.ones(1, 1), "bias": torch.ones(1)}, path)
+    FCOSCheckpointer(torch.nn.Linear(1, 1)).load("https://host/a.pth?dl=1")
+    assert urls == ["https://host/a.pth?dl=1"]

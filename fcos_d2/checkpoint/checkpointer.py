@@ -12,7 +12,7 @@ from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
 from fvcore.common.checkpoint import Checkpointer
 from torch import Tensor, nn
 
-from .known_files import KNOWN_FILES
+from .known_files import DETECTORS, KNOWN_FILES, ZOO
 from .reading import read_checkpoint, sha256_of
 from .report import LoadingReport, compare, differing_settings
 from .sources import Source, recognise
@@ -88,7 +88,8 @@ class FCOSCheckpointer(DetectionCheckpointer):
         `report` then tells what came from the file.
 
         Args:
-            path: file or URL; its keys tell the origin. "" loads nothing.
+            path: file, URL, or zoo://NAME for the weights that others published for a config of
+                the zoo. The keys in the file tell its origin. "" loads nothing.
 
         Returns:
             What the file holds beside the weights, such as class_names and iteration.
@@ -107,6 +108,8 @@ class FCOSCheckpointer(DetectionCheckpointer):
 
     def _fetch(self, path: str) -> str:
         """The local file of a path or URL."""
+        if path.startswith(ZOO):
+            path = self._asked_for = _zoo_url(path.removeprefix(ZOO))
         if "://" not in path:
             path = path.split("?")[0]
             if not os.path.isfile(path):
@@ -187,6 +190,13 @@ def weights_apart(loaded: dict, path: str) -> dict:
         arrays = {key.removeprefix("module."): value for key, value in arrays.items()}
     tensors = {k: v if isinstance(v, Tensor) else torch.from_numpy(v) for k, v in arrays.items()}
     return {**rest, "model": tensors}
+
+
+def _zoo_url(name: str) -> str:
+    if name not in DETECTORS:
+        raise ValueError(f"no published weights are known for {name!r}, only for {[*DETECTORS]}")
+    logger.warning("%s: %s", name, DETECTORS[name].licence)
+    return DETECTORS[name].url
 
 
 def _align(

@@ -91,5 +91,8 @@ BACKBONES = {
     ),
 }
 
+# "zoo://FCOS-RT/R50" as a path stands for the file of that config in DETECTORS.
+ZOO = "zoo://"
+
 KNOWN_FILES = {file.url: file for file in (*DETECTORS.values(), *BACKBONES.values())}
 KNOWN_SHA256 = {file.sha256 for file in KNOWN_FILES.values() if file.sha256}

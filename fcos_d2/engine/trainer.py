@@ -96,9 +96,12 @@ def prepare_for_training(model: nn.Module) -> nn.Module:
 
 
 def build_evaluator(dataset_name: str, output_dir: str) -> COCOEvaluator:
-    """COCO's box metric on `dataset_name`; detections are written into `output_dir`."""
+    """COCO's metric on `dataset_name`, of boxes and of masks where a model gives them.
+
+    Detections are written into `output_dir`.
+    """
     # detectron2's faster implementation is compiled code, which may be absent.
-    return COCOEvaluator(dataset_name, tasks=("bbox",), output_dir=output_dir, use_fast_impl=False)
+    return COCOEvaluator(dataset_name, output_dir=output_dir, use_fast_impl=False)
 
 
 def class_names(dataset_names: str | list[str]) -> list[str] | None:

@@ -6,6 +6,7 @@ that AdelaiDet has as well do the same.
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
@@ -41,15 +42,11 @@ def add_neck(cfg: CfgNode, body: Backbone, neck: str) -> Backbone:
         neck: one of NECKS.
 
     Raises:
-        ValueError: features that the body does not give, or other wrong settings of the neck.
+        ValueError: features that the body does not give, strides that do not double, or other
+            wrong settings of the neck.
     """
     fpn, shapes = cfg.MODEL.FPN, body.output_shape()
-    missing = [name for name in fpn.IN_FEATURES if name not in shapes]
-    if missing or not fpn.IN_FEATURES:
-        raise ValueError(
-            f"MODEL.FPN.IN_FEATURES is {list(fpn.IN_FEATURES)}, but the backbone gives "
-            f"{list(shapes)}; its own OUT_FEATURES decide which"
-        )
+    _check_neck(fpn, shapes)
     common = {
         "bottom_up": body,
         "in_features": fpn.IN_FEATURES,
@@ -61,6 +58,24 @@ def add_neck(cfg: CfgNode, body: Backbone, neck: str) -> Backbone:
         return BiFPN(**common, norm=bifpn.NORM, num_repeats=bifpn.NUM_REPEATS)
     neck_class = {"fpn": FPN, "pafpn": PAFPN}[neck]
     return neck_class(**common, norm=fpn.NORM, fuse_type=fpn.FUSE_TYPE)
+
+
+def _check_neck(fpn: CfgNode, shapes: dict[str, ShapeSpec]) -> None:
+    """Says what is wrong with MODEL.FPN; detectron2's FPN stops with bare assertions."""
+    names = list(fpn.IN_FEATURES)
+    if not names or any(name not in shapes for name in names):
+        raise ValueError(
+            f"MODEL.FPN.IN_FEATURES is {names}, but the backbone gives {list(shapes)}; "
+            "its own OUT_FEATURES decide which"
+        )
+    strides = [shapes[name].stride for name in names]
+    if any(b != 2 * a for a, b in pairwise(strides)):
+        raise ValueError(
+            f"MODEL.FPN.IN_FEATURES {names} have strides {strides}; list them finest first, each "
+            "stride twice the one before (a dilated stage has no stride of its own: leave it out)"
+        )
+    if fpn.FUSE_TYPE not in ("sum", "avg"):
+        raise ValueError(f'MODEL.FPN.FUSE_TYPE must be "sum" or "avg", got {fpn.FUSE_TYPE!r}')
 
 
 def _build_top_levels(cfg: CfgNode, shapes: dict[str, ShapeSpec]) -> nn.Module | None:

@@ -34,7 +34,12 @@ class PAFPN(FPN):
             top_block: makes further levels, such as `TopLevels`; its feature p<i> is the output
                 N<i>.
             fuse_type: "sum" or "avg" of the two features that meet.
+
+        Raises:
+            ValueError: another fuse_type.
         """
+        if fuse_type not in ("sum", "avg"):
+            raise ValueError(f'fuse_type must be "sum" or "avg", got {fuse_type!r}')
         super().__init__(bottom_up, in_features, out_channels, norm, top_block, fuse_type)
         self.downsampling, self.path_outputs = nn.ModuleList(), nn.ModuleList()
         for _ in in_features[1:]:

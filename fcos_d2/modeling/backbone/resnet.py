@@ -17,8 +17,10 @@ from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 
 from ..layers import ModulatedDeformConv
+from .body import check_features
 from .mobilenet import build_mobilenetv2
 
+_FEATURES = ["stem", "res2", "res3", "res4", "res5"]
 # Blocks of res2 to res5; shallower ResNets have no bottleneck to put a deformable layer in.
 _NUM_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -45,7 +47,15 @@ class DeformBottleneckBlock(CNNBlockBase):
         Args:
             deform_modulated: each tap also gets a weight in [0, 1].
             deform_num_groups: groups of channels with offsets of their own.
+
+        Raises:
+            ValueError: groups that do not divide the channels.
         """
+        if bottleneck_channels % deform_num_groups:
+            raise ValueError(
+                f"deform_num_groups must divide bottleneck_channels {bottleneck_channels}, "
+                f"got {deform_num_groups}"
+            )
         super().__init__(in_channels, out_channels, stride)
         width = bottleneck_channels
         stride_1x1, stride_3x3 = (stride, 1) if stride_in_1x1 else (1, stride)
@@ -127,14 +137,9 @@ def make_bottleneck_stages(
         res5_dilation: 1, or 2 for a res5 of stride 16.
 
     Raises:
-        ValueError: a depth without bottlenecks, or lists of another length.
+        ValueError: a depth without bottlenecks, a list of another length, or another dilation.
     """
-    if depth not in _NUM_BLOCKS:
-        raise ValueError(
-            f"depth must be one of {[*_NUM_BLOCKS]} for bottleneck blocks, got {depth}"
-        )
-    if len(deform_on_per_stage) != 4:
-        raise ValueError(f"deform_on_per_stage needs 4 values, got {deform_on_per_stage}")
+    _check_stages(depth, deform_on_per_stage, res5_dilation)
     stages, bottleneck_channels = [], num_groups * width_per_group
     for i, num_blocks in enumerate(_NUM_BLOCKS[depth]):
         dilation = res5_dilation if i == 3 else 1
@@ -161,17 +166,31 @@ def make_bottleneck_stages(
     return stages
 
 
+def _check_stages(
+    depth: int, deform_on_per_stage: tuple[bool, ...] | list[bool], res5_dilation: int
+) -> None:
+    if depth not in _NUM_BLOCKS:
+        raise ValueError(
+            f"depth must be one of {[*_NUM_BLOCKS]} for bottleneck blocks, got {depth}"
+        )
+    if len(deform_on_per_stage) != 4:
+        raise ValueError(f"deform_on_per_stage needs 4 values, got {deform_on_per_stage}")
+    if res5_dilation not in (1, 2):
+        raise ValueError(f"res5_dilation must be 1 or 2, got {res5_dilation}")
+
+
 def build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
     """The ResNet of MODEL.RESNETS, or a MobileNetV2 with AdelaiDet's switch MODEL.MOBILENET.
 
     Raises:
-        ValueError: settings that exist only in AdelaiDet.
+        ValueError: settings that exist only in AdelaiDet, or features that a ResNet does not have.
     """
     resnets = cfg.MODEL.RESNETS
     if cfg.MODEL.MOBILENET:
         return build_mobilenetv2(cfg, input_shape)
     if resnets.DEFORM_INTERVAL != 1:
         raise ValueError(f"MODEL.RESNETS.DEFORM_INTERVAL must be 1, got {resnets.DEFORM_INTERVAL}")
+    check_features(resnets.OUT_FEATURES, _FEATURES, "the ResNet of MODEL.RESNETS")
     if not any(resnets.DEFORM_ON_PER_STAGE):
         return build_resnet_backbone(cfg, input_shape)
     stages = make_bottleneck_stages(
@@ -187,10 +206,9 @@ def build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
         stride_in_1x1=resnets.STRIDE_IN_1X1,
         res5_dilation=resnets.RES5_DILATION,
     )
-    last = max(int(name.removeprefix("res")) for name in resnets.OUT_FEATURES)
     return ResNet(
         BasicStem(input_shape.channels, resnets.STEM_OUT_CHANNELS, norm=resnets.NORM),
-        stages[: last - 1],
+        stages,
         out_features=resnets.OUT_FEATURES,
         freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT,
     )

@@ -43,17 +43,41 @@ def test_adelaidets_names():
 
 
 @pytest.mark.parametrize("neck", NECKS)
-@pytest.mark.parametrize("top_levels", [0, 1, 2])
-def test_levels_from_stride_4(neck, top_levels):
-    cfg = backbone_cfg("resnet", neck, stages=(2, 3, 4, 5))
-    cfg.MODEL.FCOS.TOP_LEVELS = top_levels
+@pytest.mark.parametrize("start", ["P5", "C5"])
+@pytest.mark.parametrize(
+    ("stages", "top_levels"), [((2, 3, 4, 5), 2), ((2, 3, 4, 5), 0), ((3, 4), 1), ((2, 3, 4), 2)]
+)
+def test_levels_follow_the_strides_of_the_body(neck, start, stages, top_levels):
+    """The levels on top of res4 are p5 and p6, whichever feature they start from."""
+    cfg = backbone_cfg("resnet", neck, stages)
+    cfg.MODEL.FCOS.TOP_LEVELS, cfg.MODEL.FCOS.TOP_LEVELS_FROM = top_levels, start
     with torch.device("meta"):
-        shapes = build_backbone(cfg).output_shape()
-    assert [x.stride for x in shapes.values()] == [4, 8, 16, 32, 64, 128][: 4 + top_levels]
+        backbone = build_backbone(cfg)
+        features = backbone(torch.empty(2, 3, 64, 128))
+    expected = {2: (16, 32), 3: (8, 16), 4: (4, 8), 5: (2, 4), 6: (1, 2), 7: (1, 1)}
+    levels = range(stages[0], stages[-1] + 1 + top_levels)
+    assert {name: tuple(x.shape) for name, x in features.items()} == {
+        f"p{i}": (2, 64, *expected[i]) for i in levels
+    }
+    assert {name: x.stride for name, x in backbone.output_shape().items()} == {
+        f"p{i}": 2**i for i in levels
+    }
 
 
-def test_mistakes_are_named():
-    cfg = backbone_cfg("resnet", "fpn")
-    cfg.MODEL.FPN.IN_FEATURES = ["res2", "res3"]
-    with torch.device("meta"), pytest.raises(ValueError, match=r"backbone gives \['res3', 'res4'"):
+@pytest.mark.parametrize("neck", NECKS)
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("MODEL.FPN.IN_FEATURES", ["res2", "res3"], r"backbone gives \['res3', 'res4', 'res5'\]"),
+        ("MODEL.FPN.IN_FEATURES", [], r"IN_FEATURES is \[\], but the backbone gives \['res3'"),
+        ("MODEL.FPN.IN_FEATURES", ["res3", "res5"], r"strides \[8, 32\]; list them finest first"),
+        ("MODEL.RESNETS.RES5_DILATION", 2, r"strides \[8, 16, 16\].*leave it out"),
+        ("MODEL.FPN.FUSE_TYPE", "max", "FUSE_TYPE must be .*got 'max'"),
+        ("MODEL.FCOS.TOP_LEVELS", 3, "must be 1 or 2, got 3"),
+    ],
+)
+def test_mistakes_are_named(neck, key, value, message):
+    cfg = backbone_cfg("resnet", neck)
+    cfg.merge_from_list([key, value])
+    with torch.device("meta"), pytest.raises(ValueError, match=message):
         build_backbone(cfg)

@@ -147,3 +147,5 @@ def test_mistakes_are_named():
         BiFPN(Body(), ["res3", "res5"], 8)
     with pytest.raises(ValueError, match="needs 2 levels and 1 layer, got 1 and 3"):
         BiFPN(Body(), ["res5"], 8)
+    with pytest.raises(ValueError, match="fuse_type must be .*got 'max'"):
+        PAFPN(Body(), IN_FEATURES, 8, fuse_type="max")

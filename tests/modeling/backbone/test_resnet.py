@@ -109,6 +109,15 @@ def test_stages_of_a_config():
     assert {k: v for k, v in deformable.items() if "conv2_offset" not in k} == ordinary
 
 
+def test_the_stem_is_a_feature_too():
+    cfg = deformable_cfg()
+    cfg.MODEL.RESNETS.OUT_FEATURES = ["stem", "res4"]
+    with torch.device("meta"):
+        body = build_resnet(cfg, ShapeSpec(channels=3))
+    assert {name: x.stride for name, x in body.output_shape().items()} == {"stem": 4, "res4": 16}
+    assert not hasattr(body, "res5")
+
+
 def test_dilated_res5_keeps_the_stride_of_res4():
     # torchvision's operator has no version for the meta device.
     stages = make_bottleneck_stages(
@@ -136,3 +145,11 @@ def test_mistakes_are_named():
         build_resnet(cfg, ShapeSpec(channels=3))
     with pytest.raises(ValueError, match="needs 4 values"):
         make_bottleneck_stages(depth=50, deform_on_per_stage=[True])
+    with pytest.raises(ValueError, match="res5_dilation must be 1 or 2, got 3"):
+        make_bottleneck_stages(depth=50, res5_dilation=3)
+    with pytest.raises(ValueError, match="must divide bottleneck_channels 8, got 3"):
+        DeformBottleneckBlock(8, 16, bottleneck_channels=8, deform_num_groups=3)
+    cfg = deformable_cfg()
+    cfg.MODEL.RESNETS.OUT_FEATURES = ["res4", "res6"]
+    with pytest.raises(ValueError, match="gives the features .*'res5'.*asks for .*'res6'"):
+        build_resnet(cfg, ShapeSpec(channels=3))

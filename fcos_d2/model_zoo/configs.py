@@ -7,9 +7,11 @@ from detectron2.modeling import build_model
 from omegaconf import DictConfig
 from torch import nn
 
-from .config import get_cfg
+from ..checkpoint import FCOSCheckpointer
+from ..checkpoint.known_files import ZOO
+from ..config import get_cfg
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def config_root() -> Path:
@@ -76,13 +78,22 @@ def get_config(name: str, opts: list[str] | None = None) -> CfgNode | DictConfig
     return cfg
 
 
-def get_model(name: str, opts: list[str] | None = None) -> nn.Module:
-    """The model of a config, on its device, with random weights.
+def get_model(name: str, opts: list[str] | None = None, trained: bool = False) -> nn.Module:
+    """The model of a config, on its device.
 
     Args:
         name, opts: see `get_config`.
+        trained: with the weights that others have published for it (see MODELS for their
+            licence) instead of random ones.
+
+    Raises:
+        ValueError: bad config; or nobody has published weights, or they cannot be fetched.
     """
     cfg = get_config(name, opts)
     if isinstance(cfg, CfgNode):
-        return build_model(cfg)
-    return instantiate(cfg.model).to(cfg.train.device)
+        model = build_model(cfg)
+    else:
+        model = instantiate(cfg.model).to(cfg.train.device)
+    if trained:
+        FCOSCheckpointer(model).load(f"{ZOO}{name.removeprefix('lazy/')}", checkpointables=[])
+    return model

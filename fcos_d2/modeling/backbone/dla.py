@@ -111,7 +111,7 @@ class Tree(nn.Module):
 
 
 class DLA(Backbone):
-    """DLA-34 without its classifier."""
+    """DLA-34 without its classifier, up to the last level that is asked for."""
 
     def __init__(
         self,
@@ -139,6 +139,8 @@ class DLA(Backbone):
             raise ValueError(f"conv_body must be one of {[*_LEVELS]}, got {conv_body!r}")
         levels = _LEVELS[conv_body]
         check_features(out_features, [f"level{i}" for i in range(len(levels))], conv_body)
+        self.num_levels = 1 + max(int(name.removeprefix("level")) for name in out_features)
+        levels = levels[: self.num_levels]
         channels = levels[0][0]
         self.base_layer = _conv_norm(in_channels, channels, 7, 1, norm)
         for i, (out_channels, depth) in enumerate(levels):
@@ -152,7 +154,6 @@ class DLA(Backbone):
         self._out_features = list(out_features)
         self._out_feature_strides = {f"level{i}": 2**i for i in range(len(levels))}
         self._out_feature_channels = {f"level{i}": c for i, (c, _) in enumerate(levels)}
-        self.num_levels = 1 + max(int(name.removeprefix("level")) for name in out_features)
         self._init_weights()
         if freeze_at > 0:
             freeze(self.base_layer)

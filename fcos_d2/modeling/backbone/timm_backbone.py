@@ -45,7 +45,11 @@ class TimmBackbone(Backbone):
             raise ValueError(f"norm must be one of {TIMM_NORMS}, got {norm!r}")
         timm = _import_timm()
         info = _create(timm, name, in_channels, False, None).feature_info
-        strides = {f"res{s.bit_length() - 1}": i for i, s in enumerate(info.reduction())}
+        strides = {
+            f"res{stride.bit_length() - 1}": i
+            for i, stride in enumerate(info.reduction())
+            if stride.bit_count() == 1  # a power of 2
+        }
         check_features(out_features, [*strides], name)
         indices = sorted(info.out_indices[strides[feature]] for feature in out_features)
         model = _create(timm, name, in_channels, pretrained, indices)
@@ -92,11 +96,14 @@ def _create(
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise ValueError(f"timm has no model {name!r}; near it are {', '.join(close) or 'none'}")
-    options = {} if out_indices is None else {"out_indices": out_indices}
+    options = {"features_only": True, "in_chans": in_channels, "pretrained": pretrained}
+    if out_indices is not None:
+        options["out_indices"] = out_indices
     try:
-        return timm.create_model(
-            name, features_only=True, in_chans=in_channels, pretrained=pretrained, **options
-        )
+        try:
+            return timm.create_model(name, **options, dynamic_img_size=True)
+        except TypeError:  # only transformers, which else take images of one size, know the option
+            return timm.create_model(name, **options)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"timm's {name} cannot be used as a body: {error}") from None
 

@@ -57,6 +57,16 @@ def test_the_layers_without_effect_do_not_learn():
     assert idle == {f"level{i}.project.{layer}" for i in (3, 4) for layer in layers}
 
 
+def test_nothing_beyond_the_features_is_built():
+    """Parameters without a gradient stop training in several processes."""
+    dla = DLA(out_features=["level3"], norm="BN").train()
+    dla(torch.randn(2, 3, 64, 64))["level3"].sum().backward()
+    idle = {name for name, p in dla.named_parameters() if p.requires_grad and p.grad is None}
+    assert not idle
+    assert not any(key.startswith("level4") for key in dla.state_dict())
+    assert dla.size_divisibility == 8
+
+
 def test_frozen_part():
     dla = DLA(out_features=FEATURES, norm="BN", freeze_at=2).train()
     before = {key: value.clone() for key, value in dla.state_dict().items()}

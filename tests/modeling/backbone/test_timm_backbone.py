@@ -15,22 +15,31 @@ FEATURES = ["res3", "res4", "res5"]
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["resnet18", "dla34", "mobilenetv3_small_050", "convnext_atto", "swin_tiny_patch4_window7_224"],
+    ("name", "options"),
+    [
+        ("resnet18", {}),
+        ("dla34", {}),
+        ("mobilenetv3_small_050", {}),
+        ("convnext_atto", {}),
+        # Channels last; without this option it takes images of 224 x 224 px only.
+        ("swin_tiny_patch4_window7_224", {"dynamic_img_size": True}),
+    ],
 )
-def test_features_are_those_of_timm(name):
-    torch.manual_seed(0)
-    size = (224, 224) if "swin" in name else (64, 96)
+def test_features_are_those_of_timm(name, options):
+    peer = timm.create_model(name, features_only=True, **options).eval()
     body = TimmBackbone(name=name, out_features=FEATURES).eval()
-    x = torch.randn(1, 3, *size)
+    body.model.load_state_dict(peer.state_dict())
+    x = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
-        features, expected = body(x), body.model(x)
-    for feature, reference, out_feature in zip(features.values(), expected, FEATURES, strict=True):
+        features = body(x)
+        expected = dict(zip(peer.feature_info.reduction(), peer(x), strict=True))
+    assert list(features) == FEATURES
+    for stride, out_feature in zip((8, 16, 32), FEATURES, strict=True):
         shape = body.output_shape()[out_feature]
-        assert feature.shape == (1, shape.channels, *(side // shape.stride for side in size))
-        same = reference.permute(0, 3, 1, 2) if "swin" in name else reference
-        torch.testing.assert_close(feature, same)
-    assert [body.output_shape()[x].stride for x in FEATURES] == [8, 16, 32]
+        assert shape.stride == stride
+        assert features[out_feature].shape == (1, shape.channels, 64 // stride, 96 // stride)
+        same = expected[stride].permute(0, 3, 1, 2) if "swin" in name else expected[stride]
+        torch.testing.assert_close(features[out_feature], same)
 
 
 def test_norms():
@@ -64,6 +73,9 @@ def test_mistakes_are_named(monkeypatch):
         TimmBackbone(name="resnet81", out_features=FEATURES)
     with pytest.raises(ValueError, match=r"resnet18 gives .*asks for \['res6'\]"):
         TimmBackbone(name="resnet18", out_features=["res6"])
+    # Its patches of 14 px have no res<i>.
+    with pytest.raises(ValueError, match=r"vit_small_patch14_dinov2 gives the features \[\]"):
+        TimmBackbone(name="vit_small_patch14_dinov2", out_features=["res3"])
     with pytest.raises(ValueError, match="norm must be one of"):
         TimmBackbone(name="resnet18", out_features=FEATURES, norm="GN")
     monkeypatch.setitem(sys.modules, "timm", None)

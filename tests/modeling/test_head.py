@@ -77,6 +77,21 @@ def test_exponential_regression_does_not_overflow_in_half_precision():
     assert distances.mean().item() == pytest.approx(162755, rel=0.1)
 
 
+@pytest.mark.parametrize("relu_regression", [True, False])
+def test_regression_in_pixels_is_divided_by_the_stride(relu_regression):
+    strides, pixels = (
+        build(relu_regression=relu_regression),
+        build(relu_regression=relu_regression, pixel_strides=[8, 16, 32]),
+    )
+    pixels.load_state_dict(strides.state_dict())
+    for head in (strides, pixels):
+        nn.init.constant_(head.bbox_pred.bias, 3.0)
+    features = random_features()
+    outputs = zip(strides(features).ltrb_in_strides, pixels(features).ltrb_in_strides, strict=True)
+    for (in_strides, in_pixels), stride in zip(outputs, (8, 16, 32), strict=True):
+        torch.testing.assert_close(in_pixels * stride, in_strides)
+
+
 def test_scales_are_of_one_level_and_of_the_boxes_only():
     head = build()
     nn.init.constant_(head.bbox_pred.bias, 1.0)
@@ -210,6 +225,7 @@ def test_from_config():
     cfg.MODEL.FCOS.USE_RELU = False
     cfg.MODEL.FCOS.USE_DEFORMABLE = True
     cfg.MODEL.FCOS.CENTERNESS_ON_REG = False
+    cfg.MODEL.FCOS.NORM_REG_TARGETS = False
     cfg.MODEL.FCOS.PRIOR_PROB = 0.1
     actual = FCOSHead(cfg, [ShapeSpec(channels=32, stride=s) for s in (8, 16, 32)])
     expected = build(
@@ -221,10 +237,12 @@ def test_from_config():
         relu_regression=False,
         deformable_last_conv=True,
         quality_on_box_branch=False,
+        pixel_strides=[8, 16, 32],
         prior_prob=0.1,
     )
     assert str(actual) == str(expected)
     assert [actual.relu_regression, actual.quality_on_box_branch] == [False, False]
+    assert actual.pixel_strides == expected.pixel_strides
     torch.testing.assert_close(actual.cls_logits.bias, expected.cls_logits.bias)
 
 

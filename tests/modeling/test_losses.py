@@ -158,6 +158,8 @@ def test_overlap_on_paper():
     intersection, union = box_overlap(pred, target)
     assert (intersection.item(), union.item()) == (15, 33)
     assert smoothed_iou(pred, target).item() == pytest.approx(16 / 34)
+    assert smoothed_iou(pred, target, smoothing=0).item() == pytest.approx(15 / 33)
+    assert iou_loss(pred, target, "linear_iou", smoothing=3).item() == pytest.approx(1 - 18 / 36)
 
 
 TORCHVISION_LOSSES = {

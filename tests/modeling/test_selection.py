@@ -53,6 +53,19 @@ def test_one_location_with_two_classes():
     assert actual.location_idxs.tolist() == [0, 0]
 
 
+def test_clipping_comes_before_suppression_if_asked_for():
+    # From (0, 0): boxes (-60, 0)-(20, 20) and (0, 0)-(20, 20), IoU 400 / 1600 = 0.25, so both stay.
+    # In an image of 30 px both are (0, 0)-(20, 20), and the weaker goes.
+    arguments = {
+        "locations": [[[0.0, 0.0], [0.0, 0.0]]],
+        "cls_logits": [[certain(0.9), certain(0.8)]],
+        "ltrb": [[[60.0, 0.0, 20.0, 20.0], [0.0, 0.0, 20.0, 20.0]]],
+        "quality_logits": [certain(0.5, 0.5)],
+    }
+    assert select(**arguments).boxes.tolist() == [[-60, 0, 20, 20], [0, 0, 20, 20]]
+    assert select(**arguments, clip_size=(30, 30)).boxes.tolist() == [[0, 0, 20, 20]]
+
+
 def test_the_threshold_is_on_the_class_unless_told_otherwise():
     # Class 0.1, quality 0.2: the product 0.02 is below 0.05, the class probability is not.
     arguments = ([[[20.0, 30.0]]], [[certain(0.1)]], [[[4.0, 6.0, 8.0, 10.0]]], [certain(0.2)])

@@ -10,7 +10,8 @@ def body_norm(norm: str, channels: int) -> nn.Module:
     """A norm of a body.
 
     Args:
-        norm: one of BODY_NORMS. "GN" has 32 groups, or fewer where they would be of one channel.
+        norm: one of BODY_NORMS. "GN" has 32 groups; fewer where these would be of one channel or
+            not of one size.
         channels: C.
 
     Raises:
@@ -19,7 +20,8 @@ def body_norm(norm: str, channels: int) -> nn.Module:
     if norm not in BODY_NORMS:
         raise ValueError(f"norm must be one of {BODY_NORMS}, got {norm!r}")
     if norm == "GN":
-        return nn.GroupNorm(min(32, channels // 2), channels)
+        most = min(32, channels // 2)
+        return nn.GroupNorm(next(g for g in range(most, 0, -1) if channels % g == 0), channels)
     return get_norm(norm, channels)
 
 

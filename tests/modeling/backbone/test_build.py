@@ -37,6 +37,18 @@ def test_every_combination(body, neck):
     }
 
 
+@pytest.mark.parametrize("body", ["dla", "vovnet", "mobilenetv2"])
+def test_group_norm_in_every_body(body):
+    cfg = backbone_cfg(body, "fpn")
+    cfg.MODEL[body.upper()].NORM = "GN"
+    cfg.MODEL.VOVNET.CONV_BODY = "V-19-slim-eSE"  # 112 channels, which 32 does not divide
+    backbone = build_backbone(cfg).bottom_up
+    norms = [x for x in backbone.modules() if isinstance(x, torch.nn.GroupNorm)]
+    assert all(x.num_channels // x.num_groups >= 2 for x in norms) and len(norms) > 10
+    assert {x.num_groups for x in norms if x.num_channels == 64} <= {32}
+    assert all(x.isfinite().all() for x in backbone(torch.randn(1, 3, 64, 64)).values())
+
+
 def test_adelaidets_names():
     for body in ("resnet", "dla", "vovnet"):
         assert f"build_fcos_{body}_fpn_backbone" in BACKBONE_REGISTRY

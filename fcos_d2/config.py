@@ -101,6 +101,9 @@ def add_fcos_config(cfg: CfgNode) -> None:
 
     # AdelaiDet's switch; False: no flips, whatever INPUT.RANDOM_FLIP says.
     cfg.INPUT.HFLIP_TRAIN = True
+    # Training fails when more of its images than this share cannot be read; up to it each is
+    # logged and replaced by another.
+    cfg.DATALOADER.MAX_UNREADABLE_SHARE = 0.05
     # How images are resized: "PIL", or "torch" (bilinear in float, as torchvision's detectors do).
     cfg.INPUT.RESIZE = "PIL"
 

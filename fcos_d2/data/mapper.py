@@ -2,16 +2,18 @@
 
 import copy
 import logging
+import os
 
 import numpy as np
 import torch
-from detectron2.config import CfgNode
+from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetMapper
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 
 from .augmentation import RESIZES
 from .image import ImageError, read_image
+from .unreadable import UnreadableCounter
 
 logger = logging.getLogger(__name__)
 
@@ -23,20 +25,59 @@ class FCOSDatasetMapper(DatasetMapper):
     refuses.
     """
 
-    _last_readable: dict | None = None
+    @configurable
+    def __init__(
+        self,
+        *,
+        is_train: bool,
+        augmentations: list[T.Augmentation | T.Transform],
+        image_format: str,
+        use_instance_mask: bool = False,
+        instance_mask_format: str = "polygon",
+        recompute_boxes: bool = False,
+        max_unreadable_share: float = 0.05,
+        unreadable_list: str = "",
+    ) -> None:
+        """
+        Args:
+            is_train, augmentations, image_format, use_instance_mask, instance_mask_format,
+                recompute_boxes: as in detectron2.
+            max_unreadable_share: training fails when more of its images than this share, in
+                [0, 1], could not be read.
+            unreadable_list: file that gets the name of each of them; "" for none.
+        """
+        super().__init__(
+            is_train=is_train,
+            augmentations=augmentations,
+            image_format=image_format,
+            use_instance_mask=use_instance_mask,
+            instance_mask_format=instance_mask_format,
+            recompute_boxes=recompute_boxes,
+        )
+        self._last_readable: dict | None = None
+        self.counter = UnreadableCounter(max_unreadable_share, unreadable_list)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict:
         if cfg.INPUT.RESIZE not in RESIZES:
             raise ValueError(f"INPUT.RESIZE must be one of {[*RESIZES]}, got {cfg.INPUT.RESIZE!r}")
-        arguments = super().from_config(cfg, is_train)
+        theirs = super().from_config(cfg, is_train)
         resize = RESIZES[cfg.INPUT.RESIZE]
-        arguments["augmentations"] = [
+        augmentations = [
             resize.like(a) if type(a) is T.ResizeShortestEdge else a
-            for a in arguments["augmentations"]
+            for a in theirs["augmentations"]
             if cfg.INPUT.HFLIP_TRAIN or not isinstance(a, T.RandomFlip)
         ]
-        return arguments
+        return {
+            "is_train": is_train,
+            "augmentations": augmentations,
+            "image_format": theirs["image_format"],
+            "use_instance_mask": theirs["use_instance_mask"],
+            "instance_mask_format": theirs["instance_mask_format"],
+            "recompute_boxes": theirs.get("recompute_boxes", False),
+            "max_unreadable_share": cfg.DATALOADER.MAX_UNREADABLE_SHARE,
+            "unreadable_list": os.path.join(cfg.OUTPUT_DIR, "unreadable_images.txt"),
+        }
 
     def __call__(self, dataset_dict: dict) -> dict:
         """
@@ -45,11 +86,12 @@ class FCOSDatasetMapper(DatasetMapper):
 
         Returns:
             The record with image (3, H, W), and instances in training. An unreadable image
-            is logged; in training the last readable one takes its place, in evaluation a black
-            picture, on which nothing is found.
+            is logged and counted; in training the last readable one takes its place, in
+            evaluation a black picture, on which nothing is found.
 
         Raises:
             ImageError: unreadable, and no image could be read before it.
+            TooManyUnreadableError: in training, see `UnreadableCounter`.
         """
         try:
             mapped = self._map(
@@ -57,6 +99,8 @@ class FCOSDatasetMapper(DatasetMapper):
             )
         except ImageError as error:
             return self._map(*self._replacement(dataset_dict, error))
+        if self.is_train:
+            self.counter.add()
         self._last_readable = dataset_dict
         return mapped
 
@@ -65,6 +109,7 @@ class FCOSDatasetMapper(DatasetMapper):
             logger.error("%s; it counts as an image without detections", error)
             size = dataset_dict["height"], dataset_dict["width"], 3
             return dataset_dict, np.zeros(size, np.uint8)
+        self.counter.add(error)
         readable = self._last_readable
         if readable is None:
             raise error

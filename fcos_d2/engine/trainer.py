@@ -12,12 +12,13 @@ from detectron2.data import (
     build_detection_train_loader,
 )
 from detectron2.engine import AMPTrainer, DefaultTrainer, SimpleTrainer, TrainerBase
-from detectron2.evaluation import COCOEvaluator
+from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ..checkpoint import FCOSCheckpointer
 from ..data.mapper import FCOSDatasetMapper
+from ..evaluation.voc import VOCEvaluator
 from .distributed import adapt_sync_batchnorm, wrap_distributed
 from .divergence import DivergenceGuard
 from .optimizer import build_optimizer, full_model_clip_value
@@ -85,7 +86,7 @@ class Trainer(DefaultTrainer):
         return build_detection_test_loader(cfg, dataset_name, mapper=mapper)
 
     @classmethod
-    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> COCOEvaluator:
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
         return build_evaluator(dataset_name, os.path.join(cfg.OUTPUT_DIR, "inference"))
 
 
@@ -95,11 +96,13 @@ def prepare_for_training(model: nn.Module) -> nn.Module:
     return adapt_sync_batchnorm(model).to(memory_format=torch.channels_last)
 
 
-def build_evaluator(dataset_name: str, output_dir: str) -> COCOEvaluator:
-    """COCO's metric on `dataset_name`, of boxes and of masks where a model gives them.
+def build_evaluator(dataset_name: str, output_dir: str) -> DatasetEvaluator:
+    """The metric of a dataset: PASCAL VOC's for its years, else COCO's, of boxes and masks.
 
-    Detections are written into `output_dir`.
+    Detections are written into `output_dir` (COCO only).
     """
+    if MetadataCatalog.get(dataset_name).get("evaluator_type") == "pascal_voc":
+        return VOCEvaluator(dataset_name)
     # detectron2's faster implementation is compiled code, which may be absent.
     return COCOEvaluator(dataset_name, output_dir=output_dir, use_fast_impl=False)
 

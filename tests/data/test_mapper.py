@@ -1,11 +1,14 @@
 import cv2
 import numpy as np
 import pytest
+from detectron2.data import MapDataset
 from detectron2.data import transforms as T
 from detectron2.structures import BoxMode
+from torch.utils.data import DataLoader
 
 from fcos_d2.data.image import ImageError
 from fcos_d2.data.mapper import FCOSDatasetMapper
+from fcos_d2.data.unreadable import TooManyUnreadableError
 
 
 def record(tmp_path, name="a.png", readable=True):
@@ -29,11 +32,11 @@ def record(tmp_path, name="a.png", readable=True):
     }
 
 
-def mapper(is_train=True, image_format="BGR"):
+def mapper(is_train=True, image_format="BGR", **options):
     # Doubling both sides: boxes double as well.
     augmentations = [T.Resize((40, 60))]
     return FCOSDatasetMapper(
-        is_train=is_train, augmentations=augmentations, image_format=image_format
+        is_train=is_train, augmentations=augmentations, image_format=image_format, **options
     )
 
 
@@ -69,6 +72,31 @@ def test_unreadable_image_in_training_is_replaced_and_named(tmp_path, caplog):
 def test_first_image_unreadable_stops(tmp_path):
     with pytest.raises(ImageError, match="broken.png"):
         mapper()(record(tmp_path, "broken.png", readable=False))
+
+
+def test_unreadable_images_are_counted_and_listed(tmp_path):
+    """2 of 4 is more than 0.4; before `grace` images the share does not count."""
+    train = mapper(max_unreadable_share=0.4, unreadable_list=str(tmp_path / "out" / "list.txt"))
+    train.counter.grace = 4
+    train(record(tmp_path))
+    train(record(tmp_path, "b1.png", readable=False))
+    train(record(tmp_path))
+    with pytest.raises(TooManyUnreadableError, match="2 of 4 images .*b2.png.*list.txt"):
+        train(record(tmp_path, "b2.png", readable=False))
+    assert train.counter.counts == (4, 2)
+    lines = (tmp_path / "out" / "list.txt").read_text().splitlines()
+    assert [name in line for name, line in zip(("b1.png", "b2.png"), lines, strict=True)] == [
+        True
+    ] * 2
+
+
+def test_workers_count_together(tmp_path):
+    train = mapper(max_unreadable_share=1.0, unreadable_list=str(tmp_path / "list.txt"))
+    records = [record(tmp_path, f"{i}.png", readable=i % 4 != 3) for i in range(16)]
+    loader = DataLoader(MapDataset(records, train), batch_size=None, num_workers=2)
+    assert len(list(loader)) == 16
+    assert train.counter.counts == (16, 4)
+    assert len((tmp_path / "list.txt").read_text().splitlines()) == 4
 
 
 def test_unreadable_image_in_evaluation_is_black(tmp_path, caplog):

@@ -1,0 +1,1 @@
+"""Metrics, and ways to run a detector at test time."""

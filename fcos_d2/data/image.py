@@ -79,6 +79,25 @@ def read_image(path: str | Path, format: str = "BGR") -> np.ndarray:
         raise ImageError(f"{path}: {_cause(error)}") from error
 
 
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Height and width in px that `read_image` will give, from the head of the file.
+
+    Raises:
+        ImageError: if the file is missing or no image.
+    """
+    path = Path(path)
+    try:
+        _check_content(path)
+        with path.open("rb") as file, Image.open(file) as image:
+            width, height = image.size
+            turned = image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
+            return (width, height) if turned else (height, width)
+    except ImageError:
+        raise
+    except (*BOMB_ERRORS, *DECODE_ERRORS) as error:
+        raise ImageError(f"{path}: {_cause(error)}") from error
+
+
 def list_images(inputs: list[str]) -> list[Path]:
     """Turn files, folders and glob patterns into image paths, each once, in the order given.
 

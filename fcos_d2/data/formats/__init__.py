@@ -1,0 +1,107 @@
+"""Datasets in any of the usual formats, as COCO dicts and a list of what was wrong in them."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ..image import image_extensions
+from ..problems import Problem
+from .coco import read_coco, repair_coco
+from .lines import read_csv, read_txt
+from .records import read_names
+from .voc import read_voc
+from .write import write_dataset
+from .yolo import read_yolo
+
+__all__ = ["FORMATS", "ReadDataset", "read_dataset", "repair_coco", "write_dataset"]
+
+FORMATS = ("coco", "voc", "yolo", "csv", "txt")
+
+
+class ReadDataset(NamedTuple):
+    """A dataset of any format."""
+
+    coco: dict[str, list[dict]]  # images, annotations and categories, repaired
+    problems: list[Problem]
+    images: Path  # the folder that the file names are relative to
+    format: str
+
+
+def read_dataset(
+    path: str | Path,
+    *,
+    images: str | Path | None = None,
+    classes: str | Path | None = None,
+    format: str = "auto",
+) -> ReadDataset:
+    """Reads a dataset.
+
+    Args:
+        path: COCO json; VOC folder, or one of xml files; YOLO's data.yaml; keras-retinanet's CSV;
+            or a txt of lines. ":split" at its end names a list of VOC or a split of YOLO.
+        images: folder of the images, where it is not the usual one of the format.
+        classes: file of the class names, for CSV and txt.
+        format: one of FORMATS, or "auto" to tell it by the content.
+
+    Raises:
+        ValueError: no such dataset, or one that is not for detection; names it and the cure.
+    """
+    if format not in ("auto", *FORMATS):
+        raise ValueError(f"format must be one of {('auto', *FORMATS)}, got {format!r}")
+    path, split = _split_off(str(path))
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder")
+    format = _recognise(path) if format == "auto" else format
+    if format == "coco":
+        images = images or path.parent
+        return ReadDataset(*read_coco(path, images), Path(images), format)
+    if format == "yolo":
+        coco, problems, root = read_yolo(path, split or "train")
+        return ReadDataset(coco, problems, root, format)
+    if format == "voc":
+        names = read_names(classes) if classes else None
+        read = read_voc(path, split, images, names)
+        usual = path / "JPEGImages" if (path / "JPEGImages").is_dir() else path
+        return ReadDataset(*read, Path(images or usual), format)
+    if classes is None:
+        raise ValueError(f"{path}: {format} needs a file of class names: use --classes")
+    images = images or path.parent
+    read = {"csv": read_csv, "txt": read_txt}[format](path, images, classes)
+    return ReadDataset(*read, Path(images), format)
+
+
+def _split_off(path: str) -> tuple[Path, str | None]:
+    head, colon, tail = path.rpartition(":")
+    is_split = colon and tail and not Path(path).exists() and "/" not in tail and "\\" not in tail
+    return (Path(head), tail) if is_split else (Path(path), None)
+
+
+def _recognise(path: Path) -> str:
+    if path.is_dir():
+        return _recognise_folder(path)
+    suffix = path.suffix.lower()
+    known = {".json": "coco", ".yaml": "yolo", ".yml": "yolo", ".csv": "csv", ".txt": "txt"}
+    if suffix not in known:
+        raise ValueError(f"{path}: no known format; name it with --data-format {'|'.join(FORMATS)}")
+    return known[suffix]
+
+
+def _recognise_folder(path: Path) -> str:
+    if (path / "Annotations").is_dir() or any(path.glob("*.xml")):
+        return "voc"
+    for name in ("data.yaml", "dataset.yaml"):
+        if (path / name).is_file():
+            raise ValueError(f"{path}: a YOLO folder; give its file, {path / name}")
+    subfolders = [p for p in path.iterdir() if p.is_dir()]
+    holding = [p for p in subfolders if any(_is_image(x) for x in p.iterdir())]
+    if len(holding) > 1 and len(holding) == len(subfolders):
+        raise ValueError(
+            f"{path} is a folder of images per class, which is a format for classification, not "
+            "detection: it has no boxes"
+        )
+    jsons = sorted(path.rglob("*.json"))
+    hint = f"; did you mean {jsons[0]}?" if jsons else ""
+    raise ValueError(f"{path}: no annotations of a known format in it{hint}")
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in image_extensions()

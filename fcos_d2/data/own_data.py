@@ -1,12 +1,16 @@
-"""Training on one's own COCO-format files without touching code."""
+"""Training on one's own data, in any usual format, without touching code."""
 
-import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
+from detectron2.utils import comm
+
+from .formats import read_dataset, write_dataset
+from .problems import Problem, summarise
 
 logger = logging.getLogger(__name__)
 
@@ -22,114 +26,117 @@ class OwnData(NamedTuple):
     class_names: list[str]
 
 
+class DataFiles(NamedTuple):
+    """One's own data as given on the command line; see `read_dataset`."""
+
+    data: str
+    images: str | None = None
+
+
 def register_own_data(
-    train_json: str | None, train_images: str | None, val_json: str | None, val_images: str | None
+    train: DataFiles | None,
+    val: DataFiles | None,
+    output_dir: str | Path,
+    *,
+    classes: str | None = None,
+    format: str = "auto",
+    check: bool = True,
 ) -> OwnData:
-    """Registers COCO-format files as the datasets `own_train` and `own_val`.
+    """Registers data as the datasets `own_train` and `own_val`.
+
+    What can be repaired is, and said; the repaired annotations lie in `output_dir` as COCO json.
+    Every process has to call it.
 
     Args:
-        train_json, val_json: annotation files; either may be None.
-        train_images, val_images: the folders that their file names are relative to.
+        train, val: where the data are; either may be None.
+        output_dir: folder for the repaired annotations.
+        classes, format: see `read_dataset`.
+        check: False passes over mistakes that would stop the run, leaving out what is wrong.
 
     Returns:
-        OwnData; the class names are in the order of the category ids, as detectron2 numbers them.
+        OwnData; the classes are in the order of the training data.
 
     Raises:
-        ValueError: a file is missing or damaged, or the files contradict each other; names the
-            file, the value and the cure.
+        ValueError: data that cannot be read, or with mistakes that nobody should train over; or
+            classes in `val` that `train` does not have. Names the file, the value and the cure.
     """
-    names, categories = {}, {}
-    for name, json_file, images in (
-        (TRAIN_NAME, train_json, train_images),
-        (VAL_NAME, val_json, val_images),
-    ):
-        if not json_file and not images:
-            continue
-        if not json_file or not images:
-            kind = name.removeprefix("own_")
-            raise ValueError(f"--{kind}-json and --{kind}-images go together; one is missing")
-        categories[json_file] = read_categories(json_file, images)
-        names[name] = json_file
+    given = {name: x for name, x in ((TRAIN_NAME, train), (VAL_NAME, val)) if x is not None}
+    if not given:
+        raise ValueError("no data given: use --train-data")
+    prepared = _on_main(lambda: _prepare(given, Path(output_dir), classes, format, check))
+    for name, (json_file, images, class_names) in prepared.items():
         if name in DatasetCatalog:
             DatasetCatalog.remove(name)
             MetadataCatalog.remove(name)
         register_coco_instances(name, {}, json_file, images)
-    if not names:
-        raise ValueError("no annotation file given: use --train-json and --train-images")
-    _check_same_categories(categories)
-    classes = next(iter(categories.values()))
-    mapping = ", ".join(f"{i} = {classes[c]} (id {c})" for i, c in enumerate(classes))
-    logger.info("%d classes: %s", len(classes), mapping)
-    class_names = list(classes.values())
-    for name in names:
         MetadataCatalog.get(name).thing_classes = class_names
+    class_names = next(iter(prepared.values()))[2]
+    logger.info("%d classes: %s", len(class_names), ", ".join(class_names))
     return OwnData(
-        TRAIN_NAME if TRAIN_NAME in names else None,
-        VAL_NAME if VAL_NAME in names else None,
+        TRAIN_NAME if TRAIN_NAME in prepared else None,
+        VAL_NAME if VAL_NAME in prepared else None,
         class_names,
     )
 
 
-def read_categories(json_file: str, images: str) -> dict[int, str]:
-    """Category id -> name in rising order of the ids, after a look at the whole file.
-
-    Args:
-        json_file: COCO-format annotations.
-        images: folder of the pictures.
-
-    Raises:
-        ValueError: see `register_own_data`.
-    """
-    data = _read_json(json_file)
-    categories = {c.get("id"): c.get("name") for c in data["categories"]}
-    if not categories:
-        raise ValueError(f"{json_file}: 'categories' is empty; training needs at least one class")
-    bad_ids = [c for c in categories if not isinstance(c, int)]
-    if bad_ids:
-        raise ValueError(f"{json_file}: category id {bad_ids[0]!r} is not an integer")
-    bad_names = [n for n in categories.values() if not isinstance(n, str)]
-    if bad_names or len(categories) != len(data["categories"]):
-        raise ValueError(f"{json_file}: every category needs an id of its own and a name")
-    for annotation in data["annotations"]:
-        if annotation.get("category_id") not in categories:
-            raise ValueError(
-                f"{json_file}: annotation {annotation.get('id')} has category_id "
-                f"{annotation.get('category_id')!r}, which 'categories' does not list"
-            )
-    _check_images(json_file, images, [i.get("file_name") for i in data["images"]])
-    return dict(sorted(categories.items()))
+def _on_main(make: Callable[[], dict]) -> dict:
+    """The result of `make` on the main process, or its ValueError, on all processes."""
+    result, error = None, None
+    if comm.is_main_process():
+        try:
+            result = make()
+        except ValueError as caught:
+            error = str(caught)
+    result, error = comm.all_gather((result, error))[0]
+    if error is not None:
+        raise ValueError(error)
+    return result
 
 
-def _read_json(json_file: str) -> dict:
-    try:
-        data = json.loads(Path(json_file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{json_file}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise ValueError(f"{json_file}: not valid JSON ({error})") from None
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(data, dict) or not isinstance(data.get(key), list):
-            raise ValueError(f"{json_file}: no list {key!r}; is this a COCO detection file?")
-    return data
+def _prepare(
+    given: dict[str, DataFiles], output_dir: Path, classes: str | None, format: str, check: bool
+) -> dict[str, tuple[str, str, list[str]]]:
+    """Reads, repairs and writes; for each dataset its json, image folder and class names."""
+    prepared, categories, first = {}, None, ""
+    for name, (data, images) in given.items():
+        read = read_dataset(data, images=images, classes=classes, format=format)
+        _report(data, read.problems, check)
+        if categories is None:
+            categories, first = read.coco["categories"], data
+            if not categories:
+                raise ValueError(f"{data}: no box of any class in it; training needs some")
+        _renumber_classes(read.coco, categories, data, first)
+        path = output_dir / f"{name}.json"
+        write_dataset(read.coco, read.images, path, "coco")
+        class_names = [x["name"] for x in categories]
+        prepared[name] = str(path), str(read.images), class_names
+        boxes = len(read.coco["annotations"])
+        logger.info("%s: %d images, %d boxes (%s)", data, len(read.coco["images"]), boxes, path)
+    return prepared
 
 
-def _check_images(json_file: str, images: str, file_names: list[str]) -> None:
-    if not Path(images).is_dir():
-        raise ValueError(f"{images}: no such folder of images (for {json_file})")
-    missing = [name for name in file_names if not Path(images, str(name)).is_file()]
-    if missing:
+def _report(data: str, problems: list[Problem], check: bool) -> None:
+    for line in summarise(problems):
+        logger.warning("%s: %s", data, line)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors and check:
         raise ValueError(
-            f"{json_file}: {len(missing)} of {len(file_names)} images are not in {images}, "
-            f"the first is {missing[0]!r}"
+            f"{data}: {len(errors)} mistakes that would cost the run, the first: {errors[0]}. "
+            f"`python tools/check_dataset.py {data}` shows all of them, with --fix OUT.json it writes "
+            "the data without them; --no-check trains without them now"
         )
 
 
-def _check_same_categories(categories: dict[str, dict[int, str]]) -> None:
-    (first_file, first), *rest = categories.items()
-    for other_file, other in rest:
-        if other != first:
-            difference = sorted(set(first.items()) ^ set(other.items()))
-            raise ValueError(
-                f"{first_file} and {other_file} disagree about the categories, first about id "
-                f"{difference[0][0]} ({difference[0][1]!r}); both need the same ids and names"
-            )
+def _renumber_classes(coco: dict, categories: list[dict], data: str, first: str) -> None:
+    """Gives `coco` the ids that its classes have in `categories`, by name, in place."""
+    ids = {category["name"]: category["id"] for category in categories}
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    unknown = sorted(set(names.values()) - set(ids))
+    if unknown:
+        raise ValueError(
+            f"{data} has the class {unknown[0]!r}, which {first} does not have; its classes are "
+            f"{', '.join(ids)}"
+        )
+    for annotation in coco["annotations"]:
+        annotation["category_id"] = ids[names[annotation["category_id"]]]
+    coco["categories"] = categories

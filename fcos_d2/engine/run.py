@@ -7,6 +7,7 @@ from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser
 
 from ..checkpoint import FCOSCheckpointer
+from ..data.formats import FORMATS
 from . import lazy
 from .setup import setup
 from .trainer import Trainer
@@ -17,8 +18,8 @@ _EPILOG = """
 examples:
   train on 8 GPUs           train_net.py --config-file configs/FCOS-RT/R50.yaml --num-gpus 8
   on your own data          train_net.py --config-file configs/FCOS-RT/R50.yaml \\
-                              --train-json train.json --train-images train/ \\
-                              --val-json val.json --val-images val/ \\
+                              --train-data train.json --train-images train/ \\
+                              --val-data val.json --val-images val/ \\
                               --auto-scale SOLVER.IMS_PER_BATCH 4
   go on after a stop        the same command with --resume
   evaluate a checkpoint     train_net.py --config-file ... --eval-only MODEL.WEIGHTS model.pth
@@ -32,11 +33,19 @@ def train_argument_parser() -> argparse.ArgumentParser:
     """detectron2's options and those for one's own data."""
     parser = default_argument_parser(epilog=_EPILOG)
     parser.description = "Train or evaluate an FCOS detector."
-    own = parser.add_argument_group("own data (COCO-format annotation files)")
-    own.add_argument("--train-json", metavar="FILE", help="annotations to train on")
-    own.add_argument("--train-images", metavar="DIR", help="folder of their images")
-    own.add_argument("--val-json", metavar="FILE", help="annotations to evaluate on")
-    own.add_argument("--val-images", metavar="DIR", help="folder of their images")
+    own = parser.add_argument_group(
+        "own data: COCO json, VOC folder (VOC2007:trainval), YOLO data.yaml (data.yaml:val), "
+        "keras-retinanet CSV, or txt lines"
+    )
+    own.add_argument("--train-data", "--train-json", metavar="PATH", help="to train on")
+    own.add_argument("--train-images", metavar="DIR", help="its images, where not beside it")
+    own.add_argument("--val-data", "--val-json", metavar="PATH", help="to evaluate on")
+    own.add_argument("--val-images", metavar="DIR", help="its images, where not beside it")
+    own.add_argument("--classes", metavar="FILE", help="class names, for CSV and txt")
+    own.add_argument("--data-format", choices=("auto", *FORMATS), default="auto")
+    own.add_argument(
+        "--no-check", dest="check", action="store_false", help="train without what is wrong in it"
+    )
     parser.add_argument(
         "--auto-scale",
         action="store_true",

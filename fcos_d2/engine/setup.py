@@ -11,7 +11,8 @@ from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 
 from .. import model_zoo
-from ..data.own_data import OwnData, register_own_data
+from ..data.catalogue import check_datasets
+from ..data.own_data import DataFiles, OwnData, register_own_data
 from .distributed import resolve_device
 
 logger = logging.getLogger(__name__)
@@ -45,26 +46,36 @@ def setup(args: Namespace) -> CfgNode | DictConfig:
     os.makedirs(output_dir, exist_ok=True)
     setup_logger(output_dir, distributed_rank=comm.get_rank(), name="fcos_d2")
 
-    own_data = _own_data(args)
+    own_data = _own_data(args, output_dir)
     if is_yaml:
         _finish_yaml(cfg, args, own_data)
         cfg.freeze()
+        check_datasets([*([] if args.eval_only else cfg.DATASETS.TRAIN), *cfg.DATASETS.TEST])
     else:
         _finish_lazy(cfg, args, own_data)
     default_setup(cfg, args)
     return cfg
 
 
-def _own_data(args: Namespace) -> OwnData | None:
-    files = args.train_json, args.train_images, args.val_json, args.val_images
-    if not any(files):
+def _own_data(args: Namespace, output_dir: str) -> OwnData | None:
+    if not args.train_data and not args.val_data:
+        for word in ("train_images", "val_images", "classes"):
+            if getattr(args, word):
+                flag = word.replace("_", "-")
+                raise ValueError(f"--{flag} is given without --train-data or --val-data")
         return None
-    own_data = register_own_data(*files)
-    if own_data.train is None and not args.eval_only:
-        raise ValueError("training on own data needs --train-json and --train-images")
-    if own_data.val is None and args.eval_only:
-        raise ValueError("--eval-only on own data needs --val-json and --val-images")
-    return own_data
+    if not args.train_data and not args.eval_only:
+        raise ValueError("training on own data needs --train-data")
+    if not args.val_data and args.eval_only:
+        raise ValueError("--eval-only on own data needs --val-data")
+    return register_own_data(
+        DataFiles(args.train_data, args.train_images) if args.train_data else None,
+        DataFiles(args.val_data, args.val_images) if args.val_data else None,
+        output_dir,
+        classes=args.classes,
+        format=args.data_format,
+        check=args.check,
+    )
 
 
 def _finish_yaml(cfg: CfgNode, args: Namespace, own_data: OwnData | None) -> None:

@@ -1,30 +1,33 @@
 import json
 
+import cv2
+import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from fcos_d2.data.own_data import register_own_data
+from fcos_d2.data.own_data import DataFiles, register_own_data
 
 
 def write_coco(folder, categories, category_ids=(7,), name="a.json"):
     images = folder / "images"
     images.mkdir(exist_ok=True)
-    (images / "1.jpg").write_bytes(b"not looked into here")
+    cv2.imwrite(str(images / "1.png"), np.zeros((10, 10, 3), np.uint8))
     annotations = [
-        {"id": i, "image_id": 1, "category_id": c, "bbox": [1, 2, 3, 4], "area": 12, "iscrowd": 0}
-        for i, c in enumerate(category_ids)
+        {"id": i, "image_id": 1, "category_id": c, "bbox": [i, 2, 3, 4], "area": 12, "iscrowd": 0}
+        for i, c in enumerate(category_ids, start=1)
     ]
     data = {
-        "images": [{"id": 1, "file_name": "1.jpg", "height": 10, "width": 10}],
+        "images": [{"id": 1, "file_name": "1.png", "height": 10, "width": 10}],
         "annotations": annotations,
         "categories": [{"id": i, "name": n} for i, n in categories.items()],
     }
     (folder / name).write_text(json.dumps(data))
-    return str(folder / name), str(images)
+    return DataFiles(str(folder / name), str(images))
 
 
 def test_class_order_follows_the_ids(tmp_path):
-    own = register_own_data(*write_coco(tmp_path, {9: "dog", 7: "cat"}, (9, 7)), None, None)
+    train = write_coco(tmp_path, {9: "dog", 7: "cat"}, (9, 7))
+    own = register_own_data(train, None, tmp_path / "out")
     assert own == ("own_train", None, ["cat", "dog"])
     records = DatasetCatalog.get("own_train")
     assert [a["category_id"] for a in records[0]["annotations"]] == [1, 0]
@@ -32,11 +35,22 @@ def test_class_order_follows_the_ids(tmp_path):
 
 
 def test_registering_again_replaces(tmp_path):
-    register_own_data(*write_coco(tmp_path, {7: "cat"}), None, None)
-    own = register_own_data(*write_coco(tmp_path, {7: "horse"}), None, None)
+    register_own_data(write_coco(tmp_path, {7: "cat"}), None, tmp_path)
+    own = register_own_data(write_coco(tmp_path, {7: "horse"}), None, tmp_path)
     assert own.class_names == ["horse"]
     DatasetCatalog.get("own_train")
     assert MetadataCatalog.get("own_train").thing_classes == ["horse"]
+
+
+def test_what_can_be_repaired_is_repaired_and_said(tmp_path, caplog):
+    train = write_coco(tmp_path, {7: "cat"}, (7, 7))
+    data = json.loads((tmp_path / "a.json").read_text())
+    data["annotations"][0]["bbox"] = [1, 2, 0, 4]
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    register_own_data(train, None, tmp_path / "out")
+    assert len(DatasetCatalog.get("own_train")[0]["annotations"]) == 1
+    assert "box without area: 1 (left out): annotation 1 of 1.png" in caplog.text
+    assert (tmp_path / "out" / "own_train.json").is_file()
 
 
 @pytest.mark.parametrize(
@@ -44,33 +58,45 @@ def test_registering_again_replaces(tmp_path):
     [
         (lambda d: d.update(categories=[]), "'categories' is empty"),
         (lambda d: d.pop("images"), "no list 'images'"),
-        (lambda d: d["categories"].append({"id": 7, "name": "x"}), "an id of its own"),
-        (lambda d: d["categories"].append({"id": "8", "name": "x"}), "'8' is not an integer"),
-        (lambda d: d["annotations"][0].update(category_id=3), "annotation 0 has category_id 3"),
-        (lambda d: d["images"][0].update(file_name="2.jpg"), "1 of 1 images are not in"),
+        (lambda d: d["categories"].append({"id": 7, "name": "x"}), "an integer id of its own"),
+        (lambda d: d["annotations"][0].update(category_id=3), "1 mistakes .*category_id 3.*--fix"),
+        (lambda d: d["images"][0].update(file_name="2.jpg"), "2 mistakes .*image file missing"),
     ],
 )
-def test_contradictions_name_the_file(tmp_path, damage, message):
-    json_file, images = write_coco(tmp_path, {7: "cat"})
+def test_mistakes_name_the_file(tmp_path, damage, message):
+    train = write_coco(tmp_path, {7: "cat"})
     data = json.loads((tmp_path / "a.json").read_text())
     damage(data)
     (tmp_path / "a.json").write_text(json.dumps(data))
     with pytest.raises(ValueError, match=f"a.json.*{message}"):
-        register_own_data(json_file, images, None, None)
+        register_own_data(train, None, tmp_path)
 
 
-def test_train_and_val_must_agree(tmp_path):
-    train = write_coco(tmp_path, {7: "cat"}, name="train.json")
-    val = write_coco(tmp_path, {7: "dog"}, name="val.json")
-    with pytest.raises(ValueError, match=r"train.json and .*val.json disagree.*id 7 \('cat'\)"):
-        register_own_data(*train, *val)
+def test_without_the_check_what_is_wrong_is_left_out(tmp_path):
+    train = write_coco(tmp_path, {7: "cat"}, (7, 3))
+    with pytest.raises(ValueError, match="unknown category"):
+        register_own_data(train, None, tmp_path)
+    register_own_data(train, None, tmp_path, check=False)
+    assert len(DatasetCatalog.get("own_train")[0]["annotations"]) == 1
 
 
-def test_unreadable_json(tmp_path):
+def test_train_and_val_agree_by_name(tmp_path):
+    train = write_coco(tmp_path, {7: "cat", 8: "dog"}, (7, 8), name="train.json")
+    val = write_coco(tmp_path, {1: "dog"}, (1,), name="val.json")
+    own = register_own_data(train, val, tmp_path / "out")
+    assert own.class_names == ["cat", "dog"]
+    assert [a["category_id"] for a in DatasetCatalog.get("own_val")[0]["annotations"]] == [1]
+    other = write_coco(tmp_path, {1: "cow"}, (1,), name="other.json")
+    message = r"other.json has the class 'cow', which .*train.json does not have; .* cat, dog"
+    with pytest.raises(ValueError, match=message):
+        register_own_data(train, other, tmp_path / "out")
+
+
+def test_unreadable_files(tmp_path):
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ValueError, match="bad.json: not valid JSON"):
-        register_own_data(str(tmp_path / "bad.json"), str(tmp_path), None, None)
-    with pytest.raises(ValueError, match="none.json: cannot be read"):
-        register_own_data(str(tmp_path / "none.json"), str(tmp_path), None, None)
-    with pytest.raises(ValueError, match="--train-json and --train-images go together"):
-        register_own_data("x.json", None, None, None)
+        register_own_data(DataFiles(str(tmp_path / "bad.json")), None, tmp_path)
+    with pytest.raises(ValueError, match="none.json: no such file or folder"):
+        register_own_data(DataFiles(str(tmp_path / "none.json")), None, tmp_path)
+    with pytest.raises(ValueError, match="no data given: use --train-data"):
+        register_own_data(None, None, tmp_path)

@@ -4,6 +4,7 @@
 demo/demo.py --config-file NAME_OR_PATH --input a.jpg photos/ "frames/*.png" --output drawn/
 demo/demo.py --config-file NAME_OR_PATH --video-input street.mp4 --output street_drawn.mp4
 demo/demo.py --config-file NAME_OR_PATH --webcam
+Small objects in large images: add --slice 640.
 """
 
 import argparse
@@ -51,6 +52,16 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--output", type=Path, help="file, or folder that is made; default: show in a window"
     )
     parser.add_argument("--confidence-threshold", type=float, default=0.5, help="lowest score")
+    parser.add_argument(
+        "--slice", type=int, metavar="PX", help="look at large images in tiles of this side, too"
+    )
+    parser.add_argument(
+        "--slice-overlap", type=float, metavar="SHARE", help="of a tile with the next; default: 0.2"
+    )
+    # None leaves it to the config.
+    parser.add_argument(
+        "--tta", action="store_true", default=None, help="merge several sizes and the mirror image"
+    )
     parser.add_argument("--device", help="cpu, cuda, ...; default: the GPU if there is one")
     parser.add_argument(
         "--trust-checkpoint", action="store_true", help="open weights that can run code (pickles)"
@@ -112,6 +123,9 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
         args.config_file,
         args.weights,
         confidence_threshold=args.confidence_threshold,
+        slice_size=args.slice,
+        slice_overlap=args.slice_overlap,
+        tta=args.tta,
         device=args.device,
         opts=args.opts,
         trust_checkpoint=args.trust_checkpoint,

@@ -107,6 +107,17 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # How images are resized: "PIL", or "torch" (bilinear in float, as torchvision's detectors do).
     cfg.INPUT.RESIZE = "PIL"
 
+    # Sliced inference: side of the tiles that test images are cut into, px of the original image
+    # (0: they are not cut); least share of its side that a tile has in common with the next; and
+    # whether the whole image is looked at, too.
+    cfg.TEST.SLICE = CfgNode()
+    cfg.TEST.SLICE.SIZE = 0
+    cfg.TEST.SLICE.OVERLAP = 0.2
+    cfg.TEST.SLICE.FULL_IMAGE = True
+    # Short sides of test-time augmentation (TEST.AUG.ENABLED); empty: the test size times 0.8, 1
+    # and 1.25. detectron2 names nine, which suit models that learned 640 to 800 px.
+    cfg.TEST.AUG.MIN_SIZES = ()
+
     # "SGD" (with SOLVER.MOMENTUM) or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
     # Clip the norm of all gradients together ("full_model"), beside detectron2's per-parameter

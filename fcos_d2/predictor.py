@@ -1,5 +1,6 @@
 """One predictor for yaml and python configs, single images and batches."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from detectron2.config import CfgNode, instantiate
 from detectron2.modeling import build_model
 from detectron2.structures import Instances
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from . import model_zoo
@@ -16,6 +17,7 @@ from .data.image import read_image
 from .data.mapper import FCOSDatasetMapper
 from .engine.distributed import resolve_device
 from .engine.trainer import class_names
+from .evaluation.views import MultiViewModel, ViewSettings
 
 
 class Predictor:
@@ -27,6 +29,9 @@ class Predictor:
         weights: str | None = None,
         *,
         confidence_threshold: float | None = None,
+        slice_size: int | None = None,
+        slice_overlap: float | None = None,
+        tta: bool | None = None,
         device: str | None = None,
         opts: list[str] | None = None,
         trust_checkpoint: bool = False,
@@ -37,20 +42,30 @@ class Predictor:
             weights: checkpoint; None takes the one that the config names.
             confidence_threshold: lowest score of a detection, in [0, 1); None keeps what the
                 config says, a threshold on the class probability alone.
+            slice_size: side of the tiles, px, in which large images are looked at, besides as a
+                whole; 0: not in tiles; None keeps what the config says.
+            slice_overlap: least share of its side that a tile has in common with the next, in
+                [0, 0.9]; None keeps what the config says.
+            tta: merge the detections of several sizes and of the mirror image, as the config
+                describes them; None keeps what the config says.
             device: "cpu", "cuda", ...; None takes the config's, or the CPU where there is no GPU.
             opts: overrides of the config, see `model_zoo.get_config`.
             trust_checkpoint: also open weights that can run code, see `read_checkpoint`.
 
         Raises:
-            ValueError: bad config, weights or threshold; names it.
+            ValueError: bad config, weights, threshold or slices; names it.
         """
         if confidence_threshold is not None and not 0 <= confidence_threshold < 1:
             raise ValueError(f"confidence_threshold must be in [0, 1), got {confidence_threshold}")
         if isinstance(config, (str, Path)):
             config = model_zoo.get_config(str(config), opts)
-        build = _from_yaml if isinstance(config, CfgNode) else _from_lazy
-        self.model, self._mapper, config_weights, dataset_names = build(config, device)
+        config = _with_views(config, slice_size, slice_overlap, tta)
+        is_yaml = isinstance(config, CfgNode)
+        views = (ViewSettings.from_config if is_yaml else ViewSettings.from_lazy)(config)
+        build = _from_yaml if is_yaml else _from_lazy
+        self.model, mapper, config_weights, dataset_names = build(config, device)
         self.model.eval()
+        self._mapper, self._detector = views.loader_mapper(mapper), views.wrap(self.model, mapper)
         self._select_above(confidence_threshold)
         checkpoint = _load_detector(self.model, weights or config_weights, trust_checkpoint)
         names = checkpoint.get("class_names") or class_names(dataset_names) or []
@@ -62,6 +77,10 @@ class Predictor:
 
     def _select_above(self, confidence_threshold: float | None) -> None:
         if confidence_threshold is None:
+            return
+        if isinstance(self._detector, MultiViewModel) and self._detector.averages:
+            # The score is a mean over the views, which those below the threshold belong to.
+            self._detector.min_score = confidence_threshold
             return
         if last_stage(self.model) is not self.model.proposal_generator:
             self.model.roi_heads.box_predictor.test_score_thresh = confidence_threshold
@@ -78,7 +97,7 @@ class Predictor:
 
     @torch.inference_mode()
     def predict_batch(self, images: list[np.ndarray | str | Path]) -> list[Instances]:
-        """Detections on several images in one pass of the network.
+        """Detections on several images, in one pass of the network if without slices and TTA.
 
         Args:
             images: BGR uint8 (H, W, 3) arrays or paths.
@@ -92,7 +111,7 @@ class Predictor:
             ValueError: an array of another shape or type.
         """
         batch = [self._prepare(image) for image in images]
-        return [output["instances"].to("cpu") for output in self.model(batch)]
+        return [output["instances"].to("cpu") for output in self._detector(batch)]
 
     def _prepare(self, image: np.ndarray | str | Path) -> dict:
         if isinstance(image, (str, Path)):
@@ -106,6 +125,29 @@ class Predictor:
             image = image[:, :, ::-1]
         tensor, _ = self._mapper.to_input(image)
         return {"image": tensor, "height": height, "width": width}
+
+
+def _with_views(
+    config: CfgNode | DictConfig,
+    slice_size: int | None,
+    slice_overlap: float | None,
+    tta: bool | None,
+) -> CfgNode | DictConfig:
+    """A copy of the config with slices and test-time augmentation as given, where not None."""
+    config = copy.deepcopy(config)
+    if isinstance(config, CfgNode):
+        config.defrost()
+    for yaml_key, lazy_key, value in (
+        ("SLICE.SIZE", "slice.size", slice_size),
+        ("SLICE.OVERLAP", "slice.overlap", slice_overlap),
+        ("AUG.ENABLED", "tta.enabled", tta),
+    ):
+        if value is not None and isinstance(config, CfgNode):
+            section, key = yaml_key.split(".")
+            config.TEST[section][key] = value
+        elif value is not None:
+            OmegaConf.update(config, f"train.{lazy_key}", value)
+    return config
 
 
 def last_stage(model: nn.Module) -> nn.Module:
@@ -131,8 +173,6 @@ def _load_detector(model: nn.Module, weights: str, trust_checkpoint: bool) -> di
 
 def _from_yaml(cfg: CfgNode, device: str | None) -> tuple:
     """Model, test mapper, checkpoint and the datasets that may know the class names."""
-    cfg = cfg.clone()
-    cfg.defrost()
     cfg.MODEL.DEVICE = device or resolve_device(cfg.MODEL.DEVICE)
     mapper = FCOSDatasetMapper(cfg, is_train=False)
     return build_model(cfg), mapper, cfg.MODEL.WEIGHTS, (*cfg.DATASETS.TEST, *cfg.DATASETS.TRAIN)

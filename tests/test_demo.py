@@ -185,13 +185,17 @@ def test_window(
 
 def test_options_reach_the_predictor(demo: ModuleType, tmp_path: Path) -> None:
     output = ["--output", tmp_path / "o.png", "--confidence-threshold", 0.3, "--weights", "w.pth"]
-    options = ["--device", "cpu", "--opts", "MODEL.X", "-1"]
+    options = ["--slice", 640, "--slice-overlap", 0.25, "--tta"]
+    options += ["--device", "cpu", "--opts", "MODEL.X", "-1"]
 
     assert run(demo, "--input", save(tmp_path / "a.png"), *output, *options) == 0
     assert FixedPredictor.arguments == {
         "config": "any",
         "weights": "w.pth",
         "confidence_threshold": 0.3,
+        "slice_size": 640,
+        "slice_overlap": 0.25,
+        "tta": True,
         "device": "cpu",
         "opts": ["MODEL.X", "-1"],
         "trust_checkpoint": False,

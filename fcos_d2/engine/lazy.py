@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from ..checkpoint import FCOSCheckpointer
+from ..evaluation.views import ViewSettings
 from .distributed import wrap_distributed
 from .divergence import DivergenceGuard
 from .trainer import class_names, prepare_for_training
@@ -25,8 +26,10 @@ def evaluate(cfg: DictConfig, model: nn.Module) -> dict:
     if not cfg.dataloader.test.dataset.names:
         return {}
     cfg.dataloader.evaluator.output_dir = os.path.join(cfg.train.output_dir, "inference")
+    views, mapper = ViewSettings.from_lazy(cfg), instantiate(cfg.dataloader.test.mapper)
+    loader = instantiate({**cfg.dataloader.test, "mapper": views.loader_mapper(mapper)})
     results = inference_on_dataset(
-        model, instantiate(cfg.dataloader.test), instantiate(cfg.dataloader.evaluator)
+        views.wrap(model, mapper), loader, instantiate(cfg.dataloader.evaluator)
     )
     print_csv_format(results)
     return results

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from ..checkpoint import FCOSCheckpointer
 from ..data.mapper import FCOSDatasetMapper
+from ..evaluation.views import ViewSettings
 from ..evaluation.voc import VOCEvaluator
 from .distributed import adapt_sync_batchnorm, wrap_distributed
 from .divergence import DivergenceGuard
@@ -82,8 +83,16 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> DataLoader:
-        mapper = FCOSDatasetMapper(cfg, is_train=False)
+        mapper = ViewSettings.from_config(cfg).loader_mapper(FCOSDatasetMapper(cfg, is_train=False))
         return build_detection_test_loader(cfg, dataset_name, mapper=mapper)
+
+    @classmethod
+    def test(
+        cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None
+    ) -> dict:
+        """detectron2's evaluation; in slices and with test-time augmentation if `cfg` says so."""
+        mapper = FCOSDatasetMapper(cfg, is_train=False)
+        return super().test(cfg, ViewSettings.from_config(cfg).wrap(model, mapper), evaluators)
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:

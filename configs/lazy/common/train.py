@@ -21,6 +21,9 @@ train = dict(
     eval_period=10000,
     log_period=20,
     device="cuda",
+    # At test time: TEST.SLICE and TEST.AUG of the yaml configs.
+    slice=dict(size=0, overlap=0.2, full_image=True),
+    tta=dict(enabled=False, min_sizes=[], max_size=4000, flip=True),
 )
 
 optimizer = L(torch.optim.SGD)(

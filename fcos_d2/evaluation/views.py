@@ -1,0 +1,258 @@
+"""One image looked at several times, in tiles, sizes and mirrored, and merged to one answer.
+
+Evaluation, the predictor and the demo all go through `MultiViewModel`.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import transforms as T
+from detectron2.modeling.postprocessing import detector_postprocess
+from detectron2.structures import Boxes, Instances
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..data.mapper import FCOSDatasetMapper
+from ..modeling.selection import Detections, suppress
+from .slicing import Region, Slicing, is_cut, without_fragments
+from .tta import FlipsAndScales, vote
+
+MAX_BATCH = 8  # views that go through the network at once: bounds the memory
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """How often, and in which parts, each test image is looked at; None: not so."""
+
+    slicing: Slicing | None = None
+    augmentation: FlipsAndScales | None = None
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> "ViewSettings":
+        """From TEST.SLICE and TEST.AUG."""
+        test, slicing, augmentation = cfg.TEST, None, None
+        if test.SLICE.SIZE:
+            slicing = Slicing(test.SLICE.SIZE, test.SLICE.OVERLAP, test.SLICE.FULL_IMAGE)
+        if test.AUG.ENABLED:
+            sizes = tuple(test.AUG.MIN_SIZES)
+            augmentation = FlipsAndScales(sizes, test.AUG.MAX_SIZE, test.AUG.FLIP)
+        return cls(slicing, augmentation)
+
+    @classmethod
+    def from_lazy(cls, cfg: DictConfig) -> "ViewSettings":
+        """From train.slice and train.tta; detectron2's own configs have neither."""
+        part, aug = dict(cfg.train.get("slice", {})), dict(cfg.train.get("tta", {}))
+        enabled, min_sizes = aug.pop("enabled", False), tuple(aug.pop("min_sizes", ()))
+        return cls(
+            Slicing(**part) if part.get("size") else None,
+            FlipsAndScales(min_sizes, **aug) if enabled else None,
+        )
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than the plain view."""
+        return self.slicing is not None or self.augmentation is not None
+
+    def loader_mapper(self, mapper: FCOSDatasetMapper) -> FCOSDatasetMapper:
+        """The mapper that gives the wrapped model its input: images in their original size."""
+        return _with_augmentations(mapper, []) if self.several else mapper
+
+    def wrap(self, model: nn.Module, mapper: FCOSDatasetMapper) -> nn.Module:
+        """The model that merges the views; `model` itself where there is only one.
+
+        Args:
+            model: a detector, perhaps within DistributedDataParallel.
+            mapper: that of the plain evaluation; each view is resized as it resizes images.
+        """
+        if not self.several:
+            return model
+        if isinstance(model, DistributedDataParallel):
+            model = model.module  # the processes have different numbers of batches
+        nms_thresh, max_detections = selection_limits(model)
+        mappers = [mapper]
+        if self.augmentation is not None:
+            variants = self.augmentation.variants(list(mapper.augmentations.augs))
+            mappers = [_with_augmentations(mapper, variant) for variant in variants]
+        return MultiViewModel(
+            model=model,
+            mappers=mappers,
+            slicing=self.slicing,
+            flip=self.augmentation is not None and self.augmentation.flip,
+            nms_thresh=nms_thresh,
+            max_detections=max_detections,
+        )
+
+
+class View(NamedTuple):
+    """One input of the network."""
+
+    image: Tensor  # (3, h, w), resized
+    region: Region  # what it shows, px of the original image
+    flipped: bool  # mirrored left to right
+
+
+class MultiViewModel(nn.Module):
+    """A detector that looks at each image several times."""
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        mappers: list[FCOSDatasetMapper],
+        slicing: Slicing | None,
+        flip: bool,
+        nms_thresh: float,
+        max_detections: int,
+    ) -> None:
+        """
+        Args:
+            model: gives boxes for a list of detectron2's inputs.
+            mappers: each resizes every region once.
+            slicing: the regions; None for the whole image.
+            flip: add the mirror image of every view.
+            nms_thresh: IoU above which the weaker of two boxes of a class goes; <= 0: none goes.
+            max_detections: most detections of one region; <= 0: all.
+
+        The attribute `min_score` is the lowest score that comes out.
+        """
+        super().__init__()
+        self.model = model
+        self.mappers = mappers
+        self.slicing = slicing
+        self.flip = flip
+        self.nms_thresh = nms_thresh
+        self.max_detections = max_detections
+        self.min_score = 0.0
+        self.training = model.training  # evaluation puts the mode back to what it finds here
+
+    @property
+    def averages(self) -> bool:
+        """Whether scores are means over several views of the same."""
+        return self.flip or len(self.mappers) > 1
+
+    def forward(self, batched_inputs: list[dict]) -> list[dict]:
+        """
+        Args:
+            batched_inputs: N dicts in detectron2's format, with image (3, H, W) in its original
+                size, uint8, in the channel order of the model.
+
+        Returns:
+            N dicts with "instances": pred_boxes, scores and pred_classes, as the model gives
+            them, best first.
+        """
+        return [{"instances": self._detect(inputs)} for inputs in batched_inputs]
+
+    def _detect(self, inputs: dict) -> Instances:
+        image = inputs["image"].permute(1, 2, 0).cpu().numpy()
+        image_size = image.shape[:2]
+        regions = [Region(0, 0, image_size[1], image_size[0])]
+        if self.slicing is not None:
+            regions = self.slicing.regions(image_size)
+        by_region = {region: [] for region in regions}
+        for views in _batches(self._views(image, regions)):
+            for view, output in zip(views, self.model(_inputs(views)), strict=True):
+                by_region[view.region].append(_in_image(output["instances"], view))
+        found = {region: vote(each, self.nms_thresh) for region, each in by_region.items()}
+        merged = merge(found, image_size, self.nms_thresh, self.max_detections * len(regions))
+        above = merged.scores >= self.min_score
+        instances = Instances(
+            image_size,
+            pred_boxes=Boxes(merged.boxes[above]),
+            scores=merged.scores[above],
+            pred_classes=merged.classes[above],
+        )
+        size = inputs.get("height", image_size[0]), inputs.get("width", image_size[1])
+        return detector_postprocess(instances, *size)
+
+    def _views(self, image: np.ndarray, regions: list[Region]) -> Iterator[View]:
+        for mapper in self.mappers:
+            for region in regions:
+                part = image[region.y0 : region.y1, region.x0 : region.x1]
+                resized, _ = mapper.to_input(part)
+                yield View(resized, region, flipped=False)
+                if self.flip:
+                    yield View(resized.flip(2), region, flipped=True)
+
+
+def merge(
+    found: dict[Region, Detections],
+    image_size: tuple[int, int],
+    nms_thresh: float,
+    max_detections: int,
+) -> Detections:
+    """The detections of all regions of an image as one.
+
+    Args:
+        found: those of each region, px of the image.
+        image_size: (h, w) px.
+        nms_thresh, max_detections: see `suppress`.
+
+    Returns:
+        Detections, best first.
+    """
+    cut = torch.cat([is_cut(x.boxes, region, image_size) for region, x in found.items()])
+    everything = Detections(*(torch.cat(field) for field in zip(*found.values(), strict=True)))
+    # First: a cut box with a high score would suppress the whole one.
+    keep = without_fragments(everything.boxes, everything.scores, everything.classes, cut)
+    everything = Detections(*(field[keep] for field in everything))
+    return suppress(everything, nms_thresh, max_detections)
+
+
+def selection_limits(model: nn.Module) -> tuple[float, int]:
+    """IoU threshold and largest number of detections of a detector's last stage."""
+    if hasattr(model, "roi_heads"):
+        predictor = model.roi_heads.box_predictor
+        return predictor.test_nms_thresh, predictor.test_topk_per_image
+    selection = model.proposal_generator.test_selection
+    return selection["nms_thresh"], selection["max_detections"]
+
+
+def _in_image(found: Instances, view: View) -> Detections:
+    """Detections in px of a region's upright or mirrored picture, in px of the image."""
+    for name in ("pred_masks", "pred_keypoints"):
+        if found.has(name):
+            raise ValueError(
+                f"slices and test-time augmentation merge boxes only, but the model gives {name}: "
+                "switch them off (TEST.SLICE.SIZE 0, TEST.AUG.ENABLED False), or its masks"
+            )
+    region, boxes = view.region, found.pred_boxes.tensor
+    if view.flipped:
+        width = region.x1 - region.x0
+        x0, y0, x1, y1 = boxes.unbind(dim=1)
+        boxes = torch.stack([width - x1, y0, width - x0, y1], dim=1)
+    boxes = boxes + boxes.new_tensor([region.x0, region.y0] * 2)
+    nowhere = torch.full_like(found.pred_classes, -1)  # of no one location
+    return Detections(boxes, found.scores, found.pred_classes, nowhere)
+
+
+def _inputs(views: list[View]) -> list[dict]:
+    return [
+        {"image": v.image, "height": v.region.y1 - v.region.y0, "width": v.region.x1 - v.region.x0}
+        for v in views
+    ]
+
+
+def _batches(views: Iterable[View]) -> Iterator[list[View]]:
+    """Up to MAX_BATCH views of equal size in a row, so that padding cannot change what is found."""
+    batch: list[View] = []
+    for view in views:
+        if batch and (len(batch) == MAX_BATCH or view.image.shape != batch[0].image.shape):
+            yield batch
+            batch = []
+        batch.append(view)
+    if batch:
+        yield batch
+
+
+def _with_augmentations(
+    mapper: FCOSDatasetMapper, augmentations: list[T.Augmentation]
+) -> FCOSDatasetMapper:
+    other = copy.copy(mapper)
+    other.augmentations = T.AugmentationList(augmentations)
+    return other

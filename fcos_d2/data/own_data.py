@@ -122,8 +122,8 @@ def _report(data: str, problems: list[Problem], check: bool) -> None:
     if errors and check:
         raise ValueError(
             f"{data}: {len(errors)} mistakes that would cost the run, the first: {errors[0]}. "
-            f"`python tools/check_dataset.py {data}` shows all of them, with --fix OUT.json it writes "
-            "the data without them; --no-check trains without them now"
+            f"`python tools/check_dataset.py {data}` shows all, and with --fix OUT.json writes the "
+            "data without them; --no-check trains without them now"
         )
 
 

@@ -98,6 +98,28 @@ def assign_locations(
     num_locations = sum(grid.height * grid.width for grid in grids)
     if len(gt_boxes) == 0:
         return gt_boxes.new_full((num_locations,), -1, dtype=torch.int64)
+    location_idxs, gt_idxs, _ = claims_of_boxes(
+        gt_boxes, grids, strides, size_ranges, center_sampling_radius, inclusive_size_ranges
+    )
+    return smallest_claim(location_idxs, gt_idxs, gt_boxes, num_locations)
+
+
+def claims_of_boxes(
+    gt_boxes: Tensor,
+    grids: list[LocationGrid],
+    strides: list[int],
+    size_ranges: list[tuple[float, float]],
+    center_sampling_radius: float | None = 1.5,
+    inclusive_size_ranges: bool = True,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All pairs of a location and a box that it may learn, before the smallest box wins.
+
+    Args:
+        gt_boxes: (M, 4) xyxy, px, M > 0; the others as in `assign_locations`.
+
+    Returns:
+        location_idxs (C,) in [0, R), gt_idxs (C,) in [0, M) and levels (C,) in [0, L), all int64.
+    """
     device = gt_boxes.device
     sizes = torch.tensor([(grid.width, grid.height) for grid in grids], device=device)  # (L, 2)
     steps = torch.tensor([grid.step for grid in grids], device=device)  # (L, 2)
@@ -121,7 +143,7 @@ def assign_locations(
     level_starts = sizes.prod(dim=-1).cumsum(dim=0) - sizes.prod(dim=-1)
     columns, rows = cells.unbind(dim=-1)
     location_idxs = level_starts[levels] + rows * sizes[levels, 0] + columns
-    return smallest_claim(location_idxs[claims], gt_idxs[claims], gt_boxes, num_locations)
+    return location_idxs[claims], gt_idxs[claims], levels[claims]
 
 
 def sampling_regions(gt_boxes: Tensor, stride: Tensor, radius: float | None) -> Tensor:

@@ -32,6 +32,7 @@ def read_dataset(
     images: str | Path | None = None,
     classes: str | Path | None = None,
     format: str = "auto",
+    decode: bool = True,
 ) -> ReadDataset:
     """Reads a dataset.
 
@@ -41,6 +42,7 @@ def read_dataset(
         images: folder of the images, where it is not the usual one of the format.
         classes: file of the class names, for CSV and txt.
         format: one of FORMATS, or "auto" to tell it by the content.
+        decode: look at the image files, for their sizes; False is for COCO only, which states them.
 
     Raises:
         ValueError: no such dataset, or one that is not for detection; names it and the cure.
@@ -53,7 +55,7 @@ def read_dataset(
     format = _recognise(path) if format == "auto" else format
     if format == "coco":
         images = images or path.parent
-        return ReadDataset(*read_coco(path, images), Path(images), format)
+        return ReadDataset(*read_coco(path, images if decode else None), Path(images), format)
     if format == "yolo":
         coco, problems, root = read_yolo(path, split or "train")
         return ReadDataset(coco, problems, root, format)

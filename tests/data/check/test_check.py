@@ -1,0 +1,160 @@
+"""The checks of a dataset, on small sets made by hand."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fcos_d2.data.check import check_dataset, check_images, check_sets, level_statistics
+from fcos_d2.data.problems import Problem, summarise
+from fcos_d2.modeling import FCOSProposalGenerator
+
+# What is said of the pictures of the collection that load: kinds of notes, by name.
+NOTES = {
+    "gray16.png": ["image 16-bit gray"],
+    "cmyk.jpg": ["image CMYK"],
+    "exif_orient_6.jpg": ["image turned by its EXIF tag"],
+    "exif_orient_1.jpg": [],
+    "ok_baseline.jpg": [],
+}
+
+
+class NoHead(nn.Module):
+    num_classes, num_levels = 2, 2
+
+
+@pytest.fixture
+def generator() -> FCOSProposalGenerator:
+    """Levels of stride 8 and 16 that meet at 16 px."""
+    return FCOSProposalGenerator(
+        head=NoHead(),
+        num_classes=2,
+        in_features=["p3", "p4"],
+        strides=[8, 16],
+        size_bounds=[16],
+    )
+
+
+def coco_of(boxes: list, size: tuple[int, int] = (64, 64), names=("cat", "dog")) -> dict:
+    """One image, a.png, with boxes xywh of class 1."""
+    annotations = [
+        {"id": i, "image_id": 1, "category_id": 1, "bbox": box, "area": 1, "iscrowd": 0}
+        for i, box in enumerate(boxes, start=1)
+    ]
+    height, width = size
+    return {
+        "images": [{"id": 1, "file_name": "a.png", "height": height, "width": width}],
+        "annotations": annotations,
+        "categories": [{"id": i, "name": n} for i, n in enumerate(names, start=1)],
+    }
+
+
+def test_levels_on_paper(generator):
+    """At scale 1: a 24 px box at (4, 4) has four locations of each level (see the drawing's test);
+    a 1 px box has none."""
+    statistics = level_statistics(coco_of([[4, 4, 24, 24], [40, 40, 1, 1]]), generator, 64, 64)
+    assert statistics.positives == [4, 4]
+    assert statistics.sides.tolist() == [24, 1]
+    assert statistics.learned.tolist() == [True, False] and statistics.unlearned_share == 0.5
+    # At twice the size the tiny box is 2 px wide, (80, 80)-(82, 82), and still has no location.
+    statistics = level_statistics(coco_of([[40, 40, 1, 1]]), generator, 128, 128)
+    assert statistics.sides.tolist() == [2] and statistics.unlearned_share == 1
+    advice = " ".join(statistics.advice())
+    assert "smaller than the finest stride (8 px)" in advice and "FCOS/R50-P2-1x" in advice
+
+
+def test_boxes_that_lose_their_locations_to_others(generator):
+    """Two boxes of one centre: the smaller takes all that the larger could have at its level."""
+    statistics = level_statistics(coco_of([[4, 4, 24, 24], [4.5, 4.5, 23, 23]]), generator, 64, 64)
+    assert statistics.learned.all() and statistics.lost == 0.5
+    assert "lie so close to smaller ones" in " ".join(statistics.advice())
+
+
+def test_many_boxes_go_through_in_chunks(generator, monkeypatch):
+    torch.manual_seed(0)
+    boxes = (torch.rand(50, 4) * 30 + 1).tolist()
+    whole = level_statistics(coco_of(boxes), generator, 64, 64)
+    monkeypatch.setattr("fcos_d2.data.check.levels.CHUNK", 7)
+    parts = level_statistics(coco_of(boxes), generator, 64, 64)
+    assert parts.positives == whole.positives
+    assert parts.learned.tolist() == whole.learned.tolist() and 0 < whole.learned.mean() < 1
+
+
+def test_sets():
+    train, val = coco_of([[1, 2, 3, 4]]), coco_of([[1, 2, 3, 4]])
+    train["images"].append({"id": 2, "file_name": "b.png", "height": 9, "width": 9})
+    train["annotations"].append({**train["annotations"][0], "id": 9, "iscrowd": 1})
+    problems = check_sets(train, val)
+    assert [(p.severity, p.kind, p.where) for p in problems] == [
+        ("warning", "class without boxes", "dog"),
+        ("note", "images without boxes", "1 of 2, such as b.png"),
+        ("note", "crowd regions", "1"),
+        ("error", "image in training and validation", "a.png"),
+    ]
+
+
+def test_every_picture_of_the_collection(shared_dir):
+    """Each of the 56 loads or is refused, as its manifest says, and none ends the check."""
+    hard = shared_dir / "data" / "hard_inputs"
+    manifest = json.loads((hard / "manifest.json").read_text(encoding="utf-8"))
+    records = [
+        {"id": i, "file_name": name, "height": 1, "width": 1} for i, name in enumerate(manifest)
+    ]
+    problems, unreadable = check_images(records, hard / "images", workers=2, progress=False)
+    refused = {records[i]["file_name"] for i in unreadable}
+    assert len(manifest) == 56
+    # Where either would do: half a picture is refused, garbage that decodes is not noticed.
+    decided = {"truncated_half.jpg": True, "truncated.png": True, "corrupt_middle.jpg": False}
+    for name, entry in manifest.items():
+        must_fail = entry["expected"].startswith(("error", "refuse"))
+        assert (name in refused) == decided.get(name, must_fail), name
+    for name, kinds in NOTES.items():
+        found = [p.kind for p in problems if p.severity == "note" and Path(p.where).name == name]
+        assert found == kinds
+
+
+def test_images_of_the_same_content_and_of_another_size(tmp_path):
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((20, 40, 3), np.uint8))
+    (tmp_path / "c.png").write_bytes(b"text")
+    sizes = {"a.png": (20, 40), "b.png": (40, 20), "c.png": (1, 1)}
+    records = [
+        {"id": i, "file_name": name, "height": size[0], "width": size[1]}
+        for i, (name, size) in enumerate(sizes.items(), start=1)
+    ]
+    problems, unreadable = check_images(records, tmp_path, workers=1, progress=False)
+    assert unreadable == {3}
+    assert [p.kind for p in problems] == [
+        "image of another size than stated",
+        "two files of the same content",
+        "image unreadable",
+    ]
+
+
+def test_report(tmp_path, generator):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
+    given = [Problem("warning", "box without area", "a.png: [1, 1, 0, 1]", "left out")]
+    coco = coco_of([[4, 4, 24, 24]], names=("cat",))
+    report = check_dataset("mine", coco, tmp_path, given, generator, 64, 64, workers=1)
+    text = report.text()
+    assert "mine: 1 images, 1 boxes, 1 classes" in text and "16 - 32 px 100.0%" in text
+    assert "p3 (stride 8, farthest side 0 to 16 px): 4, 50.0%" in text
+    assert "found: 1 warnings" in text and report.exit_code == 1
+    page = report.html()
+    assert page.count("<figure>") == 1 and "data:image/jpeg" in page and "left out" in page
+    report.problems.clear()
+    assert report.exit_code == 0 and "nothing is wrong" in report.text()
+    report.problems.append(Problem("error", "x", "y"))
+    assert report.exit_code == 2
+
+
+def test_summary_has_a_line_for_each_kind():
+    problems = [Problem("note", "odd", str(i)) for i in range(5)] + [Problem("error", "bad", "z")]
+    assert summarise(problems) == [
+        "error: bad: 1: z",
+        "note: odd: 5: 0; 1; 2; and 2 more",
+    ]

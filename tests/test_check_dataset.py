@@ -1,0 +1,50 @@
+import json
+
+import check_dataset
+import cv2
+import numpy as np
+import pytest
+from tiny_run import make_tiny_coco
+
+
+@pytest.fixture
+def data(tmp_path) -> tuple[str, str]:
+    return make_tiny_coco(tmp_path / "data")
+
+
+def test_a_clean_set(data, capsys):
+    json_file, images = data
+    assert check_dataset.main([json_file, "--images", images, "--workers", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "6 images, 6 boxes, 1 classes" in printed and "locations that learn" in printed
+
+
+def test_mistakes_give_the_exit_code_and_a_repaired_copy(data, tmp_path, capsys):
+    json_file, images = data
+    content = json.loads(open(json_file).read())
+    content["annotations"][0]["category_id"] = 42
+    content["annotations"][1]["bbox"][2] = 0
+    open(json_file, "w").write(json.dumps(content))
+    fixed, page = tmp_path / "fixed.json", tmp_path / "report.html"
+    options = ["--images", images, "--workers", "1", "--fix", str(fixed), "--html", str(page)]
+    assert check_dataset.main([json_file, *options]) == 2
+    printed = capsys.readouterr().out
+    assert "error: unknown category" in printed and "which differs in:" in printed
+    assert len(json.loads(fixed.read_text())["annotations"]) == 4
+    assert page.read_text().startswith("<!doctype html>")
+    assert check_dataset.main([str(fixed), "--images", images, "--workers", "1"]) == 0
+
+
+def test_without_a_look_at_the_files(data, capsys):
+    json_file, _ = data
+    arguments = [json_file, "--images", "nowhere", "--no-images"]
+    assert check_dataset.main(arguments) == 0
+    assert "6 images" in capsys.readouterr().out
+
+
+def test_what_is_no_dataset(tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    assert check_dataset.main([str(tmp_path)]) == 2
+    assert "no annotations of a known format" in capsys.readouterr().err
+    assert check_dataset.main([str(tmp_path / "nowhere.json")]) == 2
+    assert "no such file or folder" in capsys.readouterr().err

@@ -1,0 +1,102 @@
+"""Finds what is wrong with a dataset before it costs a training run.
+
+    python tools/check_dataset.py train.json --images train/ --val val.json
+    python tools/check_dataset.py VOC2007:trainval --config-file FCOS/R50-1x --html voc.html
+    python tools/check_dataset.py data.yaml --fix repaired.json
+
+Reads annotations of any usual format, decodes every image, and holds the sizes of the boxes against
+the levels of a detector at its training resolution. Exit code 0: nothing wrong, or notes; 1:
+warnings, which training repairs by itself; 2: errors, which stop training.
+"""
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
+
+# isort: split
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import build_model
+
+from fcos_d2 import model_zoo
+from fcos_d2.data.check import check_dataset
+from fcos_d2.data.formats import FORMATS, read_dataset, write_dataset
+
+
+def load_detector(name: str) -> tuple[object, int, int]:
+    """What a config assigns with, and the middle short side and the long side of its training."""
+    cfg = model_zoo.get_config(name, ["MODEL.DEVICE", "meta"])
+    if not isinstance(cfg, CfgNode):
+        raise ValueError(f"{name}: give the yaml config of the same name")
+    with torch.device("meta"):  # without memory behind the tensors
+        generator = build_model(cfg).proposal_generator
+    sizes = sorted(cfg.INPUT.MIN_SIZE_TRAIN)
+    return generator, sizes[len(sizes) // 2], cfg.INPUT.MAX_SIZE_TRAIN
+
+
+def run(args: argparse.Namespace) -> int:
+    """Returns the exit code; raises ValueError or OSError for what is no dataset."""
+    given = {"classes": args.classes, "format": args.format}
+    # Without a look at the files, sizes must be in the annotations; only COCO has them.
+    read = read_dataset(args.data, images=args.images, decode=args.decode, **given)
+    val = (
+        read_dataset(args.val, images=args.val_images, decode=args.decode, **given)
+        if args.val
+        else None
+    )
+    report = check_dataset(
+        args.data,
+        read.coco,
+        read.images,
+        read.problems,
+        *load_detector(args.config_file),
+        val=val.coco if val else None,
+        decode=args.decode,
+        workers=args.workers,
+    )
+    print(report.text())
+    if args.html:
+        args.html.write_text(report.html(), encoding="utf-8")
+        print(f"wrote {args.html}")
+    if args.fix:
+        write_dataset(report.coco, read.images, args.fix, "coco")
+        changed = [problem for problem in report.problems if problem.repair]
+        print(f"wrote {args.fix}, which differs in:" if changed else f"wrote {args.fix}, the same")
+        print("\n".join(f"  {problem}" for problem in changed))
+    return report.exit_code
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", help="json, VOC or xml folder, data.yaml, csv or txt; maybe :split")
+    parser.add_argument("--images", help="folder of the images, where not beside the data")
+    parser.add_argument("--val", metavar="DATA", help="validation data, to find shared images")
+    parser.add_argument("--val-images", metavar="DIR", help="folder of its images")
+    parser.add_argument("--classes", help="class names, for csv and txt")
+    parser.add_argument("--format", choices=("auto", *FORMATS), default="auto")
+    parser.add_argument(
+        "--config-file", default="FCOS-RT/R50", help="detector to train; default: %(default)s"
+    )
+    parser.add_argument(
+        "--no-images", dest="decode", action="store_false", help="look at no image file (COCO)"
+    )
+    parser.add_argument("--workers", type=int, help="processes; default: one per core")
+    parser.add_argument("--html", type=Path, help="write a report with pictures")
+    parser.add_argument("--fix", type=Path, metavar="OUT.json", help="write it repaired, as COCO")
+    args = parser.parse_args(argv)
+    warnings.filterwarnings("ignore")
+    try:
+        return run(args)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

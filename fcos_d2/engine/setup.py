@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from .. import model_zoo
 from ..data.catalogue import check_datasets
+from ..data.mapper import FCOSDatasetMapper
 from ..data.own_data import DataFiles, OwnData, register_own_data
 from .distributed import resolve_device
 
@@ -110,6 +111,9 @@ def _finish_lazy(cfg: DictConfig, args: Namespace, own_data: OwnData | None) -> 
             generator.num_classes = generator.head.num_classes = num_classes
         cfg.dataloader.train.dataset.names = own_data.train or []
         cfg.dataloader.test.dataset.names = own_data.val or []
+    if cfg.dataloader.train.mapper.get("_target_") is FCOSDatasetMapper:
+        listed = os.path.join(cfg.train.output_dir, "unreadable_images.txt")
+        cfg.dataloader.train.mapper.unreadable_list = listed
     if args.auto_scale:
         file_batch = model_zoo.get_config(args.config_file).dataloader.train.total_batch_size
         scale_lazy(cfg, cfg.dataloader.train.total_batch_size / file_batch, given=args.opts)

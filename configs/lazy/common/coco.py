@@ -14,7 +14,8 @@ from fcos_d2.engine.trainer import build_evaluator
 
 dataloader = dict(
     train=L(build_detection_train_loader)(
-        dataset=L(get_detection_dataset_dicts)(names="coco_2017_train"),
+        # Images without boxes are left out; False trains on them, too.
+        dataset=L(get_detection_dataset_dicts)(names="coco_2017_train", filter_empty=True),
         mapper=L(FCOSDatasetMapper)(
             is_train=True,
             augmentations=[
@@ -26,6 +27,7 @@ dataloader = dict(
                 L(T.RandomFlip)(horizontal=True),
             ],
             image_format="BGR",
+            max_unreadable_share=0.05,
         ),
         total_batch_size=16,
         num_workers=4,

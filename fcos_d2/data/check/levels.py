@@ -38,8 +38,8 @@ class LevelStatistics(NamedTuple):
         tiny = (self.sides < finest).mean()
         if tiny > 0.05:
             lines.append(
-                f"{tiny:.0%} of the boxes are smaller than the finest stride ({finest} px): train at "
-                f"more than {self.short_side} px (INPUT.MIN_SIZE_TRAIN), add a level of stride 4 "
+                f"{tiny:.0%} of the boxes are smaller than the finest stride ({finest} px): train "
+                f"at over {self.short_side} px (INPUT.MIN_SIZE_TRAIN), add a level of stride 4 "
                 "(configs/FCOS/R50-P2-1x.yaml), or detect on slices (demo.py --slice)"
             )
         if self.unlearned_share > 0.01:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from detectron2.data import transforms as T
-from torch import Tensor
 from torchvision.ops import box_iou
 
 from ..modeling.selection import Detections, suppress

@@ -1,7 +1,7 @@
 """PASCAL VOC: a folder with Annotations, JPEGImages and ImageSets, or xml files anywhere.
 
-supervision's reader was looked at: it keeps the 1-based corners and counts `<part>` boxes, so ours
-does the reading.
+Libraries that read VOC stop at the first bad file, or pass over what is wrong in silence
+(docs/data.md), so ours does the reading.
 """
 
 import math

@@ -7,7 +7,7 @@ import torch
 import yaml
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
-from golden_rules import CONFIGS
+from golden_configs import CONFIGS
 
 from fcos_d2 import model_zoo
 from fcos_d2.config import get_cfg

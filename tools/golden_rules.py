@@ -1,12 +1,14 @@
-"""How the golden data was made: weights, inputs, and which config a name stands for.
+"""How the golden data was made: the rules of its weights and of its input images.
 
-The rules are those of spec.md beside the data; every section that is named here is in it.
+They are those of spec.md beside the data; every section that is named here is in it.
 """
 
 import json
 import math
+import zipfile
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
 
@@ -15,124 +17,65 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.structures import Boxes, Instances
-from torch import Tensor, nn
+from torch import nn
 
-from fcos_d2 import model_zoo
-from fcos_d2.config import get_cfg
-from fcos_d2.modeling.assignment import assign_locations, location_targets
-from fcos_d2.modeling.geometry import LocationGrid, level_locations
 
-# AdelaiDet's file -> our config.
-CONFIGS = {
-    "Base-FCOS.yaml": "FCOS/Base",
-    "R_50_1x.yaml": "FCOS/R50-1x",
-    "R_50_1x_iou.yaml": "FCOS/R50-1x-IoU",
-    "MS_R_50_2x.yaml": "FCOS/R50-MS-2x",
-    "MS_R_50_2x_iou.yaml": "FCOS/R50-MS-2x-IoU",
-    "MS_R_101_2x.yaml": "FCOS/R101-MS-2x",
-    "MS_R_101_2x_iou.yaml": "FCOS/R101-MS-2x-IoU",
-    "MS_X_101_32x8d_2x.yaml": "FCOS/X101-32x8d-MS-2x",
-    "MS_X_101_32x8d_2x_iou.yaml": "FCOS/X101-32x8d-MS-2x-IoU",
-    "MS_X_101_32x8d_2x_dcnv2.yaml": "FCOS/X101-32x8d-MS-2x-DCNv2",
-    "MS_X_101_32x8d_2x_dcnv2_iou.yaml": "FCOS/X101-32x8d-MS-2x-DCNv2-IoU",
-    "MS_X_101_64x4d_2x.yaml": "FCOS/X101-64x4d-MS-2x",
-    "MS_X_101_64x4d_2x_dcnv2.yaml": "FCOS/X101-64x4d-MS-2x-DCNv2",
-    "vovnet/MS_V_39_3x.yaml": "FCOS/V39-MS-3x",
-    "vovnet/MS_V_57_3x.yaml": "FCOS/V57-MS-3x",
-    "vovnet/MS_V_99_3x.yaml": "FCOS/V99-MS-3x",
-    "FCOS_RT/MS_R_50_4x_syncbn.yaml": "FCOS-RT/R50",
-    "FCOS_RT/MS_R_50_4x_syncbn_bn_head.yaml": "FCOS-RT/R50-BN-Head",
-    "FCOS_RT/MS_DLA_34_4x_syncbn.yaml": "FCOS-RT/DLA34",
-    "FCOS_RT/MS_DLA_34_4x_syncbn_bn_head.yaml": "FCOS-RT/DLA34-BN-Head",
-    "FCOS_RT/MS_DLA_34_4x_syncbn_shared_towers.yaml": "FCOS-RT/DLA34-SharedTowers",
-    "FCOS_RT/MS_DLA_34_4x_syncbn_shared_towers_bn_head.yaml": "FCOS-RT/DLA34-SharedTowers-BN-Head",
+class Input(NamedTuple):
+    """One of the two images (section 2)."""
+
+    seed: int
+    size: tuple[int, int]  # height and width of the image, px
+    output_size: tuple[int, int]  # height and width that the boxes are scaled to, px
+    boxes: tuple = ()  # ground truth, xyxy px
+    classes: tuple = ()
+
+
+INPUTS = {
+    "A": Input(
+        seed=101,
+        size=(190, 250),
+        output_size=(380, 500),
+        boxes=(
+            (36, 36, 164, 164),
+            (2, 10, 248, 180),
+            (70, 80, 118, 124),
+            (84, 84, 116, 116),
+            (180, 20, 212, 52),
+            (196.5, 30.25, 240.75, 78.5),
+            (10.5, 120.25, 40, 170.75),
+            (60, 60, 140, 140),
+            (-100, -80, 420, 300),
+            (-600, -400, 900, 700),
+            (20, 20, 36, 36),
+            (60, 60, 140, 140),
+        ),
+        classes=(0, 17, 3, 79, 41, 41, 5, 22, 60, 12, 1, 33),
+    ),
+    "B": Input(seed=202, size=(160, 224), output_size=(240, 336)),
 }
-# Names of options (section 12) that are not those of the keys under MODEL.FCOS.
-OPTION_KEYS = {
-    "LOC": "LOC_LOSS_TYPE",
-    "NORMALIZER": "LOSS_NORMALIZER_CLS",
-    "PRE_NMS_TOPK": "PRE_NMS_TOPK_TEST",
-    "POST_NMS_TOPK": "POST_NMS_TOPK_TEST",
-}
-# Height and width that the boxes of the two images are scaled to (section 2).
-OUTPUT_SIZES = {"A": (380, 500), "B": (240, 336)}
 
 
-def read_json(path: Path) -> object:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-# --- configs ------------------------------------------------------------------------------------
-
-
-def config_of(folder: Path, name: str) -> CfgNode:
-    """Our config of a configuration, for the CPU.
-
-    Args:
-        folder: of the golden data; `name`.json in it tells file and options, where it exists.
-        name: "R_50_1x", "RT_MS_R_50_4x_syncbn", "R_50_1x__NORM_none", ...
-
-    Raises:
-        ValueError: a name or option that is not known.
+def read_json(path: Path) -> dict | list:
     """
-    base, _, options = name.partition("__")
-    info = folder / f"{name}.json"
-    if info.is_file():
-        yaml, opts = (read_json(info)[key] for key in ("yaml", "opts"))
-    else:
-        yaml, opts = yaml_of(base), []
-        for text in options.split("__") if options else []:
-            opts += options_of(text)
-    if yaml not in CONFIGS:
-        raise ValueError(f"{name}: no config is known for {yaml!r}")
-    cfg = model_zoo.get_config(str(model_zoo.config_root() / f"{CONFIGS[yaml]}.yaml"))
-    cfg.merge_from_list(opts)
-    cfg.MODEL.DEVICE = "cpu"
-    return cfg
+    Raises:
+        ValueError: no json; the file is named.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: no json file: {error}") from error
 
 
-def yaml_of(base: str) -> str:
-    """AdelaiDet's file of a name without options."""
-    if base.startswith("RT_"):
-        return f"FCOS_RT/{base.removeprefix('RT_')}.yaml"
-    return f"vovnet/{base}.yaml" if base.startswith("MS_V_") else f"{base}.yaml"
-
-
-def options_of(text: str) -> list:
-    """Overrides for the text of an option, such as "BOX_QUALITY_iou_LOC_iou"."""
-    fcos = get_cfg().MODEL.FCOS
-    keys = {**{key: key for key in fcos}, **OPTION_KEYS}
-    opts, words = [], text.split("_")
-    while words:
-        lengths = range(len(words), 0, -1)
-        found = next((n for n in lengths if "_".join(words[:n]) in keys), None)
-        if found is None:
-            raise ValueError(f"option {text!r}: no key of MODEL.FCOS at {'_'.join(words)!r}")
-        key, words, value = keys["_".join(words[:found])], words[found:], []
-        while words and not any("_".join(words[:n]) in keys for n in range(1, len(words) + 1)):
-            value.append(words.pop(0))
-        opts += [f"MODEL.FCOS.{key}", _parse("_".join(value), fcos[key])]
-        if key == "TOP_LEVELS":
-            opts += _levels(int(opts[-1]))
-    return opts
-
-
-def _parse(value: str, default: object) -> object:
-    if isinstance(default, bool):
-        return value != "off"
-    return type(default)(value) if isinstance(default, (int, float)) else value
-
-
-def _levels(top_levels: int) -> list:
-    num = 3 + top_levels
-    return [
-        "MODEL.FCOS.IN_FEATURES",
-        [f"p{i + 3}" for i in range(num)],
-        "MODEL.FCOS.FPN_STRIDES",
-        [8 * 2**i for i in range(num)],
-        "MODEL.FCOS.SIZES_OF_INTEREST",
-        [64 * 2**i for i in range(num - 1)],
-    ]
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """
+    Raises:
+        ValueError: no npz file; it is named.
+    """
+    try:
+        with np.load(path) as arrays:
+            return dict(arrays)
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: no npz file: {error}") from error
 
 
 # --- weights (section 1) ------------------------------------------------------------------------
@@ -172,6 +115,11 @@ def _conv_factor(key: str, shape: tuple[int, ...], stem_factor: float) -> float:
     return factor
 
 
+def stem_factor_of(cfg: CfgNode) -> float:
+    """The factor of the first convolution: images whose pixels are not divided are large."""
+    return 1 / 60 if cfg.MODEL.PIXEL_STD[0] == 1.0 else 1.0
+
+
 def fill_model(model: nn.Module, stem_factor: float) -> None:
     """Loads the reference weights; the model must be in float64."""
     state = model.state_dict()
@@ -186,15 +134,38 @@ def fill_model(model: nn.Module, stem_factor: float) -> None:
 # --- inputs (section 2) -------------------------------------------------------------------------
 
 
+def input_image(entry: Input) -> np.ndarray:
+    """(3, H, W) uint8, BGR: a coarse random grid, drawn large, and noise on it."""
+    random = np.random.RandomState(entry.seed)
+    grid = random.uniform(0, 255, (3, *((side + 23) // 24 + 2 for side in entry.size)))
+    (rows, below), (columns, right) = (_split(np.arange(side) / 24) for side in entry.size)
+    below = below[:, None]
+    image = grid[:, rows] * (1 - below) + grid[:, rows + 1] * below  # (3, H, columns of the grid)
+    image = image[..., columns] * (1 - right) + image[..., columns + 1] * right
+    noise = random.standard_normal(image.shape)
+    return np.clip(np.rint(image + 12 * noise), 0, 255).astype(np.uint8)
+
+
+def _split(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whole part and the rest."""
+    whole = positions.astype(int)
+    return whole, positions - whole
+
+
 def input_batch(folder: Path) -> list[dict]:
-    """The two images A and B, with ground truth, in detectron2's format."""
-    arrays = np.load(folder / "inputs.npz")
+    """The two images A and B, with ground truth, in detectron2's format.
+
+    From inputs.npz of the folder, or by the rule where there is none.
+    """
+    path = folder / "inputs.npz"
+    stored = read_arrays(path) if path.is_file() else _inputs_by_rule()
     batch = []
-    for name, (height, width) in OUTPUT_SIZES.items():
-        image = torch.from_numpy(arrays[f"image_{name}"])
+    for name, entry in INPUTS.items():
+        image = torch.from_numpy(stored[f"image_{name}"])
         instances = Instances(tuple(image.shape[1:]))
-        instances.gt_boxes = Boxes(torch.from_numpy(arrays[f"gt_boxes_{name}"]))
-        instances.gt_classes = torch.from_numpy(arrays[f"gt_classes_{name}"])
+        instances.gt_boxes = Boxes(torch.from_numpy(stored[f"gt_boxes_{name}"]))
+        instances.gt_classes = torch.from_numpy(stored[f"gt_classes_{name}"])
+        height, width = entry.output_size
         batch.append(
             {
                 "file_name": name,
@@ -207,62 +178,11 @@ def input_batch(folder: Path) -> list[dict]:
     return batch
 
 
-# --- our results in the layout of the data ------------------------------------------------------
-
-
-def location_markers(levels: list[Tensor]) -> list[Tensor]:
-    """Stand-ins for box features that tell where a detection is from: level, column, row.
-
-    Args:
-        levels: L tensors (N, C, Hi, Wi).
-
-    Returns:
-        L tensors (N, 3, Hi, Wi), float64.
-    """
-    markers = []
-    for level, x in enumerate(levels):
-        num_images, _, height, width = x.shape
-        rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        marker = torch.stack((torch.full_like(rows, level), columns, rows)).double()
-        markers.append(marker.expand(num_images, -1, -1, -1))
-    return markers
-
-
-def level_targets(
-    gt_instances: list[Instances],
-    grids: list[LocationGrid],
-    strides: list[int],
-    size_ranges: list[tuple[float, float]],
-    center_sampling_radius: float | None,
-    num_classes: int,
-) -> list[dict[str, Tensor]]:
-    """The targets of a batch in the layout of the reference, computed in float64.
-
-    Returns:
-        For each level labels (N, Hi * Wi); for its positives, image by image and row by row,
-        reg_pos (P, 4) in strides and gtind_pos (P,), an index over the boxes of the whole batch.
-    """
-    like = torch.zeros((), dtype=torch.float64)
-    locations = [level_locations(grid, like) for grid in grids]
-    where = (grids, strides, size_ranges, center_sampling_radius)
-    labels, ltrb, matched_idxs, num_boxes = [], [], [], 0
-    for instances in gt_instances:
-        boxes = instances.gt_boxes.tensor.double()
-        targets = location_targets(boxes, instances.gt_classes, locations, *where, num_classes)
-        labels.append(targets[0])
-        ltrb.append(targets[1])
-        matched_idxs.append(assign_locations(boxes, *where) + num_boxes)
-        num_boxes += len(boxes)
-    lengths = [len(x) for x in locations]
-    fields = [torch.stack(x).split(lengths, dim=1) for x in (labels, ltrb, matched_idxs)]
-    levels = []
-    for level_labels, level_ltrb, level_idxs in zip(*fields, strict=True):
-        positive = level_labels < num_classes
-        levels.append(
-            {
-                "labels": level_labels,
-                "reg_pos": level_ltrb[positive],
-                "gtind_pos": level_idxs[positive],
-            }
-        )
-    return levels
+def _inputs_by_rule() -> dict[str, np.ndarray]:
+    """The arrays of inputs.npz."""
+    arrays = {}
+    for name, entry in INPUTS.items():
+        arrays[f"image_{name}"] = input_image(entry)
+        arrays[f"gt_boxes_{name}"] = np.array(entry.boxes, dtype=np.float32).reshape(-1, 4)
+        arrays[f"gt_classes_{name}"] = np.array(entry.classes, dtype=np.int64)
+    return arrays

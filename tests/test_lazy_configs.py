@@ -86,13 +86,21 @@ def test_twins_have_the_same_recipe(name):
     assert yaml.INPUT.FORMAT == train.image_format == test.image_format
     assert yaml.MODEL.MASK_ON == train.get("use_instance_mask", False)
     assert yaml.SOLVER.IMS_PER_BATCH == lazy.dataloader.train.total_batch_size
+    for split, names in (("train", yaml.DATASETS.TRAIN), ("test", yaml.DATASETS.TEST)):
+        assert list(names) == [lazy.dataloader[split].dataset.names]
     assert yaml.SOLVER.BASE_LR == lazy.optimizer.lr
+    assert yaml.SOLVER.MOMENTUM == lazy.optimizer.momentum
+    assert yaml.SOLVER.WEIGHT_DECAY == lazy.optimizer.weight_decay
+    assert yaml.SOLVER.WEIGHT_DECAY_NORM == lazy.optimizer.params.weight_decay_norm
     assert yaml.SOLVER.MAX_ITER == lazy.train.max_iter
     assert yaml.TEST.EVAL_PERIOD == lazy.train.eval_period
     assert yaml.SOLVER.CHECKPOINT_PERIOD == lazy.train.checkpointer.period
     schedule = lazy.lr_multiplier.scheduler
     assert list(yaml.SOLVER.STEPS) == list(schedule.milestones)
     assert schedule.num_updates == lazy.train.max_iter
+    factors = [yaml.SOLVER.GAMMA**i for i in range(len(yaml.SOLVER.STEPS) + 1)]
+    assert list(schedule["values"]) == pytest.approx(factors)
+    assert lazy.lr_multiplier.warmup_factor == yaml.SOLVER.WARMUP_FACTOR
     warmup = lazy.lr_multiplier.warmup_length * lazy.train.max_iter
     assert warmup == pytest.approx(yaml.SOLVER.WARMUP_ITERS)
     assert yaml.MODEL.WEIGHTS == lazy.train.init_checkpoint

@@ -5,8 +5,10 @@ locations of which level learn each box.
     python tools/browse_dataset.py --config-file FCOS-RT/R50 --train-json train.json \\
         --train-images train/ --output page.html --num-images 40
 
+Data and overrides are given as to train_net.py.
+
 A dot is a location that learns the box around it; its colour tells the level. A crossed box is
-learned nowhere. Data and overrides are given as to train_net.py.
+learned nowhere.
 """
 
 import base64
@@ -111,7 +113,7 @@ def write_page(
             f"<figcaption>{html.escape(title)}</figcaption></figure>"
         )
     style = "body{font-family:sans-serif;margin:2em}figure{display:inline-block;margin:.5em}"
-    explanation = html.escape(__doc__.split("\n\n")[2].replace("\n", " "))
+    explanation = html.escape(__doc__.split("\n\n")[-1].replace("\n", " "))
     path.write_text(
         f"<!doctype html><meta charset='utf-8'><title>Training images</title><style>{style}"
         f"img{{max-width:100%}}</style><h1>Training images</h1><p>{explanation}</p>"

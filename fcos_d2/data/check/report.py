@@ -93,7 +93,7 @@ class DatasetReport:
             for p in sorted(self.problems, key=lambda p: -SEVERITIES.index(p.severity))[:2000]
         )
         style = (
-            "body{font-family:sans-serif;margin:2em}pre{background:#f4f4f4;padding:1em}"
+            "body{font-family:sans-serif;margin:2em}h1{overflow-wrap:anywhere}pre{background:#f4f4f4;padding:1em}"
             "td{padding:.2em .6em;vertical-align:top}figure{display:inline-block;margin:.5em;"
             "max-width:320px}img{max-width:320px}.error{background:#fdd}.warning{background:#ffd}"
         )

@@ -59,7 +59,7 @@ class Predictor:
             raise ValueError(f"confidence_threshold must be in [0, 1), got {confidence_threshold}")
         if isinstance(config, (str, Path)):
             config = model_zoo.get_config(str(config), opts)
-        config = _with_views(config, slice_size, slice_overlap, tta)
+        config = with_views(config, slice_size, slice_overlap, tta)
         is_yaml = isinstance(config, CfgNode)
         views = (ViewSettings.from_config if is_yaml else ViewSettings.from_lazy)(config)
         build = _from_yaml if is_yaml else _from_lazy
@@ -127,7 +127,7 @@ class Predictor:
         return {"image": tensor, "height": height, "width": width}
 
 
-def _with_views(
+def with_views(
     config: CfgNode | DictConfig,
     slice_size: int | None,
     slice_overlap: float | None,

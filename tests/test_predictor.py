@@ -2,10 +2,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from detectron2.structures import Boxes
 
 from fcos_d2 import Predictor, model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.data.image import ImageError
+from fcos_d2.evaluation.slicing import Slicing
+from fcos_d2.evaluation.tta import FlipsAndScales
+from fcos_d2.evaluation.views import ViewSettings
+from fcos_d2.predictor import with_views
 
 OPTS = ["MODEL.FCOS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu"]
 
@@ -76,13 +81,56 @@ def test_yaml_and_python_config_agree(tmp_path, image):
     torch.nn.init.constant_(model.proposal_generator.fcos_head.cls_logits.bias, -1.0)
     torch.nn.init.constant_(model.proposal_generator.fcos_head.bbox_pred.bias, 2.0)
     FCOSCheckpointer(model, str(tmp_path)).save("model")
-    by_yaml = Predictor("FCOS-RT/R50", str(tmp_path / "model.pth"), device="cpu")
-    by_python = Predictor("lazy/FCOS-RT/R50", str(tmp_path / "model.pth"), device="cpu")
+    options = {"weights": str(tmp_path / "model.pth"), "device": "cpu"}
+    by_yaml = Predictor("FCOS-RT/R50", **options)
+    by_python = Predictor("lazy/FCOS-RT/R50", **options)
     assert by_yaml.class_names == by_python.class_names
     assert by_yaml.class_names[:2] == ["person", "bicycle"]
     found = by_yaml(image)
     assert len(found) > 0
     assert_same(found, by_python(image))
+
+
+def test_slices_are_crops_that_were_looked_at_alone(weights, image):
+    """Two tiles of 120 of 200 px, the whole image, and what the merging of these gives."""
+    everything = [*OPTS, "MODEL.FCOS.NMS_TH", "0.0"]  # nothing is suppressed, so nothing is lost
+    plain = Predictor("Recipes/R18-Scratch", weights, opts=everything)
+    sliced = Predictor("Recipes/R18-Scratch", weights, slice_size=120, opts=everything)
+    found, (left, right, whole) = sliced(image), map(plain, (image[:, :120], image[:, 80:], image))
+    right.pred_boxes = Boxes(right.pred_boxes.tensor + torch.tensor([80, 0, 80, 0]))
+    expected = Boxes.cat([x.pred_boxes for x in (left, right, whole)]).tensor
+    scores = torch.cat([x.scores for x in (left, right, whole)])
+    assert 0 < len(found) <= len(expected)
+    distances = (found.pred_boxes.tensor[:, None] - expected).abs().sum(dim=2)
+    distances += (found.scores[:, None] - scores).abs()
+    assert distances.amin(dim=1).max() < 1e-3
+    # All of the whole image, and what a tile's border does not cut, are there.
+    assert (distances[:, -len(whole) :].amin(dim=0) < 1e-3).all()
+
+
+def test_an_image_that_fits_into_a_slice(weights, image):
+    plain = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
+    sliced = Predictor("Recipes/R18-Scratch", weights, slice_size=200, opts=OPTS)
+    assert_same(sliced(image), plain(image))
+
+
+def test_test_time_augmentation(weights, image):
+    """One size without mirror image is the plain evaluation; the mirror image adds to it."""
+    tta = ["TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "(224,)", "TEST.AUG.MAX_SIZE", "400"]
+    once = [*OPTS, *tta, "TEST.AUG.FLIP", "False"]
+    plain = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
+    assert_same(Predictor("Recipes/R18-Scratch", weights, opts=once)(image), plain(image))
+    off = Predictor("Recipes/R18-Scratch", weights, opts=[*OPTS, *tta], tta=False)
+    assert_same(off(image), plain(image))
+    # A threshold bounds the mean score.
+    opts = [*OPTS, "MODEL.FCOS.POST_NMS_TOPK_TEST", "0"]
+    everything, some = (
+        Predictor("Recipes/R18-Scratch", weights, tta=True, confidence_threshold=t, opts=opts)
+        for t in (None, 0.4)
+    )
+    found = everything(image)
+    assert 0 < len(some(image)) < len(found)
+    assert_same(some(image), found[found.scores >= 0.4])
 
 
 def test_mistakes_are_named(weights, image, tmp_path):
@@ -96,8 +144,22 @@ def test_mistakes_are_named(weights, image, tmp_path):
         Predictor("FCOS-RT/R50", weights, device="cpu")
     with pytest.raises(ValueError, match="model.pth: 2 parts .*cls_logits"):
         Predictor("Recipes/R18-Scratch", weights, device="cpu")  # 80 classes, the file has 2
+    with pytest.raises(ValueError, match="size of slices must be a whole number of px, got -1"):
+        Predictor("Recipes/R18-Scratch", weights, slice_size=-1, opts=OPTS)
     predictor = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
     with pytest.raises(ValueError, match=r"BGR uint8 array .* got float64 \(4, 4, 3\)"):
         predictor(np.zeros((4, 4, 3)))
     with pytest.raises(ImageError, match="absent.png"):
         predictor(tmp_path / "absent.png")
+
+
+def test_slices_and_augmentation_of_both_kinds_of_config():
+    for name, read in (
+        ("FCOS-RT/R50", ViewSettings.from_config),
+        ("lazy/FCOS-RT/R50", ViewSettings.from_lazy),
+    ):
+        config = model_zoo.get_config(name)
+        assert not read(with_views(config, None, None, None)).several
+        views = read(with_views(config, 640, 0.3, True))
+        assert views == ViewSettings(Slicing(640, 0.3, full_image=True), FlipsAndScales())
+        assert not read(config).several  # the config of the caller stays as it was

@@ -196,6 +196,9 @@ def merge(
     Returns:
         Detections, best first.
     """
+    if len(found) == 1:
+        # The detector has suppressed these, before it clipped them, which moves boxes closer.
+        return suppress(*found.values(), nms_thresh=0, max_detections=max_detections)
     cut = torch.cat([is_cut(x.boxes, region, image_size) for region, x in found.items()])
     everything = Detections(*(torch.cat(field) for field in zip(*found.values(), strict=True)))
     # First: a cut box with a high score would suppress the whole one.

@@ -4,7 +4,7 @@ from detectron2.data import transforms as T
 
 from fcos_d2.data.augmentation import ResizeShortestEdge, TorchResizeShortestEdge
 from fcos_d2.evaluation.tta import FlipsAndScales, vote
-from fcos_d2.modeling.selection import Detections
+from tests.evaluation.bright_spots import detections
 
 
 @pytest.mark.parametrize("kind", [ResizeShortestEdge, TorchResizeShortestEdge])
@@ -32,12 +32,6 @@ def test_mistakes_are_named():
         FlipsAndScales().variants([])
     with pytest.raises(ValueError, match="does not resize: name the sizes"):
         FlipsAndScales().variants([ResizeShortestEdge(0, 400, "choice")])
-
-
-def detections(*rows):
-    """From (x0, y0, x1, y1, score, class)."""
-    rows = torch.tensor(rows, dtype=torch.float32).reshape(-1, 6)
-    return Detections(rows[:, :4], rows[:, 4], rows[:, 5].long(), rows[:, 5].long())
 
 
 def test_vote_by_hand():

@@ -11,10 +11,10 @@ from fcos_d2.data.augmentation import ResizeShortestEdge
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.engine import run, train_argument_parser
 from fcos_d2.evaluation import views
-from fcos_d2.evaluation.slicing import Slicing
+from fcos_d2.evaluation.slicing import Region, Slicing
 from fcos_d2.evaluation.tta import FlipsAndScales
-from fcos_d2.evaluation.views import MultiViewModel, ViewSettings
-from tests.evaluation.bright_spots import BrightSpots, picture
+from fcos_d2.evaluation.views import MultiViewModel, ViewSettings, merge
+from tests.evaluation.bright_spots import BrightSpots, detections, picture
 from tests.tiny_run import make_tiny_coco, tiny_command
 
 
@@ -75,14 +75,22 @@ def test_tiny_objects_vanish_in_a_shrunk_image():
     assert boxes_of(look(image, 100, slicing=Slicing(100))[0]) == [tiny]
 
 
-def test_classes_are_merged_apart():
-    """A red and a white spot that touch, cut by a border: each class keeps its own."""
-    image = picture((60, 100), (40, 20, 50, 30))
-    image[:2, 40:50, 40:60] = 0
-    image[2, 40:50, 40:60] = 255  # red, between the two tiles
-    found, _ = look(image, 60, slicing=Slicing(60, 0.2, full_image=False))
-    assert boxes_of(found[found.pred_classes == 0]) == [(40, 20, 50, 30)]
-    assert (40, 40, 60, 50) in boxes_of(found[found.pred_classes == 1])
+def test_merging_by_hand():
+    """Two tiles of 100 px that share 40 .. 100 of a row of 140 px.
+
+    The second box of the right tile overlaps the first of the left one by 19 / 21 = 0.905 > 0.6:
+    it goes; the third, of another class, stays. The fourth, [40, 50, 60, 70], is cut at x = 40, and
+    the left tile has all of it. The left tile's [80, 80, 100, 90] is cut, and nobody has more.
+    """
+    left = detections([60, 0, 80, 20, 0.9, 0], [20, 50, 60, 70, 0.5, 1], [80, 80, 100, 90, 0.3, 0])
+    right = detections([61, 0, 81, 20, 0.8, 0], [60, 0, 80, 20, 0.7, 1], [40, 50, 60, 70, 0.6, 1])
+    found = {Region(0, 0, 100, 100): left, Region(40, 0, 140, 100): right}
+    merged = merge(found, (100, 140), nms_thresh=0.6, max_detections=0)
+    expected = [[60, 0, 80, 20], [60, 0, 80, 20], [20, 50, 60, 70], [80, 80, 100, 90]]
+    assert merged.boxes.tolist() == expected
+    torch.testing.assert_close(merged.scores, torch.tensor([0.9, 0.7, 0.5, 0.3]))
+    assert merged.classes.tolist() == [0, 1, 1, 0]
+    assert len(merge(found, (100, 140), nms_thresh=0.6, max_detections=2).boxes) == 2
 
 
 @pytest.mark.parametrize("slicing", [None, Slicing(60, 0.4)])

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from detectron2.modeling import build_model
 from detectron2.structures import Instances
 from omegaconf import OmegaConf
 from torch import nn
 
+from fcos_d2 import model_zoo
 from fcos_d2.config import get_cfg
 from fcos_d2.data.augmentation import ResizeShortestEdge
 from fcos_d2.data.mapper import FCOSDatasetMapper
@@ -13,7 +15,7 @@ from fcos_d2.engine import run, train_argument_parser
 from fcos_d2.evaluation import views
 from fcos_d2.evaluation.slicing import Region, Slicing
 from fcos_d2.evaluation.tta import FlipsAndScales
-from fcos_d2.evaluation.views import MultiViewModel, ViewSettings, merge
+from fcos_d2.evaluation.views import MultiViewModel, ViewSettings, merge, selection_limits
 from tests.evaluation.bright_spots import BrightSpots, detections, picture
 from tests.tiny_run import make_tiny_coco, tiny_command
 
@@ -180,6 +182,16 @@ def test_settings_of_both_kinds_of_config():
     lazy["slice"]["size"], lazy["tta"]["enabled"] = 0, False
     assert ViewSettings.from_lazy(OmegaConf.create({"train": lazy})) == ViewSettings()
     assert ViewSettings.from_lazy(OmegaConf.create({"train": {}})) == ViewSettings()
+
+
+@pytest.mark.parametrize(
+    "name, limits",
+    [("FCOS/R50-1x", (0.6, 100)), ("TwoStage/FasterRCNN-R50-FCOS-1x", (0.5, 100))],
+)
+def test_limits_are_those_of_the_last_stage(name, limits):
+    cfg = model_zoo.get_config(name, ["MODEL.DEVICE", "meta"])
+    with torch.device("meta"):
+        assert selection_limits(build_model(cfg)) == limits
 
 
 def test_one_view_leaves_model_and_mapper_alone():

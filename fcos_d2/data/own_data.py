@@ -99,7 +99,8 @@ def _prepare(
     """Reads, repairs and writes; for each dataset its json, image folder and class names."""
     prepared, categories, first = {}, None, ""
     for name, (data, images) in given.items():
-        read = read_dataset(data, images=images, classes=classes, format=format)
+        split = "val" if name == VAL_NAME else "train"
+        read = read_dataset(data, images=images, classes=classes, format=format, usual_split=split)
         _report(data, read.problems, check)
         if categories is None:
             categories, first = read.coco["categories"], data

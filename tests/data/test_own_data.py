@@ -100,3 +100,21 @@ def test_unreadable_files(tmp_path):
         register_own_data(DataFiles(str(tmp_path / "none.json")), None, tmp_path)
     with pytest.raises(ValueError, match="no data given: use --train-data"):
         register_own_data(None, None, tmp_path)
+
+
+def test_a_yolo_file_gives_both_sets(tmp_path):
+    for split, label in (("train", "0 0.5 0.5 0.2 0.2"), ("val", "1 0.5 0.5 0.4 0.4")):
+        (tmp_path / split / "images").mkdir(parents=True)
+        (tmp_path / split / "labels").mkdir()
+        cv2.imwrite(str(tmp_path / split / "images" / "1.png"), np.zeros((10, 10, 3), np.uint8))
+        (tmp_path / split / "labels" / "1.txt").write_text(label)
+    yaml = "train: train/images\nval: val/images\nnames: [cat, dog]\n"
+    (tmp_path / "data.yaml").write_text(yaml)
+    files = DataFiles(str(tmp_path / "data.yaml"))
+    own = register_own_data(files, files, tmp_path / "out")
+    assert own == ("own_train", "own_val", ["cat", "dog"])
+    found = [DatasetCatalog.get(name)[0]["annotations"][0] for name in ("own_train", "own_val")]
+    assert [(x["category_id"], x["bbox"]) for x in found] == [
+        (0, pytest.approx([4, 4, 2, 2])),
+        (1, pytest.approx([3, 3, 4, 4])),
+    ]

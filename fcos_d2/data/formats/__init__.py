@@ -33,6 +33,7 @@ def read_dataset(
     classes: str | Path | None = None,
     format: str = "auto",
     decode: bool = True,
+    usual_split: str = "train",
 ) -> ReadDataset:
     """Reads a dataset.
 
@@ -42,6 +43,7 @@ def read_dataset(
         images: folder of the images, where it is not the usual one of the format.
         classes: file of the class names, for CSV and txt.
         format: one of FORMATS, or "auto" to tell it by the content.
+        usual_split: of a YOLO file where none is named.
         decode: look at the image files, for their sizes; False is for COCO only, which states them.
 
     Raises:
@@ -57,7 +59,7 @@ def read_dataset(
         images = images or path.parent
         return ReadDataset(*read_coco(path, images if decode else None), Path(images), format)
     if format == "yolo":
-        coco, problems, root = read_yolo(path, split or "train")
+        coco, problems, root = read_yolo(path, split or usual_split)
         return ReadDataset(coco, problems, root, format)
     if format == "voc":
         names = read_names(classes) if classes else None

@@ -1,7 +1,10 @@
 """COCO json: what is wrong in it, and the same without that."""
 
 import json
-import math
+import os
+import reprlib
+import sys
+from collections import Counter
 from pathlib import Path
 
 from ..image import ImageError, image_size
@@ -25,10 +28,10 @@ def read_coco(json_file: str | Path, images: str | Path | None) -> tuple[Coco, l
         ValueError: nothing can be made of the file; names it.
     """
     try:
-        data = json.loads(Path(json_file).read_text(encoding="utf-8"))
+        data = json.loads(Path(json_file).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ValueError(f"{json_file}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{json_file}: not valid JSON ({error})") from None
     for key in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
@@ -51,17 +54,32 @@ def repair_coco(
         images: as in `read_coco`.
     """
     problems: list[Problem] = []
-    if any(isinstance(x.get("id"), str) for x in data["images"]):
+    given_images = _objects(data["images"], f"{source}: images", problems)
+    given_annotations = _objects(data["annotations"], f"{source}: annotations", problems)
+    if any(isinstance(x.get("id"), str) for x in given_images):
         problems.append(Problem("note", "ids written as text", source, "taken as numbers"))
     categories = _check_categories(data["categories"], source)
-    records = _repair_images(data["images"], images, problems)
-    annotations = _repair_annotations(data["annotations"], records, categories, problems)
+    for name, count in Counter(categories.values()).items():
+        if count > 1:
+            text = f"{source}: {count} classes {name!r}"
+            problems.append(Problem("warning", "classes of the same name", text))
+    records = _repair_images(given_images, images, problems)
+    annotations = _repair_annotations(given_annotations, records, categories, problems)
     repaired = {
         "images": list(records.values()),
         "annotations": annotations,
         "categories": [{"id": i, "name": name} for i, name in sorted(categories.items())],
     }
     return repaired, problems
+
+
+def _objects(given: list, where: str, problems: list[Problem]) -> list[dict]:
+    """The entries that are JSON objects."""
+    for i, entry in enumerate(given):
+        if not isinstance(entry, dict):
+            text = f"{where}[{i}]: {reprlib.repr(entry)}"
+            problems.append(Problem("error", "entry that is no object", text, "left out"))
+    return [entry for entry in given if isinstance(entry, dict)]
 
 
 def _check_categories(categories: list, source: str) -> dict[int, str]:
@@ -72,20 +90,28 @@ def _check_categories(categories: list, source: str) -> dict[int, str]:
         if number is None or not isinstance(name, str) or number in named:
             raise ValueError(
                 f"{source}: every category needs an integer id of its own and a name, got "
-                f"{category}"
+                f"{reprlib.repr(category)}"
             )
         named[number] = name
     return named
 
 
 def _integer(value: object) -> int | None:
-    """`value` as an id: integers, also written as text; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
+    """`value` as an id: integers, also written as text or as 3.0; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    if isinstance(value, float) and not value.is_integer():
         return None
     try:
         return int(value)
     except ValueError:
         return None
+
+
+def _is_finite(value: object) -> bool:
+    """Whether `value` is a number that fits a float; JSON also holds NaN and endless integers."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max
 
 
 # --- images -------------------------------------------------------------------------------------
@@ -123,13 +149,15 @@ def _settle_size(
 ) -> bool:
     """Gives `image` its true size; False for one that cannot be used."""
     stated = image.get("height"), image.get("width")
-    sound = all(isinstance(x, (int, float)) and x > 0 for x in stated)
+    sound = all(_is_finite(x) and x >= 1 and x == int(x) for x in stated)
     if images is None:
         if not sound:
             problems.append(Problem("error", "image without size", where, "left out"))
-        return sound
+            return False
+        image["height"], image["width"] = map(int, stated)
+        return True
     path = Path(images, image["file_name"])
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists it answers for names that are too long
         problems.append(Problem("error", "image file missing", f"{where}: {path}", "left out"))
         return False
     try:
@@ -201,10 +229,10 @@ def _renumber(annotations: list[dict], ids: set) -> None:
 def _repair_box(annotation: dict, image: dict, where: str, problems: list[Problem]) -> bool:
     """Makes the box one inside its image; False for one that cannot be."""
     box = annotation.get("bbox")
-    numbers = isinstance(box, (list, tuple)) and len(box) == 4
-    if not numbers or not all(isinstance(x, (int, float)) and math.isfinite(x) for x in box):
+    is_four = isinstance(box, (list, tuple)) and len(box) == 4
+    if not is_four or not all(map(_is_finite, box)):
         kind = "box that is not four finite numbers"
-        problems.append(Problem("error", kind, f"{where}: {box}", "left out"))
+        problems.append(Problem("error", kind, f"{where}: {reprlib.repr(box)}", "left out"))
         return False
     x, y, width, height = box
     if width <= 0 or height <= 0:
@@ -220,11 +248,24 @@ def _repair_box(annotation: dict, image: dict, where: str, problems: list[Proble
     # Half a pixel over the border is how rounding looks, not a mistake.
     over = max(left - x, top - y, x + width - right, y + height - bottom)
     if over > 0:
-        annotation["bbox"] = [left, top, right - left, bottom - top]
+        clipped = [left, top, right - left, bottom - top]
+        annotation.update(bbox=clipped, area=clipped[2] * clipped[3])
         if over > 1:
             kind = "box beyond the image"
             problems.append(Problem("warning", kind, f"{where}: {box}", "clipped"))
-    if over > 0 or not isinstance(annotation.get("area"), (int, float)):
-        annotation["area"] = (right - left) * (bottom - top)
-    annotation["iscrowd"] = 1 if annotation.get("iscrowd") else 0
+    _repair_fields(annotation, where, problems)
     return True
+
+
+def _repair_fields(annotation: dict, where: str, problems: list[Problem]) -> None:
+    """Gives `annotation` an area and a crowd flag that the metric can use."""
+    area, crowd = annotation.get("area"), annotation.get("iscrowd")
+    if not _is_finite(area) or area <= 0:
+        annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
+        if area is not None:
+            kind, text = "area that is no positive number", f"{where}: {reprlib.repr(area)}"
+            problems.append(Problem("warning", kind, text, "taken from the box"))
+    if crowd not in (None, 0, 1, "0", "1"):
+        kind, text = "iscrowd that is neither 0 nor 1", f"{where}: {reprlib.repr(crowd)}"
+        problems.append(Problem("warning", kind, text, "taken as 0"))
+    annotation["iscrowd"] = 1 if crowd in (1, "1") else 0

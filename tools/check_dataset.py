@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         read.problems,
         *load_detector(args.config_file),
         val=val.coco if val else None,
+        val_images=val.images if val else None,
         decode=args.decode,
         workers=args.workers,
     )

@@ -1,9 +1,10 @@
 """Decoding every image once, in processes, and saying what is odd about it."""
 
 import hashlib
-import multiprocessing
 import os
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ..problems import Problem
 # What Pillow calls images that are not 8-bit gray or colour, and what the reader makes of them.
 _MODES = {
     "I;16": "16-bit gray",
+    "I;16B": "16-bit gray",
     "I": "16- or 32-bit gray",
     "F": "float gray",
     "CMYK": "CMYK",
@@ -39,26 +41,67 @@ def check_images(
 
     Returns:
         The problems, and the ids of the images that cannot be read.
+
+    Raises:
+        ValueError: a process was killed.
     """
-    workers = workers or os.cpu_count() or 1
     check = partial(_check, Path(images))
     problems, unreadable, by_content = [], set(), {}
-    with multiprocessing.Pool(workers) as pool:
-        results: Iterable = pool.imap(check, records, chunksize=16)
-        for record, (found, digest) in zip(
-            records,
-            tqdm(results, total=len(records), desc="images", disable=not progress),
-            strict=True,
-        ):
-            problems += found
-            if digest is None:
-                unreadable.add(record["id"])
-            elif (first := by_content.setdefault(digest, record["file_name"])) != record[
-                "file_name"
-            ]:
-                text = f"{record['file_name']} and {first}"
-                problems.append(Problem("warning", "two files of the same content", text))
+    try:
+        # Not multiprocessing.Pool, which waits for ever for what a killed process had in hand.
+        with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
+            results: Iterable = pool.map(check, records, chunksize=16)
+            bar = tqdm(results, total=len(records), desc="images", disable=not progress)
+            for record, (found, digest) in zip(records, bar, strict=True):
+                problems += found
+                name = record["file_name"]
+                if digest is None:
+                    unreadable.add(record["id"])
+                elif (first := by_content.setdefault(digest, name)) != name:
+                    text = f"{name} and {first}"
+                    problems.append(Problem("warning", "two files of the same content", text))
+    except BrokenProcessPool:
+        raise ValueError(
+            f"{images}: a process that decodes images was killed, for memory most likely; use "
+            "fewer with --workers, or --no-images"
+        ) from None
     return problems, unreadable
+
+
+def shared_content(
+    train: list[dict], train_images: str | Path, val: list[dict], val_images: str | Path
+) -> list[Problem]:
+    """Images of two sets whose files are the same file, or have the same bytes.
+
+    Args:
+        train, val: COCO images.
+        train_images, val_images: folders of their files; a missing file is no shared one.
+    """
+    by_size: dict[int, list[str]] = {}
+    for path in _paths(train, train_images):
+        by_size.setdefault(os.path.getsize(path), []).append(path)
+    digests: dict[int, dict[bytes, str]] = {}  # size -> content -> file; most sizes occur once
+    problems = []
+    for path in _paths(val, val_images):
+        size = os.path.getsize(path)
+        if size not in by_size:
+            continue
+        if size not in digests:
+            digests[size] = {_digest(other): other for other in by_size[size]}
+        same = digests[size].get(_digest(path))
+        if same is not None:
+            text = path if os.path.samefile(path, same) else f"{path} is {same}"
+            problems.append(Problem("error", "image in training and validation", text))
+    return problems
+
+
+def _paths(records: list[dict], folder: str | Path) -> list[str]:
+    paths = [os.path.join(folder, record["file_name"]) for record in records]
+    return [path for path in paths if os.path.isfile(path)]
+
+
+def _digest(path: str | Path) -> bytes:
+    return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).digest()
 
 
 def _check(folder: Path, record: dict) -> tuple[list[Problem], bytes | None]:
@@ -75,12 +118,16 @@ def _check(folder: Path, record: dict) -> tuple[list[Problem], bytes | None]:
         problems.append(Problem("error", "image of another size than stated", text))
     for kind in _oddities(path):
         problems.append(Problem("note", f"image {kind}", name, "read as the eye sees it"))
-    return problems, hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+    return problems, _digest(path)
 
 
 def _oddities(path: Path) -> list[str]:
     with Image.open(path) as image:
         kinds = [_MODES[image.mode]] if image.mode in _MODES else []
+        # What the file holds before Pillow cuts it to 8 bits; not every format tells.
+        stored = [tile[3] if isinstance(tile[3], str) else tile[3][:1] for tile in image.tile]
+        if image.mode.startswith("RGB") and any(";16" in str(raw) for raw in stored):
+            kinds.append("16-bit colour")
         try:
             orientation = image.getexif().get(ORIENTATION_TAG)
         except DECODE_ERRORS:

@@ -18,6 +18,7 @@ class LevelStatistics(NamedTuple):
 
     short_side: int
     sides: np.ndarray  # (M,) square root of the area of each box
+    longest: np.ndarray  # (M,) longer side of each box
     learned: np.ndarray  # (M,) bool, whether any location may learn it
     positives: list[int]  # of each level, before boxes compete
     names: list[str]  # of the levels
@@ -52,9 +53,20 @@ class LevelStatistics(NamedTuple):
                 f"{self.lost:.0%} of the boxes lie so close to smaller ones that these take all of "
                 "their locations; a larger size or a finer level separates them"
             )
-        idle = [n for n, p in zip(self.names, self.positives, strict=True) if not p]
-        if idle:
-            lines.append(f"nothing is large enough for {', '.join(idle)}: fewer levels would do")
+        return lines + self._idle_levels()
+
+    def _idle_levels(self) -> list[str]:
+        used = [i for i, count in enumerate(self.positives) if count]
+        if not used:
+            return []
+        lines = []
+        if fine := self.names[: used[0]]:
+            lines.append(
+                f"nothing is small enough for {', '.join(fine)}: training at under "
+                f"{self.short_side} px would do, and is faster"
+            )
+        if coarse := self.names[used[-1] + 1 :]:
+            lines.append(f"nothing is large enough for {', '.join(coarse)}: fewer levels would do")
         return lines
 
 
@@ -84,10 +96,11 @@ def level_statistics(
         _, gt_idxs, levels = claims_of_boxes(chunk, grids, generator.strides, *rules)
         learned[start + gt_idxs] = True
         positives += levels.bincount(minlength=len(grids))
-    sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt().numpy()
+    extents = boxes[:, 2:] - boxes[:, :2]  # (M, 2)
     return LevelStatistics(
         short_side,
-        sides,
+        extents.prod(dim=1).sqrt().numpy(),
+        extents.amax(dim=1).numpy(),
         learned.numpy(),
         positives.tolist(),
         generator.in_features,

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -10,6 +11,14 @@ import torch
 from torch import nn
 
 from fcos_d2.data.check import check_dataset, check_images, check_sets, level_statistics
+from fcos_d2.data.check.images import shared_content
+from fcos_d2.data.check.report import (
+    histogram_svg,
+    images_by_name,
+    named_box,
+    named_image,
+    size_shares,
+)
 from fcos_d2.data.problems import Problem, summarise
 from fcos_d2.modeling import FCOSProposalGenerator
 
@@ -158,3 +167,52 @@ def test_summary_has_a_line_for_each_kind():
         "error: bad: 1: z",
         "note: odd: 5: 0; 1; 2; and 2 more",
     ]
+
+
+def test_a_file_in_both_sets_is_found_by_content(tmp_path):
+    """The copy has another name; a picture of equal name, and one of equal size, do not count."""
+    for name, level in (("train/a", 10), ("train/b", 20), ("val/copy", 10), ("val/b", 30)):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        assert cv2.imwrite(str(path), np.full((8, 8, 3), level, np.uint8))
+    names = ("a", "b"), ("b", "copy", "gone")
+    train, val = ([{"file_name": f"{name}.png"} for name in some] for some in names)
+    (problem,) = shared_content(train, tmp_path / "train", val, tmp_path / "val")
+    assert problem.severity == "error"
+    assert problem.where == f"{tmp_path / 'val/copy.png'} is {tmp_path / 'train/a.png'}"
+    (same,) = shared_content(train, tmp_path / "train", train[:1], tmp_path / "train")
+    assert same.where == str(tmp_path / "train/a.png")
+
+
+def test_the_image_and_the_box_that_a_problem_names():
+    images = images_by_name(
+        [{"file_name": n} for n in ("my dir/a b.jpg", "x/c.jpg", "y/c.jpg", "d.jpg")]
+    )
+    assert named_image("my dir/a b.jpg: 3 x 4", images)["file_name"] == "my dir/a b.jpg"
+    assert named_image("annotation 3 of a b.jpg, twice", images)["file_name"] == "my dir/a b.jpg"
+    assert named_image("labels/d.txt: line 3", images)["file_name"] == "d.jpg"
+    assert named_image("c.jpg", images) is None  # two have this name
+    assert named_image("y/c.jpg", images)["file_name"] == "y/c.jpg"
+    assert named_box("annotation 3: [1.5, -2, 0, 1e3]") == [1.5, -2, 0, 1000]
+    assert named_box("d.jpg: [nan, 1, 2, 3]") is None
+
+
+def test_sizes_by_area_and_by_longer_side(generator):
+    """A 64 x 4 px box: 16 px by area, 64 px long, each on the edge of its bin."""
+    statistics = level_statistics(coco_of([[0, 0, 64, 4]]), generator, 64, 64)
+    shares = {label: pair for label, *pair in size_shares(statistics)}
+    assert shares.pop("16 - 32 px") == [1, 0] and shares.pop("64 - 128 px") == [0, 1]
+    assert set(map(tuple, shares.values())) == {(0, 0)}
+    drawing = ElementTree.fromstring(histogram_svg(statistics).split("<p>")[0])
+    bars = [x for x in drawing.iter("rect") if x.find("title") is not None]
+    assert {x.find("title").text for x in bars if float(x.get("height")) == 160} == {
+        "16 - 32 px: 100.0%",
+        "64 - 128 px: 100.0%",
+    }
+
+
+def test_deep_colour_is_said(tmp_path):
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8, 3), 60000, np.uint16))
+    record = {"id": 1, "file_name": "a.png", "height": 8, "width": 8}
+    problems, unreadable = check_images([record], tmp_path, workers=1)
+    assert [p.kind for p in problems] == ["image 16-bit colour"] and not unreadable

@@ -99,6 +99,14 @@ def add_fcos_config(cfg: CfgNode) -> None:
 
     _add_backbone_config(cfg)
 
+    # Where losses, rates and metrics go beside the terminal and metrics.json: "tensorboard",
+    # "wandb", "mlflow"; under which names; and how many test images are drawn at each evaluation.
+    cfg.LOGGING = CfgNode()
+    cfg.LOGGING.BACKENDS = ("tensorboard",)
+    cfg.LOGGING.PROJECT = "fcos_d2"
+    cfg.LOGGING.RUN_NAME = ""
+    cfg.LOGGING.IMAGES = 0
+
     # AdelaiDet's switch; False: no flips, whatever INPUT.RANDOM_FLIP says.
     cfg.INPUT.HFLIP_TRAIN = True
     # Training fails when more of its images than this share cannot be read; up to it each is
@@ -114,12 +122,32 @@ def add_fcos_config(cfg: CfgNode) -> None:
     cfg.TEST.SLICE.SIZE = 0
     cfg.TEST.SLICE.OVERLAP = 0.2
     cfg.TEST.SLICE.FULL_IMAGE = True
+    # The weights with the largest value of this are kept in model_best.pth; "" for
+    # none. A run ends after so many evaluations without a better one; 0: it does not.
+    cfg.TEST.BEST_METRIC = "bbox/AP"
+    cfg.TEST.EARLY_STOP_PATIENCE = 0
     # Short sides of test-time augmentation (TEST.AUG.ENABLED); empty: the test size times 0.8, 1
     # and 1.25. detectron2 names nine, which suit models that learned 640 to 800 px.
     cfg.TEST.AUG.MIN_SIZES = ()
 
-    # "SGD" (with SOLVER.MOMENTUM) or "AdamW".
+    # "SGD" (with SOLVER.MOMENTUM), "Adam" or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
+    # LR_SCHEDULER_NAME may also be WarmupFlatCosineLR: constant for FLAT_SHARE of the run, then
+    # half a cosine down to BASE_LR_END.
+    cfg.SOLVER.FLAT_SHARE = 0.5
+    # The last residual block of the body learns at BASE_LR times this, the one before it at that
+    # times this again, ...
+    cfg.SOLVER.LAYER_DECAY = 1.0
+    # Batches that the IMS_PER_BATCH images of an iteration come in, one after the other, for
+    # machines whose memory is too small for all at once.
+    cfg.SOLVER.ACCUMULATE_STEPS = 1
+    # Precision of SOLVER.AMP: "fp16" (GPUs only) or "bf16".
+    cfg.SOLVER.AMP.PRECISION = "fp16"
+    # Exponential moving average of the weights, which is evaluated and saved instead of them, and
+    # the share of it that an iteration keeps.
+    cfg.SOLVER.EMA = CfgNode()
+    cfg.SOLVER.EMA.ENABLED = False
+    cfg.SOLVER.EMA.DECAY = 0.9998
     # Clip the norm of all gradients together ("full_model"), beside detectron2's per-parameter
     # "value" and "norm". On by default: it costs little and saves runs. Recipes that reproduce
     # published numbers switch it off.

@@ -19,6 +19,8 @@ from .sources import Source, recognise
 
 logger = logging.getLogger(__name__)
 
+_IN_TRAINING = "model_in_training"  # beside the moving mean of the weights
+
 # detectron2's own files of ResNets, which detectron2 renames itself.
 _ZOO = Source(
     "detectron2's zoo",
@@ -45,6 +47,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
         class_names: list[str] | None = None,
         trust_checkpoint: bool = False,
         save_to_disk: bool | None = None,
+        averaged_model: nn.Module | None = None,
         **checkpointables: object,
     ) -> None:
         """
@@ -54,20 +57,31 @@ class FCOSCheckpointer(DetectionCheckpointer):
             class_names: in the order of the class indices.
             trust_checkpoint: also open files that can run code, see `read_checkpoint`.
             save_to_disk: None lets only the main process write.
+            averaged_model: the moving mean of `model`, saved in its place; the weights that are in
+                training are saved beside it, and come back with `resume_or_load`.
             checkpointables: named objects with state_dict() and load_state_dict().
         """
         super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
         self.class_names = class_names
         self.trust_checkpoint = trust_checkpoint
+        self.averaged_model = averaged_model
         self.report: LoadingReport | None = None  # of the last load
         self._asked_for = ""  # the path of the load that is going on, and what its query says
         self._fit_by_name = False
 
-    def save(self, name: str, **extra: object) -> None:
-        """Writes `name`.pth and marks it as the last checkpoint; `extra` is stored as it is."""
+    def save(self, name: str, tag: bool = True, **extra: object) -> None:
+        """Writes `name`.pth.
+
+        Args:
+            name: without ending.
+            tag: it becomes the last checkpoint, which a resumed run starts from.
+            extra: is stored as it is.
+        """
         if not self.save_dir or not self.save_to_disk:
             return
         data = {"model": self.model.state_dict(), **extra}
+        if self.averaged_model is not None:
+            data[_IN_TRAINING], data["model"] = data["model"], self.averaged_model.state_dict()
         data.update({key: obj.state_dict() for key, obj in self.checkpointables.items()})
         if self.class_names is not None:
             data["class_names"] = list(self.class_names)
@@ -75,7 +89,21 @@ class FCOSCheckpointer(DetectionCheckpointer):
         logger.info("Saving checkpoint to %s", path)
         with _replacing(path) as temporary:
             torch.save(data, temporary)
-        self.tag_last_checkpoint(os.path.basename(path))
+        if tag:
+            self.tag_last_checkpoint(os.path.basename(path))
+
+    def resume_or_load(self, path: str, *, resume: bool = True) -> dict:
+        """The last checkpoint of save_dir with `resume`, where there is one, else `path`.
+
+        A resumed model gets the weights that were in training, not their mean.
+        """
+        rest = super().resume_or_load(path, resume=resume)
+        if self.averaged_model is not None:
+            self.averaged_model.load_state_dict(self.model.state_dict())
+        in_training = rest.pop(_IN_TRAINING, None)
+        if in_training is not None and resume and self.has_checkpoint():
+            self.model.load_state_dict(in_training)
+        return rest
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         with _replacing(os.path.join(self.save_dir, "last_checkpoint")) as temporary:

@@ -1,18 +1,23 @@
 """Training and evaluation from a LazyConfig."""
 
 import os
+from contextlib import suppress
+from functools import partial
 
 from detectron2.config import instantiate
-from detectron2.engine import AMPTrainer, SimpleTrainer, default_writers, hooks
+from detectron2.engine import default_writers
 from detectron2.evaluation import inference_on_dataset, print_csv_format
-from detectron2.utils import comm
 from omegaconf import DictConfig
 from torch import nn
 
 from ..checkpoint import FCOSCheckpointer
+from ..data.loader import start_at
 from ..evaluation.views import ViewSettings
+from .best import EarlyStop
 from .distributed import wrap_distributed
-from .divergence import DivergenceGuard
+from .ema import WeightAverage
+from .hooks import RunHooks
+from .step import StepTrainer
 from .trainer import class_names, prepare_for_training
 
 
@@ -49,40 +54,53 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: bool = False)
     model = build_lazy_model(cfg)
     cfg.optimizer.params.model = model
     optimizer = instantiate(cfg.optimizer)
+    cfg.dataloader.train.accumulate_steps = cfg.train.accumulate_steps
+    average = WeightAverage(model, cfg.train.ema.decay) if cfg.train.ema.enabled else None
+    tested = average.model if average else model
     model = wrap_distributed(model, **cfg.train.ddp)
-    trainer_class = AMPTrainer if cfg.train.amp.enabled else SimpleTrainer
-    trainer = trainer_class(model, instantiate(cfg.dataloader.train), optimizer)
+    trainer = StepTrainer(
+        model,
+        instantiate(cfg.dataloader.train),
+        optimizer,
+        accumulate_steps=cfg.train.accumulate_steps,
+        precision=cfg.train.amp.precision if cfg.train.amp.enabled else None,
+    )
     checkpointer = FCOSCheckpointer(
         model,
         cfg.train.output_dir,
         class_names=class_names(cfg.dataloader.train.dataset.names),
         trust_checkpoint=trust_checkpoint,
+        averaged_model=average.model if average else None,
         trainer=trainer,
     )
     results = {}
 
     def evaluate_and_keep() -> dict:
-        results.update(evaluate(cfg, model))
+        results.update(evaluate(cfg, tested))
         return results
 
     trainer.register_hooks(
-        [
-            DivergenceGuard(model, optimizer, checkpointer, cfg.train.max_grad_norm),
-            hooks.IterationTimer(),
-            hooks.LRScheduler(scheduler=instantiate(cfg.lr_multiplier)),
-            hooks.PeriodicCheckpointer(checkpointer, **cfg.train.checkpointer)
-            if comm.is_main_process()
-            else None,
-            hooks.EvalHook(cfg.train.eval_period, evaluate_and_keep),
-            hooks.PeriodicWriter(
-                default_writers(cfg.train.output_dir, cfg.train.max_iter),
-                period=cfg.train.log_period,
-            )
-            if comm.is_main_process()
-            else None,
-        ]
+        RunHooks(
+            model=model,
+            optimizer=optimizer,
+            scheduler=instantiate(cfg.lr_multiplier),
+            checkpointer=checkpointer,
+            average=average,
+            evaluate=evaluate_and_keep,
+            build_writers=partial(default_writers, cfg.train.output_dir, cfg.train.max_iter),
+            max_grad_norm=cfg.train.max_grad_norm,
+            checkpoint_period=cfg.train.checkpointer.period,
+            max_to_keep=cfg.train.checkpointer.max_to_keep,
+            eval_period=cfg.train.eval_period,
+            best_metric=cfg.train.best_metric,
+            patience=cfg.train.early_stop_patience,
+            log_period=cfg.train.log_period,
+        ).build()
     )
     checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=resume)
     resumed = resume and checkpointer.has_checkpoint()
-    trainer.train(trainer.iter + 1 if resumed else 0, cfg.train.max_iter)
+    start = trainer.iter + 1 if resumed else 0
+    start_at(trainer.data_loader, start)
+    with suppress(EarlyStop):
+        trainer.train(start, cfg.train.max_iter)
     return results

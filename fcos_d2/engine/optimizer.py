@@ -1,41 +1,150 @@
-"""Optimisers by config."""
+"""Optimisers and learning-rate schedules by config."""
 
-import torch
 from detectron2.config import CfgNode
+from detectron2.solver import LRMultiplier, WarmupParamScheduler
+from detectron2.solver import build_lr_scheduler as build_detectron2_lr_scheduler
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
+from fvcore.common.param_scheduler import (
+    CompositeParamScheduler,
+    ConstantParamScheduler,
+    CosineParamScheduler,
+)
 from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-OPTIMIZERS = ("SGD", "AdamW")
+OPTIMIZERS = ("SGD", "Adam", "AdamW")
+FLAT_COSINE = "WarmupFlatCosineLR"
 
 
-def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser that SOLVER.OPTIMIZER names, with detectron2's parameter groups.
+def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
+    """The optimiser that SOLVER.OPTIMIZER names.
 
     Clipping of all gradients together ("full_model") happens in `DivergenceGuard`; detectron2's
     per-parameter types are added here.
 
     Raises:
-        ValueError: unknown optimiser.
+        ValueError: unknown optimiser, or a layer decay that is not in (0, 1].
     """
     solver = cfg.SOLVER
     if solver.OPTIMIZER not in OPTIMIZERS:
         raise ValueError(f"SOLVER.OPTIMIZER must be one of {OPTIMIZERS}, got {solver.OPTIMIZER!r}")
-    params = get_default_optimizer_params(
+    params = parameter_groups(
         model,
         base_lr=solver.BASE_LR,
+        layer_decay=solver.LAYER_DECAY,
         weight_decay_norm=solver.WEIGHT_DECAY_NORM,
         bias_lr_factor=solver.BIAS_LR_FACTOR,
         weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
     )
     common = {"lr": solver.BASE_LR, "weight_decay": solver.WEIGHT_DECAY}
-    if solver.OPTIMIZER == "AdamW":
-        optimizer = torch.optim.AdamW(params, **common)
-    else:
+    if solver.OPTIMIZER == "SGD":
         options = {"momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV}
-        optimizer = torch.optim.SGD(params, **common, **options)
+        optimizer = SGD(params, **common, **options)
+    else:
+        optimizer = (Adam if solver.OPTIMIZER == "Adam" else AdamW)(params, **common)
     if solver.CLIP_GRADIENTS.CLIP_TYPE == "full_model":
         return optimizer
     return maybe_add_gradient_clipping(cfg, optimizer)
+
+
+def parameter_groups(
+    model: nn.Module,
+    base_lr: float,
+    layer_decay: float = 1.0,
+    weight_decay_norm: float | None = None,
+    bias_lr_factor: float = 1.0,
+    weight_decay_bias: float | None = None,
+) -> list[dict]:
+    """detectron2's parameter groups; the body may learn the more slowly the deeper a layer lies.
+
+    Args:
+        model: a detector.
+        base_lr: learning rate of neck and head.
+        layer_decay: the last layer of the body learns at `base_lr` times this, each one before it
+            at that times this again, ...; in (0, 1].
+        weight_decay_norm, bias_lr_factor, weight_decay_bias: as in detectron2.
+
+    Raises:
+        ValueError: `layer_decay` outside (0, 1], or below 1 for a model without a body.
+
+    Source: layer-wise decay as in arXiv 2106.08254, appendix A; a layer is a residual block.
+    """
+    if not 0 < layer_decay <= 1:
+        raise ValueError(
+            f"SOLVER.LAYER_DECAY (optimizer.params.layer_decay) must be in (0, 1], got "
+            f"{layer_decay}"
+        )
+    factors = {} if layer_decay == 1 else layer_lr_factors(model, layer_decay)
+    return get_default_optimizer_params(
+        model,
+        base_lr=base_lr,
+        weight_decay_norm=weight_decay_norm,
+        bias_lr_factor=bias_lr_factor,
+        weight_decay_bias=weight_decay_bias,
+        lr_factor_func=lambda name: factors.get(name, 1.0),
+    )
+
+
+def layer_lr_factors(model: nn.Module, decay: float) -> dict[str, float]:
+    """What the learning rate of each parameter of the body is multiplied by.
+
+    A layer is what the first number in a parameter's name counts, such as "layer2.0" or
+    "stages_1.blocks.3"; all that comes before the first one is one layer, the stem.
+    """
+    bodies = [name for name, _ in model.named_modules() if name.endswith("bottom_up")]
+    if not bodies:
+        raise ValueError("a layer decay needs a backbone with a body (backbone.bottom_up)")
+    prefix = f"{bodies[0]}."
+    names = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
+    layers: list[str] = []
+    layer_of = {}
+    for name in names:
+        layer = _layer_name(name) or (layers[-1] if layers else "stem")
+        if layer not in layers:
+            layers.append(layer)
+        layer_of[name] = layers.index(layer)
+    return {name: decay ** (len(layers) - index) for name, index in layer_of.items()}
+
+
+def _layer_name(name: str) -> str | None:
+    """The name up to its first number, or None."""
+    words = name.split(".")
+    for i, word in enumerate(words):
+        if word.isdigit():
+            return ".".join(words[: i + 1])
+    return None
+
+
+def build_lr_scheduler(cfg: CfgNode, optimizer: Optimizer) -> LRMultiplier:
+    """The schedule that SOLVER.LR_SCHEDULER_NAME names: detectron2's, or WarmupFlatCosineLR."""
+    solver = cfg.SOLVER
+    if solver.LR_SCHEDULER_NAME != FLAT_COSINE:
+        return build_detectron2_lr_scheduler(cfg, optimizer)
+    schedule = WarmupParamScheduler(
+        flat_cosine(solver.FLAT_SHARE, solver.BASE_LR_END / solver.BASE_LR),
+        solver.WARMUP_FACTOR,
+        min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0),
+        solver.WARMUP_METHOD,
+        solver.RESCALE_INTERVAL,
+    )
+    return LRMultiplier(optimizer, multiplier=schedule, max_iter=solver.MAX_ITER)
+
+
+def flat_cosine(flat_share: float = 0.5, end_value: float = 0.0) -> CompositeParamScheduler:
+    """1 for a share of the run, then half a cosine down to `end_value`.
+
+    Raises:
+        ValueError: a share outside (0, 1).
+
+    Source: the schedule of RTMDet, arXiv 2212.07784, appendix.
+    """
+    if not 0 < flat_share < 1:
+        raise ValueError(f"SOLVER.FLAT_SHARE (flat_share) must be in (0, 1), got {flat_share}")
+    return CompositeParamScheduler(
+        [ConstantParamScheduler(1.0), CosineParamScheduler(1.0, end_value)],
+        lengths=[flat_share, 1 - flat_share],
+        interval_scaling=["rescaled", "rescaled"],
+    )
 
 
 def full_model_clip_value(cfg: CfgNode) -> float:

@@ -15,6 +15,7 @@ from ..data.catalogue import check_datasets
 from ..data.mapper import FCOSDatasetMapper
 from ..data.own_data import DataFiles, OwnData, register_own_data
 from .distributed import resolve_device
+from .step import check_precision
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +95,8 @@ def _finish_yaml(cfg: CfgNode, args: Namespace, own_data: OwnData | None) -> Non
         file_batch = model_zoo.get_config(args.config_file).SOLVER.IMS_PER_BATCH
         scale_yaml(cfg, cfg.SOLVER.IMS_PER_BATCH / file_batch, given=args.opts)
     cfg.MODEL.DEVICE = resolve_device(cfg.MODEL.DEVICE, args.num_gpus)
-    if cfg.SOLVER.AMP.ENABLED and cfg.MODEL.DEVICE == "cpu":
-        raise ValueError("SOLVER.AMP.ENABLED needs a CUDA device; set it to False on the CPU")
+    if cfg.SOLVER.AMP.ENABLED:
+        check_precision(cfg.SOLVER.AMP.PRECISION, cfg.MODEL.DEVICE)
 
 
 def _finish_lazy(cfg: DictConfig, args: Namespace, own_data: OwnData | None) -> None:
@@ -118,8 +119,8 @@ def _finish_lazy(cfg: DictConfig, args: Namespace, own_data: OwnData | None) -> 
         file_batch = model_zoo.get_config(args.config_file).dataloader.train.total_batch_size
         scale_lazy(cfg, cfg.dataloader.train.total_batch_size / file_batch, given=args.opts)
     cfg.train.device = resolve_device(cfg.train.device, args.num_gpus)
-    if cfg.train.amp.enabled and cfg.train.device == "cpu":
-        raise ValueError("train.amp.enabled needs a CUDA device; set it to False on the CPU")
+    if cfg.train.amp.enabled:
+        check_precision(cfg.train.amp.precision, cfg.train.device)
 
 
 def _refuse_other_class_count(key: str, opts: list[str], num_classes: int) -> None:

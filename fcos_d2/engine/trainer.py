@@ -3,32 +3,36 @@
 import logging
 import os
 import weakref
+from contextlib import suppress
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import (
-    MetadataCatalog,
-    build_detection_test_loader,
-    build_detection_train_loader,
-)
-from detectron2.engine import AMPTrainer, DefaultTrainer, SimpleTrainer, TrainerBase
+from detectron2.data import MetadataCatalog, build_detection_test_loader
+from detectron2.engine import DefaultTrainer, HookBase, TrainerBase
+from detectron2.engine.hooks import PreciseBN
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
+from detectron2.solver import LRMultiplier
+from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ..checkpoint import FCOSCheckpointer
+from ..data.loader import build_training_loader, start_at
 from ..data.mapper import FCOSDatasetMapper
 from ..evaluation.views import ViewSettings
 from ..evaluation.voc import VOCEvaluator
+from .best import EarlyStop
 from .distributed import adapt_sync_batchnorm, wrap_distributed
-from .divergence import DivergenceGuard
-from .optimizer import build_optimizer, full_model_clip_value
+from .ema import WeightAverage
+from .hooks import RunHooks
+from .optimizer import build_lr_scheduler, build_optimizer, full_model_clip_value
+from .step import StepTrainer
 
 logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
-    """detectron2's DefaultTrainer, with our mapper, optimisers, checkpoints and guard."""
+    """detectron2's DefaultTrainer, with our loader, optimisers, steps, checkpoints and hooks."""
 
     def __init__(self, cfg: CfgNode, trust_checkpoint: bool = False) -> None:
         """
@@ -41,15 +45,23 @@ class Trainer(DefaultTrainer):
         model = self.build_model(cfg)
         optimizer = self.build_optimizer(cfg, model)
         data_loader = self.build_train_loader(cfg)
+        ema = cfg.SOLVER.EMA
+        self.average = WeightAverage(model, ema.DECAY) if ema.ENABLED else None
         model = wrap_distributed(model, broadcast_buffers=False)
-        trainer_class = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
-        self._trainer = trainer_class(model, data_loader, optimizer)
+        self._trainer = StepTrainer(
+            model,
+            data_loader,
+            optimizer,
+            accumulate_steps=cfg.SOLVER.ACCUMULATE_STEPS,
+            precision=cfg.SOLVER.AMP.PRECISION if cfg.SOLVER.AMP.ENABLED else None,
+        )
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.checkpointer = FCOSCheckpointer(
             model,
             cfg.OUTPUT_DIR,
             class_names=class_names(cfg.DATASETS.TRAIN),
             trust_checkpoint=trust_checkpoint,
+            averaged_model=self.average.model if self.average else None,
             trainer=weakref.proxy(self),
         )
         self.start_iter = 0
@@ -58,15 +70,51 @@ class Trainer(DefaultTrainer):
         self._last_eval_results = {}
         self.register_hooks(self.build_hooks())
 
-    def build_hooks(self) -> list:
-        guard = DivergenceGuard(
-            self.model, self.optimizer, self.checkpointer, full_model_clip_value(self.cfg)
-        )
-        return [guard, *super().build_hooks()]
+    def resume_or_load(self, resume: bool = True) -> None:
+        """The last checkpoint with `resume`, else MODEL.WEIGHTS."""
+        super().resume_or_load(resume)
+        start_at(self._trainer.data_loader, self.start_iter)
+
+    def build_hooks(self) -> list[HookBase]:
+        cfg = self.cfg
+        tested = self.average.model if self.average else self.model
+
+        def evaluate() -> dict:
+            self._last_eval_results = self.test(cfg, tested)
+            return self._last_eval_results
+
+        precise_bn = cfg.TEST.PRECISE_BN
+        use_precise_bn = precise_bn.ENABLED and get_bn_modules(self.model)
+        return RunHooks(
+            model=self.model,
+            optimizer=self.optimizer,
+            scheduler=self.scheduler,
+            checkpointer=self.checkpointer,
+            average=self.average,
+            evaluate=evaluate,
+            build_writers=self.build_writers,
+            max_grad_norm=full_model_clip_value(cfg),
+            checkpoint_period=cfg.SOLVER.CHECKPOINT_PERIOD,
+            eval_period=cfg.TEST.EVAL_PERIOD,
+            best_metric=cfg.TEST.BEST_METRIC,
+            patience=cfg.TEST.EARLY_STOP_PATIENCE,
+            before_evaluation=[
+                # A loader of its own, so that training keeps its order.
+                PreciseBN(
+                    cfg.TEST.EVAL_PERIOD,
+                    self.model,
+                    self.build_train_loader(cfg),
+                    precise_bn.NUM_ITER,
+                )
+            ]
+            if use_precise_bn
+            else [],
+        ).build()
 
     def train(self) -> dict:
-        """Trains to the end; returns the results of the last evaluation."""
-        super().train()
+        """Trains to the end, or until it gets no better; results of the last evaluation."""
+        with suppress(EarlyStop):
+            super().train()
         return self._last_eval_results
 
     @classmethod
@@ -78,8 +126,15 @@ class Trainer(DefaultTrainer):
         return build_optimizer(cfg, model)
 
     @classmethod
+    def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMultiplier:
+        return build_lr_scheduler(cfg, optimizer)
+
+    @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> DataLoader:
-        return build_detection_train_loader(cfg, mapper=FCOSDatasetMapper(cfg, is_train=True))
+        mapper = FCOSDatasetMapper(cfg, is_train=True)
+        return build_training_loader(
+            cfg, mapper=mapper, accumulate_steps=cfg.SOLVER.ACCUMULATE_STEPS
+        )
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> DataLoader:

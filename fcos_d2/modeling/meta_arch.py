@@ -5,6 +5,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.modeling.backbone import Backbone
 from detectron2.modeling.meta_arch import ProposalNetwork
+from detectron2.structures import ImageList
 from torch import Tensor
 
 from .proposal_generator import FCOSProposalGenerator
@@ -63,6 +64,24 @@ class FCOS(ProposalNetwork):
                 check_ground_truth(inputs, self.proposal_generator.num_classes)
             return super().forward(batched_inputs)
         return [{"instances": result["proposals"]} for result in super().forward(batched_inputs)]
+
+    def target_sums(self, batched_inputs: list[dict]) -> Tensor:
+        """What the losses of a batch are divided by, from its ground truth alone.
+
+        Args:
+            batched_inputs: as in `forward`, in training.
+
+        Returns:
+            (3,), see `LossNormalizers.sums`; on the device of the model.
+        """
+        # One channel tells the padded size as well as three.
+        padded = ImageList.from_tensors(
+            [inputs["image"][:1] for inputs in batched_inputs],
+            self.backbone.size_divisibility,
+            padding_constraints=self.backbone.padding_constraints,
+        )
+        gt_instances = [inputs["instances"].to(self.device) for inputs in batched_inputs]
+        return self.proposal_generator.target_sums(tuple(padded.tensor.shape[-2:]), gt_instances)
 
 
 @META_ARCH_REGISTRY.register()

@@ -1,5 +1,8 @@
 """What the losses are divided by, the same on every rank of a distributed run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.distributed as dist
 from detectron2.utils import comm
@@ -23,6 +26,7 @@ class LossNormalizers(nn.Module):
         """
         super().__init__()
         self.kind = kind
+        self._shared: tuple[Tensor, Tensor, Tensor] | None = None
         if kind.startswith("moving_fg"):
             # A buffer, so that a resumed run goes on with the same value.
             self.register_buffer("moving_num_pos", torch.tensor(100.0))
@@ -34,13 +38,16 @@ class LossNormalizers(nn.Module):
             positive: (N, R) bool.
             loc_weights: (P,) weight of each positive in the box loss.
         """
-        local = torch.stack(
-            (
-                positive.sum().to(loc_weights),
-                loc_weights.sum(),
-                loc_weights.new_tensor(positive.numel()),
-            )
-        )
+        if self._shared is not None:
+            return self._shared
+        return self.from_sums(target_sums(positive, loc_weights))
+
+    def from_sums(self, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same from `target_sums`; it counts as one iteration for the moving mean.
+
+        Args:
+            local: (3,), of this process.
+        """
         num_pos, weight, num_locations = sum_over_ranks(local) / comm.get_world_size()
         if has_event_storage():
             get_event_storage().put_scalar("fcos/num_pos", num_pos.item())
@@ -53,6 +60,29 @@ class LossNormalizers(nn.Module):
         self.moving_num_pos.mul_(0.9).add_(num_pos, alpha=0.1)
         moving = self.moving_num_pos.clone()
         return (moving, weight, num_pos) if self.kind == "moving_fg" else (moving, moving, moving)
+
+    @contextmanager
+    def shared(self, local: Tensor) -> Iterator[None]:
+        """Within it, all batches are divided by the same: they are parts of one.
+
+        Args:
+            local: (3,) sum of the `target_sums` of these batches.
+        """
+        self._shared = self.from_sums(local)
+        try:
+            yield
+        finally:
+            self._shared = None
+
+
+def target_sums(positive: Tensor, loc_weights: Tensor) -> Tensor:
+    """(3,): how many positives and what weight in the box loss they have, and how many locations.
+
+    Args:
+        positive, loc_weights: see `LossNormalizers.forward`.
+    """
+    num_locations = loc_weights.new_tensor(positive.numel())
+    return torch.stack((positive.sum().to(loc_weights), loc_weights.sum(), num_locations))
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from .geometry import LOCATION_RULES, LocationGrid, centerness, level_locations,
 from .head import FCOSHead, HeadOutputs, level_shapes
 from .layers import at_least_float32
 from .losses import LOC_LOSS_TYPES, focal_loss, iou_loss, quality_loss, smoothed_iou
-from .normalizers import LOSS_NORMALIZERS, LossNormalizers
+from .normalizers import LOSS_NORMALIZERS, LossNormalizers, target_sums
 from .selection import Detections, select_detections
 
 BOX_QUALITIES = ("ctrness", "iou")
@@ -150,6 +150,11 @@ class FCOSProposalGenerator(nn.Module):
             "max_detections": max_detections_test,
         }
 
+    @property
+    def normalizers_need_predictions(self) -> bool:
+        """Whether `target_sums` cannot tell them."""
+        return False
+
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         fcos = cfg.MODEL.FCOS
@@ -245,8 +250,7 @@ class FCOSProposalGenerator(nn.Module):
         positive = labels < self.num_classes  # (N, R)
         pred, target = ltrb_in_strides[positive], target_in_strides[positive]  # (P, 4)
         target_centerness = centerness(target)
-        weighted = self.centerness_weighted_loc
-        loc_weights = target_centerness if weighted else torch.ones_like(target_centerness)
+        loc_weights = self._loc_weights(target_centerness)
         if self.box_quality == "iou":
             quality_targets = smoothed_iou(pred.detach(), target, self.iou_smoothing)
         else:
@@ -263,6 +267,30 @@ class FCOSProposalGenerator(nn.Module):
             "loss_fcos_loc": loc_loss.sum() / normalizers[1],
             self.quality_loss_name: branch_loss / normalizers[2],
         }
+
+    def target_sums(self, padded_size: tuple[int, int], gt_instances: list[Instances]) -> Tensor:
+        """What the losses of a batch are divided by, without a look at its images.
+
+        Args:
+            padded_size: height and width of the batch, px.
+            gt_instances: N, with gt_boxes and gt_classes.
+
+        Returns:
+            (3,), see `normalizers.target_sums`.
+        """
+        sizes = [tuple(-(-side // stride) for side in padded_size) for stride in self.strides]
+        grids = location_grids(sizes, self.strides, padded_size, self.location_rule)
+        like = gt_instances[0].gt_boxes.tensor
+        locations = [level_locations(grid, like=like) for grid in grids]
+        labels, target_in_strides = self._targets(grids, locations, gt_instances)
+        positive = labels < self.num_classes
+        loc_weights = self._loc_weights(centerness(target_in_strides[positive]))
+        return target_sums(positive, loc_weights)
+
+    def _loc_weights(self, target_centerness: Tensor) -> Tensor:
+        if self.centerness_weighted_loc:
+            return target_centerness
+        return torch.ones_like(target_centerness)
 
     def _targets(
         self, grids: list[LocationGrid], locations: list[Tensor], gt_instances: list[Instances]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.engine.step import StepTrainer
 from fcos_d2.visualization.plots import read_metrics
 from tests.tiny_run import make_tiny_coco, tiny_command
 
@@ -47,25 +48,44 @@ def test_train_resume_evaluate(tmp_path):
     assert {d["category_id"] for d in json.loads(detections.read_text())} == {5}
 
 
-def test_resumed_run_equals_an_unbroken_one(tmp_path):
-    """Weights after 2 + 2 iterations and after 4 agree: momentum is restored, too.
+def kill_after(steps, monkeypatch):
+    """Ends a run as a signal does, in the middle of a step."""
+    run_step, done = StepTrainer.run_step, []
 
-    One picture without flips, because the sampler starts anew after a stop.
-    """
-    overrides = {"INPUT.RANDOM_FLIP": "none", "SOLVER.IMS_PER_BATCH": 1, "num_images": 1}
-    # AdamW would turn the rounding noise of gradients near 0 into full steps.
-    overrides["SOLVER.OPTIMIZER"] = "SGD"
-    overrides["SOLVER.LR_SCHEDULER_NAME"] = "WarmupMultiStepLR"
-    # Both would depend on the length of the run.
-    overrides |= {"SOLVER.STEPS": "()", "SOLVER.WARMUP_ITERS": 0}
-    start(tmp_path / "data", tmp_path / "a", 2, **overrides)
-    start(tmp_path / "data", tmp_path / "a", 4, "--resume", **overrides)
-    start(tmp_path / "data", tmp_path / "b", 4, **overrides)
-    broken, unbroken = (
-        torch.load(tmp_path / name / "model_final.pth")["model"] for name in ("a", "b")
+    def step(self):
+        done.append(1)
+        if len(done) > steps:
+            raise KeyboardInterrupt
+        run_step(self)
+
+    monkeypatch.setattr(StepTrainer, "run_step", step)
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_resumed_run_equals_an_unbroken_one(tmp_path, monkeypatch, optimizer):
+    """Killed in the sixth of 8 iterations, 2 after a checkpoint: all that the last checkpoint holds
+    is the same, bit for bit, with flips, two sizes, accumulation and the mean of the weights on."""
+    overrides = {
+        "SOLVER.OPTIMIZER": optimizer,
+        "SOLVER.CHECKPOINT_PERIOD": 4,
+        "SOLVER.ACCUMULATE_STEPS": 2,
+        "SOLVER.EMA.ENABLED": True,
+        "SOLVER.WARMUP_ITERS": 3,
+        "INPUT.MIN_SIZE_TRAIN": "(64, 96)",
+    }
+    start(tmp_path / "data", tmp_path / "a", 8, **overrides)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        kill_after(5, patch)
+        start(tmp_path / "data", tmp_path / "b", 8, **overrides)
+    assert not (tmp_path / "b" / "model_final.pth").exists()
+    start(tmp_path / "data", tmp_path / "b", 8, "--resume", **overrides)
+    unbroken, resumed = (
+        torch.load(tmp_path / name / "model_final.pth", weights_only=False) for name in ("a", "b")
     )
-    for name in unbroken:
-        torch.testing.assert_close(broken[name], unbroken[name], rtol=1e-4, atol=1e-5)
+    assert resumed["trainer"]["hooks"]["WeightAverage"] == {"num_updates": 8}
+    assert unbroken.keys() == resumed.keys() >= {"model", "model_in_training", "trainer"}
+    assert unbroken.pop("class_names") == resumed.pop("class_names")
+    torch.testing.assert_close(resumed, unbroken, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +94,11 @@ def test_resumed_run_equals_an_unbroken_one(tmp_path):
         ([], {"MODEL.FCOS.NUM_CLASSES": 80}, "NUM_CLASSES is given as 80.*have 1 classes"),
         (["--eval-only"], {"MODEL.WEIGHTS": "no.pth"}, "no.pth: no such checkpoint"),
         ([], {"SOLVER.OPTIMIZER": "Lion"}, "one of .*'AdamW'.*got 'Lion'"),
-        ([], {"SOLVER.AMP.ENABLED": True}, "needs a CUDA device"),
+        ([], {"SOLVER.AMP.ENABLED": True}, "fp16 needs a CUDA device; on the CPU.*bf16"),
+        ([], {"SOLVER.AMP.ENABLED": True, "SOLVER.AMP.PRECISION": "int4"}, "one of .*'bf16'.*int4"),
+        ([], {"SOLVER.ACCUMULATE_STEPS": 3}, "2 images .*1 processes x 3 steps"),
+        ([], {"SOLVER.LAYER_DECAY": 0.0}, r"in \(0, 1\], got 0.0"),
+        ([], {"TEST.EARLY_STOP_PATIENCE": 2}, "is 2; it needs evaluations.*EVAL_PERIOD.* is 0"),
     ],
 )
 def test_mistakes_are_named(tmp_path, flags, overrides, message):

@@ -2,18 +2,15 @@
 
 import detectron2.data.transforms as T
 from detectron2.config import LazyCall as L
-from detectron2.data import (
-    build_detection_test_loader,
-    build_detection_train_loader,
-    get_detection_dataset_dicts,
-)
+from detectron2.data import build_detection_test_loader, get_detection_dataset_dicts
 
 from fcos_d2.data.augmentation import ResizeShortestEdge
+from fcos_d2.data.loader import build_training_loader
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.engine.trainer import build_evaluator
 
 dataloader = dict(
-    train=L(build_detection_train_loader)(
+    train=L(build_training_loader)(
         # Images without boxes are left out; False trains on them, too.
         dataset=L(get_detection_dataset_dicts)(names="coco_2017_train", filter_empty=True),
         mapper=L(FCOSDatasetMapper)(

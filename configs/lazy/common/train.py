@@ -5,8 +5,9 @@ import math
 import torch
 from detectron2.config import LazyCall as L
 from detectron2.solver import WarmupParamScheduler
-from detectron2.solver.build import get_default_optimizer_params
 from fvcore.common.param_scheduler import MultiStepParamScheduler
+
+from fcos_d2.engine.optimizer import parameter_groups
 
 train = dict(
     output_dir="./output",
@@ -14,11 +15,19 @@ train = dict(
     max_iter=90000,
     seed=-1,
     cudnn_benchmark=False,
-    amp=dict(enabled=False),  # needs CUDA
+    amp=dict(enabled=False, precision="fp16"),  # "bf16" runs on CPUs, too
+    # Batches that the images of an iteration come in.
+    accumulate_steps=1,
+    # Moving mean of the weights, evaluated and saved instead of them.
+    ema=dict(enabled=False, decay=0.9998),
     ddp=dict(broadcast_buffers=False),
     max_grad_norm=math.inf,  # as published; a number clips the norm of all gradients together
     checkpointer=dict(period=5000, max_to_keep=100),
     eval_period=10000,
+    # Its largest value is kept in model_best.pth; "" for none.
+    best_metric="bbox/AP",
+    # Evaluations without a better one that end the run; 0: none do.
+    early_stop_patience=0,
     log_period=20,
     device="cuda",
     # At test time: TEST.SLICE and TEST.AUG of the yaml configs.
@@ -27,7 +36,7 @@ train = dict(
 )
 
 optimizer = L(torch.optim.SGD)(
-    params=L(get_default_optimizer_params)(base_lr="${..lr}", weight_decay_norm=0.0),
+    params=L(parameter_groups)(base_lr="${..lr}", layer_decay=1.0, weight_decay_norm=0.0),
     lr=0.01,
     momentum=0.9,
     weight_decay=1e-4,

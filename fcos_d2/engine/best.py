@@ -1,0 +1,99 @@
+"""Keeps the best weights, and ends a run that no longer gets better."""
+
+import logging
+import math
+import os
+
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.engine import HookBase
+from detectron2.utils import comm
+
+logger = logging.getLogger(__name__)
+
+
+class EarlyStop(BaseException):
+    """Ends the loop of a trainer as if it had come to its end."""
+
+
+class KeepBest(HookBase):
+    """After each evaluation that beats all before, saves model_best; it runs after `EvalHook`."""
+
+    def __init__(
+        self,
+        checkpointer: DetectionCheckpointer,
+        period: int,
+        metric: str = "bbox/AP",
+        patience: int = 0,
+    ) -> None:
+        """
+        Args:
+            checkpointer: writes the checkpoints.
+            period: iterations between evaluations, as `EvalHook` has it.
+            metric: larger is better; a name in the event storage.
+            patience: evaluations without a better one after which the run ends; 0: never.
+
+        Raises:
+            ValueError: a patience without evaluations.
+        """
+        if patience < 0 or (patience > 0 and period <= 0):
+            raise ValueError(
+                f"TEST.EARLY_STOP_PATIENCE (train.early_stop_patience) is {patience}; it needs "
+                f"evaluations in the run, and TEST.EVAL_PERIOD (train.eval_period) is {period}"
+            )
+        self.checkpointer = checkpointer
+        self.period = period
+        self.metric = metric
+        self.patience = patience
+        self.best: float | None = None
+        self.best_iteration = -1
+        self.waited = 0  # evaluations since the best one
+
+    def after_step(self) -> None:
+        """Raises EarlyStop, in all processes, when patience has run out."""
+        done = self.trainer.iter + 1
+        if self.period <= 0 or done % self.period or done == self.trainer.max_iter:
+            return
+        self._compare()
+        if self.patience and any(comm.all_gather(self.waited >= self.patience)):
+            logger.info(
+                "no better %s in %d evaluations: the run ends at iteration %d; the best weights, "
+                "%s %.2f of iteration %d, are in model_best.pth",
+                *(self.metric, self.patience, self.trainer.iter, self.metric),
+                *(self.best or math.nan, self.best_iteration),
+            )
+            self.checkpointer.save("model_final", iteration=self.trainer.iter)
+            raise EarlyStop
+
+    def after_train(self) -> None:
+        if self.trainer.iter + 1 >= self.trainer.max_iter:  # else the run broke off
+            self._compare()
+
+    def _compare(self) -> None:
+        if not comm.is_main_process():
+            return
+        found = self.trainer.storage.latest()
+        value, _ = found.get(self.metric, (math.nan, -1))
+        if self.metric not in found:
+            names = ", ".join(sorted(name for name in found if "/AP" in name)) or "none"
+            logger.warning("the evaluation gave no %s; it gave %s", self.metric, names)
+        if math.isnan(value) or (self.best is not None and value <= self.best):
+            self.waited += 1
+            return
+        # After the loop, the iteration of a trainer is one that never ran.
+        iteration = min(self.trainer.iter, self.trainer.max_iter - 1)
+        self.best, self.best_iteration, self.waited = value, iteration, 0
+        # Not the last checkpoint in the sense of --resume, though it may be the newest.
+        self.checkpointer.save("model_best", tag=False, best=self.best, iteration=iteration)
+        logger.info("best %s so far: %.2f, saved as model_best.pth", self.metric, value)
+
+    def state_dict(self) -> dict:
+        return {"waited": self.waited}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.waited = state_dict["waited"]
+        # The file itself knows best what it holds: it may be newer than the checkpoint.
+        path = os.path.join(self.checkpointer.save_dir, "model_best.pth")
+        if os.path.isfile(path):
+            saved = torch.load(path, mmap=True)
+            self.best, self.best_iteration = saved["best"], saved["iteration"]

@@ -1,0 +1,73 @@
+"""What happens around the steps of a run, the same from both kinds of config."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from detectron2.engine import HookBase
+from detectron2.engine.hooks import (
+    EvalHook,
+    IterationTimer,
+    LRScheduler,
+    PeriodicCheckpointer,
+    PeriodicWriter,
+)
+from detectron2.utils import comm
+from detectron2.utils.events import EventWriter
+from torch import nn
+
+from ..checkpoint import FCOSCheckpointer
+from .best import KeepBest
+from .divergence import DivergenceGuard
+from .ema import WeightAverage
+
+
+@dataclass(kw_only=True)
+class RunHooks:
+    """Parts and periods (iterations) of a run; `build` puts them in their order."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: object  # a learning-rate scheduler, or fvcore's multiplier
+    checkpointer: FCOSCheckpointer
+    average: WeightAverage | None
+    evaluate: Callable[[], dict]  # results by task and metric
+    build_writers: Callable[[], list[EventWriter]]  # called in the main process only
+    max_grad_norm: float
+    checkpoint_period: int
+    max_to_keep: int | None = None  # checkpoints
+    eval_period: int
+    best_metric: str
+    patience: int  # evaluations
+    log_period: int = 20
+    before_evaluation: list[HookBase] = field(default_factory=list)
+    after_evaluation: list[HookBase] = field(default_factory=list)
+
+    def build(self) -> list[HookBase]:
+        """The hooks, in the order in which they run."""
+        main = comm.is_main_process()
+        guard = DivergenceGuard(self.model, self.optimizer, self.checkpointer, self.max_grad_norm)
+        hooks = [guard, IterationTimer(), LRScheduler(self.optimizer, self.scheduler)]
+        if self.average is not None:
+            hooks.append(self.average)
+        hooks += self.before_evaluation
+        if main:
+            hooks.append(
+                PeriodicCheckpointer(
+                    self.checkpointer, self.checkpoint_period, None, self.max_to_keep
+                )
+            )
+        # After the checkpoint, which an evaluation that fails leaves behind.
+        hooks.append(EvalHook(self.eval_period, self.evaluate))
+        if self.best_metric:
+            best = (self.best_metric, self.patience)
+            hooks.append(KeepBest(self.checkpointer, self.eval_period, *best))
+        elif self.patience:
+            raise ValueError(
+                "TEST.EARLY_STOP_PATIENCE (train.early_stop_patience) needs a TEST.BEST_METRIC "
+                "(train.best_metric)"
+            )
+        hooks += self.after_evaluation
+        if main:  # last, so that the metrics of an evaluation are written
+            hooks.append(PeriodicWriter(self.build_writers(), self.log_period))
+        return hooks

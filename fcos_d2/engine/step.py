@@ -1,0 +1,134 @@
+"""One optimiser step: from several batches, in full or mixed precision, on any device."""
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from detectron2.engine import SimpleTrainer
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from ..modeling import FCOS
+
+PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class StepTrainer(SimpleTrainer):
+    """detectron2's SimpleTrainer and AMPTrainer in one, which can also accumulate gradients.
+
+    Batches of one step have common normalisers, so that the gradients are those of one large batch
+    (where the model has batch norms in training, these still see the small ones).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data_loader: DataLoader,
+        optimizer: torch.optim.Optimizer,
+        *,
+        accumulate_steps: int = 1,
+        precision: str | None = None,
+    ) -> None:
+        """
+        Args:
+            model: returns a dict of losses in training; maybe distributed.
+            data_loader: endless batches.
+            optimizer: of the parameters of `model`.
+            accumulate_steps: batches of a step.
+            precision: "fp16" (with loss scaling) or "bf16" for mixed precision; None for float32.
+
+        Raises:
+            ValueError: unknown precision, or fp16 on a CPU.
+        """
+        super().__init__(model, data_loader, optimizer)
+        self.accumulate_steps = accumulate_steps
+        self.device_type = next(model.parameters()).device.type
+        check_precision(precision, self.device_type)
+        self.dtype = PRECISIONS.get(precision)
+        # Small gradients would vanish in float16, whose range bfloat16 does not share.
+        self.grad_scaler = torch.amp.GradScaler(self.device_type, enabled=precision == "fp16")
+
+    def run_step(self) -> None:
+        """One step of the optimiser, and the metrics of its batches."""
+        assert self.model.training, "the model was left in evaluation mode"
+        start = time.perf_counter()
+        batches = [next(self._data_loader_iter) for _ in range(self.accumulate_steps)]
+        data_time = time.perf_counter() - start
+        self.optimizer.zero_grad()
+        losses = self.accumulate(batches)
+        self.after_backward()
+        self._write_metrics(losses, data_time)
+        self.grad_scaler.step(self.optimizer)
+        self.grad_scaler.update()
+
+    def accumulate(self, batches: list[list[dict]]) -> dict[str, Tensor]:
+        """Adds the gradients of the batches to those of the parameters.
+
+        Args:
+            batches: inputs of the model.
+
+        Returns:
+            The losses of all batches as of one.
+        """
+        totals: dict[str, Tensor] = {}
+        exact = self._can_share_normalizers(len(batches))
+        # Where not, each batch counts the same, whatever is in it.
+        share = 1.0 if exact or len(batches) == 1 else 1 / len(batches)
+        with self._common_normalizers(batches) if exact else nullcontext():
+            for i, batch in enumerate(batches):
+                with self._reducing_gradients(i == len(batches) - 1):
+                    with torch.autocast(self.device_type, self.dtype, enabled=bool(self.dtype)):
+                        losses = self.model(batch)
+                    losses = {name: loss * share for name, loss in losses.items()}
+                    self.grad_scaler.scale(sum(losses.values())).backward()
+                for name, loss in losses.items():
+                    totals[name] = totals.get(name, 0) + loss.detach()
+        return totals
+
+    def _can_share_normalizers(self, num_batches: int) -> bool:
+        model = _unwrapped(self.model)
+        return (
+            num_batches > 1
+            and isinstance(model, FCOS)
+            and not model.proposal_generator.normalizers_need_predictions
+        )
+
+    def _common_normalizers(self, batches: list[list[dict]]) -> AbstractContextManager:
+        model = _unwrapped(self.model)
+        sums = sum(model.target_sums(batch) for batch in batches)
+        return model.proposal_generator.loss_normalizers.shared(sums)
+
+    def _reducing_gradients(self, last: bool) -> AbstractContextManager:
+        """Processes exchange gradients once, in the last backward pass."""
+        distributed = isinstance(self.model, DistributedDataParallel)
+        return self.model.no_sync() if distributed and not last else nullcontext()
+
+    def state_dict(self) -> dict:
+        state = super().state_dict()
+        if self.grad_scaler.is_enabled():
+            state["grad_scaler"] = self.grad_scaler.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        super().load_state_dict(state_dict)
+        if self.grad_scaler.is_enabled() and "grad_scaler" in state_dict:
+            self.grad_scaler.load_state_dict(state_dict["grad_scaler"])
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if isinstance(model, DistributedDataParallel) else model
+
+
+def check_precision(precision: str | None, device: str) -> None:
+    """Raises ValueError for a precision that there is not, or not on this device."""
+    if precision is not None and precision not in PRECISIONS:
+        raise ValueError(
+            f"SOLVER.AMP.PRECISION (train.amp.precision) must be one of {[*PRECISIONS]}, got "
+            f"{precision!r}"
+        )
+    if precision == "fp16" and device == "cpu":
+        raise ValueError(
+            "mixed precision in fp16 needs a CUDA device; on the CPU, SOLVER.AMP.PRECISION "
+            "(train.amp.precision) must be bf16"
+        )

@@ -1,0 +1,79 @@
+"""Keeping the best weights and stopping early, in a loop whose evaluation is written down."""
+
+import pytest
+import torch
+from detectron2.engine import TrainerBase
+from detectron2.engine.hooks import EvalHook
+from torch import nn
+
+from fcos_d2.checkpoint import FCOSCheckpointer
+from fcos_d2.engine.best import EarlyStop, KeepBest
+
+
+class Loop(TrainerBase):
+    """The weight is the iteration; every second one is evaluated, and gives the next value."""
+
+    def __init__(self, folder, values, patience=0, metric="bbox/AP"):
+        super().__init__()
+        self.model = nn.Linear(1, 1, bias=False)
+        self.checkpointer = FCOSCheckpointer(self.model, str(folder), trainer=self)
+        values = iter(values)
+        self.best = KeepBest(self.checkpointer, 2, metric, patience)
+        self.register_hooks([EvalHook(2, lambda: {"bbox": {"AP": next(values)}}), self.best])
+
+    def run_step(self):
+        nn.init.constant_(self.model.weight, self.iter)
+
+
+def best_weight(folder):
+    return torch.load(folder / "model_best.pth")["model"]["weight"].item()
+
+
+def test_the_best_is_kept(tmp_path):
+    """Evaluations after iterations 1, 3, 5, 7 and 9: the fourth is best, and NaN is not."""
+    loop = Loop(tmp_path, [10.0, float("nan"), 20.0, 30.0, 25.0])
+    loop.train(0, 10)
+    assert best_weight(tmp_path) == 7
+    assert (loop.best.best, loop.best.best_iteration, loop.best.waited) == (30, 7, 1)
+    # --resume goes on from the last checkpoint, not from the best.
+    assert not (tmp_path / "last_checkpoint").exists()
+
+
+def test_a_last_evaluation_can_be_best(tmp_path):
+    Loop(tmp_path, [10.0, 20.0]).train(0, 4)
+    assert best_weight(tmp_path) == 3
+
+
+def test_early_stop(tmp_path):
+    """Best after iteration 3; two worse (an equal one is no better) end the run at iteration 7."""
+    loop = Loop(tmp_path, [10.0, 20.0, 20.0, 15.0, 30.0], patience=2)
+    with pytest.raises(EarlyStop):
+        loop.train(0, 100)
+    assert loop.iter == 7
+    assert best_weight(tmp_path) == 3
+    final = torch.load(tmp_path / "model_final.pth")
+    assert (final["model"]["weight"].item(), final["iteration"]) == (7, 7)
+
+
+def test_a_resumed_run_knows_the_best(tmp_path):
+    """The checkpoint of iteration 1 is older than the best one, of iteration 3."""
+    first = Loop(tmp_path, [10.0, 20.0])
+    first.train(0, 4)
+    first.iter = 1
+    first.checkpointer.save("model_0000001")
+    second = Loop(tmp_path, [19.0, 18.0])
+    second.checkpointer.resume_or_load("")
+    second.train(2, 6)
+    assert best_weight(tmp_path) == 3
+    assert (second.best.best, second.best.best_iteration, second.best.waited) == (20, 3, 2)
+
+
+def test_an_unknown_metric_is_said(tmp_path, caplog):
+    Loop(tmp_path, [10.0], metric="segm/AP").train(0, 2)
+    assert "gave no segm/AP; it gave bbox/AP" in caplog.text
+    assert not (tmp_path / "model_best.pth").exists()
+
+
+def test_patience_needs_evaluations(tmp_path):
+    with pytest.raises(ValueError, match="is 3; it needs evaluations"):
+        KeepBest(None, 0, "bbox/AP", 3)

@@ -1,0 +1,134 @@
+"""Optimisers, layer decay and schedules against closed forms."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from fcos_d2.config import get_cfg
+from fcos_d2.engine.optimizer import (
+    build_lr_scheduler,
+    build_optimizer,
+    flat_cosine,
+    layer_lr_factors,
+    parameter_groups,
+)
+
+
+class Detector(nn.Module):
+    """A body of a stem, two blocks of one stage and one of another; a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Module()
+        body = self.backbone.bottom_up = nn.Module()
+        body.conv1 = nn.Conv2d(1, 2, 1)
+        body.stages_0 = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 1, bias=False))
+        body.stages_1 = nn.Module()
+        body.stages_1.blocks = nn.Sequential(nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)))
+        self.head = nn.Conv2d(2, 1, 1)
+
+
+def learning_rates(cfg, optimizer):
+    """Of each of the iterations."""
+    scheduler = build_lr_scheduler(cfg, optimizer)
+    rates = []
+    for _ in range(cfg.SOLVER.MAX_ITER):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def solver(**settings):
+    cfg = get_cfg()
+    settings = {"BASE_LR": 0.1, "MAX_ITER": 20, "WARMUP_ITERS": 4, "STEPS": (10, 15)} | settings
+    cfg.SOLVER.merge_from_list([x for item in settings.items() for x in item])
+    return cfg
+
+
+@pytest.mark.parametrize(
+    "settings, after_warmup",
+    [
+        # a tenth after 10 iterations, a hundredth after 15
+        ({}, lambda i: 0.1 * 0.1 ** ((i >= 10) + (i >= 15))),
+        (
+            {"LR_SCHEDULER_NAME": "WarmupCosineLR", "BASE_LR_END": 0.02},
+            lambda i: 0.02 + 0.08 * (1 + math.cos(math.pi * i / 20)) / 2,
+        ),
+        (
+            {"LR_SCHEDULER_NAME": "WarmupFlatCosineLR", "FLAT_SHARE": 0.6, "BASE_LR_END": 0.02},
+            # 12 flat iterations, then 8 of half a cosine
+            lambda i: 0.02 + 0.08 * (1 + math.cos(math.pi * max(i - 12, 0) / 8)) / 2,
+        ),
+    ],
+    ids=["multi_step", "cosine", "flat_cosine"],
+)
+def test_schedules(settings, after_warmup):
+    cfg = solver(**settings)
+    rates = learning_rates(cfg, build_optimizer(cfg, Detector()))
+    assert rates[4:] == pytest.approx([after_warmup(i) for i in range(4, 20)])
+    # From a thousandth of the first rate, in a straight line to that of the fifth iteration.
+    first, last = 0.1 * 0.001, after_warmup(4)
+    assert rates[:4] == pytest.approx([first + (last - first) * i / 4 for i in range(4)])
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_first_step(name):
+    """Of one weight 1 with gradient 2, learning rate 0.1, weight decay 0.5."""
+    cfg = solver(OPTIMIZER=name, WEIGHT_DECAY=0.5)
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    optimizer = build_optimizer(cfg, model)
+    model.weight.grad = torch.full((1, 1), 2.0)
+    optimizer.step()
+    # SGD: 1 - 0.1 (2 + 0.5 x 1). Adam's first step has length 0.1; AdamW also decays by 0.1 x 0.5.
+    expected = {"SGD": 0.75, "Adam": 0.9, "AdamW": 0.85}[name]
+    assert model.weight.item() == pytest.approx(expected)
+
+
+def test_layer_decay():
+    """Stem, two blocks, one block: 0.5 to the power of 4, 3, 2, 1; the head is not slowed."""
+    model = Detector()
+    body = "backbone.bottom_up."
+    expected = {
+        f"{body}conv1.weight": 1 / 16,
+        f"{body}conv1.bias": 1 / 16,
+        f"{body}stages_0.0.weight": 1 / 8,
+        f"{body}stages_0.0.bias": 1 / 8,
+        f"{body}stages_0.1.weight": 1 / 4,
+        f"{body}stages_1.blocks.0.0.weight": 1 / 2,
+        f"{body}stages_1.blocks.0.0.bias": 1 / 2,
+        f"{body}stages_1.blocks.0.1.weight": 1 / 2,
+        f"{body}stages_1.blocks.0.1.bias": 1 / 2,
+    }
+    assert layer_lr_factors(model, 0.5) == expected
+    groups = parameter_groups(model, base_lr=0.8, layer_decay=0.5, weight_decay_norm=0.0)
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert {name: rates[id(p)] for name, p in model.named_parameters()} == pytest.approx(
+        {name: 0.8 * factor for name, factor in expected.items()}
+        | {"head.weight": 0.8, "head.bias": 0.8}
+    )
+
+
+def test_layer_decay_of_a_timm_model():
+    """ConvNeXt-Atto has 2 + 2 + 6 + 2 blocks and three downsamplings of two layers, and a stem."""
+    timm = pytest.importorskip("timm")
+    model = nn.Module()
+    model.bottom_up = timm.create_model("convnext_atto", features_only=True)
+    factors = layer_lr_factors(model, 0.9)
+    assert len(set(factors.values())) == 12 + 6 + 1
+    assert min(factors.values()) == factors["bottom_up.stem_0.weight"] == pytest.approx(0.9**19)
+    assert factors["bottom_up.stages_3.blocks.1.conv_dw.weight"] == pytest.approx(0.9)
+
+
+def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="OPTIMIZER must be one of .*'Adam', .*got 'Lion'"):
+        build_optimizer(solver(OPTIMIZER="Lion"), Detector())
+    with pytest.raises(ValueError, match="LAYER_DECAY .*in \\(0, 1\\], got 1.5"):
+        build_optimizer(solver(LAYER_DECAY=1.5), Detector())
+    with pytest.raises(ValueError, match="needs a backbone with a body"):
+        layer_lr_factors(nn.Linear(1, 1), 0.5)
+    with pytest.raises(ValueError, match="FLAT_SHARE .*in \\(0, 1\\), got 1"):
+        flat_cosine(1)

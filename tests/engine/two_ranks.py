@@ -12,8 +12,9 @@ from detectron2.utils import comm
 
 from fcos_d2 import model_zoo
 from fcos_d2.engine.distributed import adapt_sync_batchnorm, launch, wrap_distributed
+from fcos_d2.engine.step import StepTrainer
 
-OPTS = ["MODEL.DEVICE", "cpu", "MODEL.FCOS.NUM_CLASSES", "3", "MODEL.RESNETS.NORM", "SyncBN"]
+OPTS = ["MODEL.DEVICE", "cpu", "MODEL.FCOS.NUM_CLASSES", "3"]
 
 
 def make_batch(boxes_per_image: list[int]) -> list[dict]:
@@ -33,12 +34,18 @@ def make_batch(boxes_per_image: list[int]) -> list[dict]:
 
 def main(args: Namespace) -> None:
     torch.manual_seed(0)
-    model = model_zoo.get_model("Recipes/R18-Scratch", OPTS).double().train()
+    opts = [*OPTS, *args.opts]
+    model = model_zoo.get_model("Recipes/R18-Scratch", opts).double().train()
     model = wrap_distributed(adapt_sync_batchnorm(model), broadcast_buffers=False)
-    share = len(args.boxes_per_image) // comm.get_world_size()
-    first = comm.get_rank() * share
-    losses = model(make_batch(args.boxes_per_image)[first : first + share])
-    sum(losses.values()).backward()
+    images = make_batch(args.boxes_per_image)
+    share = len(images) // comm.get_world_size()
+    images = images[comm.get_rank() * share :][:share]
+    size = share // args.accumulate_steps
+    batches = [images[i : i + size] for i in range(0, share, size)]
+    trainer = StepTrainer(
+        model, [], torch.optim.SGD(model.parameters()), accumulate_steps=len(batches)
+    )
+    losses = trainer.accumulate(batches)
     gathered = comm.gather({name: loss.item() for name, loss in losses.items()})
     if comm.is_main_process():
         mean = {name: sum(x[name] for x in gathered) / len(gathered) for name in losses}
@@ -49,7 +56,14 @@ def main(args: Namespace) -> None:
         torch.save({"losses": mean, "gradients": gradients}, args.output)
 
 
-def arguments(processes: int, output: str, boxes_per_image: list[int]) -> Namespace:
+def arguments(
+    processes: int,
+    output: str,
+    boxes_per_image: list[int],
+    accumulate_steps: int = 1,
+    opts: tuple[str, ...] = ("MODEL.RESNETS.NORM", "SyncBN"),
+) -> Namespace:
+    """What `main` takes: processes, batches of each of them, and overrides of the config."""
     return Namespace(
         num_gpus=processes,
         num_machines=1,
@@ -57,6 +71,8 @@ def arguments(processes: int, output: str, boxes_per_image: list[int]) -> Namesp
         dist_url="auto",
         output=output,
         boxes_per_image=boxes_per_image,
+        accumulate_steps=accumulate_steps,
+        opts=opts,
     )
 
 

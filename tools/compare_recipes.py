@@ -1,0 +1,132 @@
+"""Trains variants of a recipe with several seeds, and tables what each of them gives.
+
+    python tools/compare_recipes.py --output output/compare --seeds 1 2 3 --jobs 2 \\
+        --variant "baseline" --variant "EMA: SOLVER.EMA.ENABLED True" \\
+        --variant "CIoU: MODEL.FCOS.LOC_LOSS_TYPE ciou" \\
+        -- --config-file Recipes/R18-Scratch --train-data train.json --val-data val.json
+
+All that follows -- goes to train_net.py in every run. A run that is done is not done again, so
+that a stopped comparison goes on with the same command. Variants differ in what is said here alone:
+images, their order and the first weights are those of the seed.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+TRAIN = Path(__file__).parents[1] / "train_net.py"
+
+
+class Run(NamedTuple):
+    """One training."""
+
+    variant: str
+    opts: list[str]  # overrides of the config
+    seed: int
+    folder: Path
+
+
+def parse_variant(text: str) -> tuple[str, list[str]]:
+    """The name and the overrides of "NAME: KEY VALUE KEY VALUE ..."."""
+    name, _, opts = text.partition(":")
+    return name.strip(), shlex.split(opts)
+
+
+def planned_runs(variants: list[str], seeds: list[int], output: Path) -> list[Run]:
+    """All runs, seed after seed, so that a stopped comparison has all variants of some seeds.
+
+    Raises:
+        ValueError: two variants of one name.
+    """
+    parsed = [parse_variant(text) for text in variants]
+    names = [name for name, _ in parsed]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two variants have the same name: {', '.join(names)}")
+    return [
+        Run(name, opts, seed, output / name.replace(" ", "-").replace("/", "-") / str(seed))
+        for seed in seeds
+        for name, opts in parsed
+    ]
+
+
+def metrics_of(folder: Path, metric: str) -> float | None:
+    """The last value of a metric in the log of a finished run; None for a run to be done."""
+    if not (folder / "model_final.pth").exists():
+        return None
+    lines = (folder / "metrics.json").read_text().splitlines()
+    values = [record[metric] for record in map(json.loads, lines) if metric in record]
+    return values[-1] if values else None
+
+
+def train(run: Run, arguments: list[str], threads: int) -> int:
+    """Runs train_net.py; returns its exit code. What it prints goes into run.log."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    opts = ["OUTPUT_DIR", str(run.folder), "SEED", str(run.seed), *run.opts]
+    command = [sys.executable, str(TRAIN), *arguments, "--resume", *opts]
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    with (run.folder / "run.log").open("a") as log:
+        return subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
+
+
+def table(runs: list[Run], metrics: list[str]) -> str:
+    """Markdown: mean and standard deviation of each metric over the seeds, a row for a variant."""
+    lines = [
+        f"| variant | seeds | {' | '.join(metrics)} |",
+        f"|---|---|{'---|' * len(metrics)}",
+    ]
+    for name in dict.fromkeys(run.variant for run in runs):
+        cells, count = [], 0
+        for metric in metrics:
+            found = [metrics_of(run.folder, metric) for run in runs if run.variant == name]
+            values = [value for value in found if value is not None]
+            count = len(values)
+            spread = f" ± {statistics.stdev(values):.1f}" if count > 1 else ""
+            cells.append(f"{statistics.mean(values):.1f}{spread}" if values else "")
+        lines.append(f"| {name} | {count} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit code: 1 when a run failed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--variant", action="append", required=True, metavar='"NAME: KEY VALUE"')
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--output", type=Path, required=True, help="folder of all runs")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--threads", type=int, help="of each; default: all cores over --jobs")
+    parser.add_argument("--metrics", nargs="+", default=["bbox/AP", "bbox/AP50", "bbox/AP75"])
+    parser.add_argument("arguments", nargs="*", help="of train_net.py, after --")
+    args = parser.parse_args(argv)
+    try:
+        runs = planned_runs(args.variant, args.seeds, args.output)
+    except ValueError as error:
+        parser.error(str(error))
+    threads = args.threads or max(1, (os.cpu_count() or 1) // args.jobs)
+
+    def do(run: Run) -> bool:
+        if metrics_of(run.folder, args.metrics[0]) is not None:
+            return True
+        code = train(run, args.arguments, threads)
+        done = "done" if code == 0 else f"failed, see {run.folder / 'run.log'}"
+        print(f"{run.variant}, seed {run.seed}: {done}", flush=True)
+        return code == 0
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        succeeded = list(pool.map(do, runs))
+    text = table(runs, args.metrics)
+    (args.output / "table.md").write_text(f"{text}\n", encoding="utf-8")
+    print(text)
+    return 0 if all(succeeded) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -69,7 +69,7 @@ def train(run: Run, arguments: list[str], threads: int) -> int:
     """Runs train_net.py; returns its exit code. What it prints goes into run.log."""
     run.folder.mkdir(parents=True, exist_ok=True)
     opts = ["OUTPUT_DIR", str(run.folder), "SEED", str(run.seed), *run.opts]
-    command = [sys.executable, str(TRAIN), *arguments, "--resume", *opts]
+    command = [sys.executable, str(TRAIN), "--resume", *arguments, *opts]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     with (run.folder / "run.log").open("a") as log:
         return subprocess.run(command, stdout=log, stderr=log, env=environment).returncode

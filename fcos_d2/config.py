@@ -46,30 +46,49 @@ def add_fcos_config(cfg: CfgNode) -> None:
     fcos.USE_DEFORMABLE = False
     # The quality predictor sits on the box branch; False: on the classification branch.
     fcos.CENTERNESS_ON_REG = True
-    # What that predictor learns: "ctrness" or "iou" (of the predicted with the true box).
+    # What that predictor learns: "ctrness" or "iou" (of the predicted with the true box); "none":
+    # there is none, and the score is the class probability.
     fcos.BOX_QUALITY = "ctrness"
     # Class probability that an untrained head gives.
     fcos.PRIOR_PROB = 0.01
+    # Bias of the untrained regression layer: with USE_RELU, the distances that it starts from.
+    fcos.BOX_BIAS_INIT = 0.0
 
     # Input pixel of cell i on a level: "center", i * stride + stride // 2; or "corner", i times
     # (padded side of the batch // cells of the level), as in torchvision.
     fcos.LOCATION_RULE = "center"
 
-    # Assignment. Limits of max(left, top, right, bottom) between the levels, px; a distance that
-    # equals a limit belongs to both levels, or to none if INCLUSIVE_SIZE_RANGES is off.
+    # Assignment: "size_ranges" as in the paper; "atss"; or "task_aligned", which needs soft class
+    # targets (CLS_LOSS) and boxes with an area from the start (USE_RELU False or BOX_BIAS_INIT 2).
+    fcos.ASSIGNER = "size_ranges"
+    # For "size_ranges": limits of max(left, top, right, bottom) between the levels, px; a distance
+    # that equals a limit belongs to both levels, or to none if INCLUSIVE_SIZE_RANGES is off.
     fcos.SIZES_OF_INTEREST = [64, 128, 256, 512]
     fcos.INCLUSIVE_SIZE_RANGES = True
     # Only locations within POS_RADIUS strides of the box centre are positive.
     fcos.CENTER_SAMPLE = True
     fcos.POS_RADIUS = 1.5
 
-    # Losses. Focal loss.
+    # For "atss": candidates of each level, and side of its anchors in strides.
+    fcos.ATSS_TOPK = 9
+    fcos.ATSS_ANCHOR_SCALE = 8.0
+    # For "task_aligned": locations of a box, and exponents of class probability and IoU.
+    fcos.TAL_TOPK = 13
+    fcos.TAL_ALPHA = 1.0
+    fcos.TAL_BETA = 6.0
+
+    # Losses. "focal"; "quality_focal" or "varifocal", whose targets are the IoU of the predicted
+    # box. ALPHA is of the focal loss, GAMMA the exponent of each.
+    fcos.CLS_LOSS = "focal"
     fcos.LOSS_ALPHA = 0.25
     fcos.LOSS_GAMMA = 2.0
     # "fg": number of positives; "moving_fg": its moving mean; "all": number of locations;
     # "moving_fg_shared": as "moving_fg", and the two other losses are divided by it as well.
     fcos.LOSS_NORMALIZER_CLS = "fg"
+    # Weights of the classification, box and quality loss.
     fcos.LOSS_WEIGHT_CLS = 1.0
+    fcos.LOSS_WEIGHT_LOC = 1.0
+    fcos.LOSS_WEIGHT_CTR = 1.0
     # "iou", "linear_iou", "giou", "diou" or "ciou", with so many square strides added to
     # intersection and union.
     fcos.LOC_LOSS_TYPE = "giou"

@@ -203,8 +203,8 @@ def check_targets(
         [x["instances"] for x in batch],
         grids_of(outputs.cls_logits, generator.strides),
         generator.strides,
-        generator.size_ranges,
-        generator.center_sampling_radius,
+        generator.target_maker.size_ranges,
+        generator.target_maker.center_sampling_radius,
         generator.num_classes,
     )
     if "num_pos_per_level" in records.info:

@@ -65,6 +65,21 @@ def location_targets(
     matched_idxs = assign_locations(
         gt_boxes, grids, strides, size_ranges, center_sampling_radius, inclusive_size_ranges
     )
+    return targets_of_matches(gt_boxes, gt_classes, matched_idxs, locations, strides, num_classes)
+
+
+def targets_of_matches(
+    gt_boxes: Tensor,
+    gt_classes: Tensor,
+    matched_idxs: Tensor,
+    locations: list[Tensor],
+    strides: list[int],
+    num_classes: int,
+) -> tuple[Tensor, Tensor]:
+    """What each location shall predict that learns the box `matched_idxs` (R,), or none (-1).
+
+    The other arguments and the result are those of `location_targets`.
+    """
     # One more row stands for "no box", so that index -1 needs no special case.
     labels = torch.cat((gt_classes, gt_classes.new_tensor([num_classes])))[matched_idxs]
     boxes = torch.cat((gt_boxes, gt_boxes.new_zeros(1, 4)))[matched_idxs]  # (R, 4)

@@ -18,7 +18,7 @@ class HeadOutputs(NamedTuple):
 
     cls_logits: list[Tensor]  # (N, K, Hi, Wi)
     ltrb_in_strides: list[Tensor]  # (N, 4, Hi, Wi) >= 0
-    quality_logits: list[Tensor]  # (N, 1, Hi, Wi), centerness or IoU
+    quality_logits: list[Tensor]  # (N, 1, Hi, Wi), centerness or IoU; no tensors without the branch
     box_features: list[Tensor]  # (N, C, Hi, Wi), the last features of the box branch
 
 
@@ -103,9 +103,11 @@ class FCOSHead(nn.Module):
         use_scale: bool = True,
         relu_regression: bool = True,
         deformable_last_conv: bool = False,
+        quality_branch: bool = True,
         quality_on_box_branch: bool = True,
         pixel_strides: list[int] | None = None,
         prior_prob: float = 0.01,
+        box_bias_init: float = 0.0,
     ) -> None:
         """
         Args:
@@ -118,10 +120,12 @@ class FCOSHead(nn.Module):
             use_scale: multiply the regression of each level by a learned number.
             relu_regression: distances are relu(x); False: exp(x).
             deformable_last_conv: the last convolution of each private tower is deformable.
+            quality_branch: predict a quality of each box.
             quality_on_box_branch: where the quality predictor sits; False: the class branch.
             pixel_strides: the regression layer predicts px, as in the first FCOS, and is divided by
                 these L strides; None: it predicts strides.
             prior_prob: class probability that an untrained head gives, in (0, 1).
+            box_bias_init: bias of the untrained regression layer; with ReLU, distances start there.
 
         Raises:
             ValueError: unknown `norm`, or channels that 32 groups do not divide.
@@ -134,6 +138,7 @@ class FCOSHead(nn.Module):
         self.num_classes = num_classes
         self.num_levels = num_levels
         self.relu_regression = relu_regression
+        self.quality_branch = quality_branch
         self.quality_on_box_branch = quality_on_box_branch
         self.pixel_strides = pixel_strides
         deformable = deformable_last_conv
@@ -142,11 +147,12 @@ class FCOSHead(nn.Module):
         self.share_tower = build_tower(in_channels, num_share_convs, norm, num_levels, False)
         self.cls_logits = _conv3x3(in_channels, num_classes)
         self.bbox_pred = _conv3x3(in_channels, 4)
-        self.ctrness = _conv3x3(in_channels, 1)
+        if quality_branch:
+            self.ctrness = _conv3x3(in_channels, 1)
         self.scales = nn.ModuleList(
             Scale() if use_scale else nn.Identity() for _ in range(num_levels)
         )
-        self._init_weights(prior_prob)
+        self._init_weights(prior_prob, box_bias_init)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: list[ShapeSpec]) -> dict:
@@ -162,18 +168,21 @@ class FCOSHead(nn.Module):
             "use_scale": fcos.USE_SCALE,
             "relu_regression": fcos.USE_RELU,
             "deformable_last_conv": fcos.USE_DEFORMABLE,
+            "quality_branch": fcos.BOX_QUALITY != "none",
             "quality_on_box_branch": fcos.CENTERNESS_ON_REG,
             "pixel_strides": None if fcos.NORM_REG_TARGETS else [x.stride for x in input_shape],
             "prior_prob": fcos.PRIOR_PROB,
+            "box_bias_init": fcos.BOX_BIAS_INIT,
         }
 
-    def _init_weights(self, prior_prob: float) -> None:
+    def _init_weights(self, prior_prob: float, box_bias_init: float) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)
                 nn.init.zeros_(module.bias)
         # A rare-class prior keeps the first focal losses small (arXiv 1708.02002, section 3.3).
         nn.init.constant_(self.cls_logits.bias, -math.log((1 - prior_prob) / prior_prob))
+        nn.init.constant_(self.bbox_pred.bias, box_bias_init)
 
     def forward(self, features: list[Tensor]) -> HeadOutputs:
         """
@@ -184,9 +193,11 @@ class FCOSHead(nn.Module):
             HeadOutputs of L tensors each.
         """
         levels = [self._forward_level(x, level) for level, x in enumerate(features)]
-        return HeadOutputs(*(list(outputs) for outputs in zip(*levels, strict=True)))
+        return HeadOutputs(
+            *([x for x in field if x is not None] for field in zip(*levels, strict=True))
+        )
 
-    def _forward_level(self, x: Tensor, level: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _forward_level(self, x: Tensor, level: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         x = self.share_tower(x, level)
         cls_features = self.cls_tower(x, level)
         box_features = self.bbox_tower(x, level)
@@ -202,6 +213,6 @@ class FCOSHead(nn.Module):
         return (
             self.cls_logits(cls_features),
             distances,
-            self.ctrness(quality_features),
+            self.ctrness(quality_features) if self.quality_branch else None,
             box_features,
         )

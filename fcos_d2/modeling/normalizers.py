@@ -22,7 +22,8 @@ class LossNormalizers(nn.Module):
     def __init__(self, kind: str) -> None:
         """
         Args:
-            kind: one of LOSS_NORMALIZERS, see `FCOSProposalGenerator`.
+            kind: one of LOSS_NORMALIZERS, see `FCOSProposalGenerator`; or "alignment": the sum of
+                the box weights, at least 1, for all but the quality loss.
         """
         super().__init__()
         self.kind = kind
@@ -55,6 +56,9 @@ class LossNormalizers(nn.Module):
         num_pos, weight = num_pos.clamp(min=floor), weight.clamp(min=1e-6 * floor)
         if self.kind == "fg":
             return num_pos, weight, num_pos
+        if self.kind == "alignment":
+            weight = weight.clamp(min=floor)
+            return weight, weight, num_pos
         if self.kind == "all":
             return num_locations, weight, num_pos
         self.moving_num_pos.mul_(0.9).add_(num_pos, alpha=0.1)

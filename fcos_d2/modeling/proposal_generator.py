@@ -10,17 +10,20 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import PROPOSAL_GENERATOR_REGISTRY
 from detectron2.structures import Boxes, ImageList, Instances
+from detectron2.utils.events import get_event_storage, has_event_storage
 from torch import Tensor, nn
 
-from .assignment import location_targets, size_ranges_from_bounds
-from .geometry import LOCATION_RULES, LocationGrid, centerness, level_locations, location_grids
+from .assignment import size_ranges_from_bounds
+from .criterion import BOX_QUALITIES, CLS_LOSSES, Criterion, check_options
+from .geometry import LOCATION_RULES, LocationGrid, level_locations, location_grids
 from .head import FCOSHead, HeadOutputs, level_shapes
 from .layers import at_least_float32
-from .losses import LOC_LOSS_TYPES, focal_loss, iou_loss, quality_loss, smoothed_iou
+from .losses import LOC_LOSS_TYPES
 from .normalizers import LOSS_NORMALIZERS, LossNormalizers, target_sums
 from .selection import Detections, select_detections
+from .targets import ASSIGNERS, TargetMaker, Targets
 
-BOX_QUALITIES = ("ctrness", "iou")
+LOG_PERIOD = 20  # iterations between counts of the positives of each level
 
 
 class FCOSProposalGenerator(nn.Module):
@@ -36,15 +39,24 @@ class FCOSProposalGenerator(nn.Module):
         strides: list[int],
         size_bounds: list[float],
         location_rule: str = "center",
+        assigner: str = "size_ranges",
         inclusive_size_ranges: bool = True,
         center_sampling: bool = True,
         center_sampling_radius: float = 1.5,
+        atss_topk: int = 9,
+        atss_anchor_scale: float = 8.0,
+        tal_topk: int = 13,
+        tal_alpha: float = 1.0,
+        tal_beta: float = 6.0,
+        cls_loss: str = "focal",
         box_quality: str = "ctrness",
         loc_loss_type: str = "giou",
         iou_smoothing: float = 1.0,
         centerness_weighted_loc: bool = True,
         loss_normalizer: str = "fg",
         loss_weight_cls: float = 1.0,
+        loss_weight_loc: float = 1.0,
+        loss_weight_quality: float = 1.0,
         focal_alpha: float = 0.25,
         focal_gamma: float = 2.0,
         thresh_with_quality: bool = False,
@@ -67,20 +79,27 @@ class FCOSProposalGenerator(nn.Module):
             strides: L strides of these outputs, px.
             size_bounds: L - 1 limits of max(ltrb) between the levels, px.
             location_rule: the input pixel of a cell, "center" or "corner", see `location_grids`.
+            assigner: which locations learn a box: "size_ranges", the paper's rule; "atss" or
+                "task_aligned", see `assign_atss` and `assign_task_aligned`.
             inclusive_size_ranges: a distance equal to a limit belongs to both levels; False: to
                 none.
             center_sampling: only locations near the box centre are positive.
             center_sampling_radius: how near, in strides.
-            box_quality: what the quality branch learns, "ctrness" or "iou".
+            atss_topk, atss_anchor_scale: of `assign_atss`.
+            tal_topk, tal_alpha, tal_beta: of `assign_task_aligned`.
+            cls_loss: "focal"; or "quality_focal" or "varifocal", whose targets are the IoU of the
+                predicted box, or its alignment with the assigner "task_aligned".
+            box_quality: what the quality branch learns, "ctrness" or "iou"; "none": there is none.
             loc_loss_type: "iou", "linear_iou", "giou", "diou" or "ciou".
             iou_smoothing: square strides added to intersection and union, see `smoothed_iou`.
             centerness_weighted_loc: weigh the box loss of a location by its centerness; never
-                done with box_quality "iou".
+                done with box_quality "iou", and with "task_aligned", which has weights of its own.
             loss_normalizer: the classification loss is divided by the number of positives ("fg"),
                 its moving mean ("moving_fg", kept in the checkpoint) or of locations ("all");
                 "moving_fg_shared" divides all three losses by the moving mean.
-            loss_weight_cls: weight of the classification loss.
-            focal_alpha, focal_gamma: of the focal loss.
+            loss_weight_cls, loss_weight_loc, loss_weight_quality: weights of the three losses.
+            focal_alpha: of the focal loss.
+            focal_gamma: exponent of the classification loss, whichever it is.
             thresh_with_quality, nms_thresh: see `select_detections`.
             clip_before_nms: clip boxes to the image before suppression.
             score_thresh_*, topk_candidates_*, max_detections_*: see `select_detections`; the train
@@ -91,18 +110,24 @@ class FCOSProposalGenerator(nn.Module):
                 the location of each box.
 
         Raises:
-            ValueError: unknown name, or lists whose lengths disagree.
+            ValueError: unknown name, options that exclude each other, or lists of other lengths.
         """
         super().__init__()
+        _check_choice("assigner", assigner, ASSIGNERS)
+        _check_choice("cls_loss", cls_loss, CLS_LOSSES)
         _check_choice("box_quality", box_quality, BOX_QUALITIES)
         _check_choice("loc_loss_type", loc_loss_type, LOC_LOSS_TYPES)
         _check_choice("loss_normalizer", loss_normalizer, LOSS_NORMALIZERS)
         _check_choice("location_rule", location_rule, LOCATION_RULES)
-        if iou_smoothing < 0 or (iou_smoothing == 0 and loc_loss_type == "iou"):
-            raise ValueError(
-                f"iou_smoothing must be positive, or 0 where loc_loss_type is not 'iou', whose "
-                f"logarithm it keeps finite; got {iou_smoothing} with {loc_loss_type!r}"
-            )
+        check_options(
+            assigner=assigner,
+            cls_loss=cls_loss,
+            box_quality=box_quality,
+            loc_loss_type=loc_loss_type,
+            iou_smoothing=iou_smoothing,
+            loss_normalizer=loss_normalizer,
+            thresh_with_quality=thresh_with_quality,
+        )
         if not len(in_features) == len(strides) == len(size_bounds) + 1:
             raise ValueError(
                 "in_features, strides and size_bounds must describe L, L and L - 1 levels, got "
@@ -118,23 +143,45 @@ class FCOSProposalGenerator(nn.Module):
                 f"head is for {head.num_classes} classes and {head.num_levels} levels, num_classes "
                 f"and strides are for {num_classes} and {len(strides)}"
             )
+        if head.quality_branch != (box_quality != "none"):
+            raise ValueError(
+                f"box_quality is {box_quality!r}, but the head was built with quality_branch="
+                f"{head.quality_branch}"
+            )
         self.fcos_head = head
         self.num_classes = num_classes
         self.in_features = list(in_features)
         self.strides = list(strides)
-        self.size_ranges = size_ranges_from_bounds(list(size_bounds))
         self.location_rule = location_rule
-        self.inclusive_size_ranges = inclusive_size_ranges
-        self.center_sampling_radius = center_sampling_radius if center_sampling else None
-        self.box_quality = box_quality
-        self.quality_loss_name = "loss_fcos_iou" if box_quality == "iou" else "loss_fcos_ctr"
-        self.loc_loss_type = loc_loss_type
-        self.iou_smoothing = iou_smoothing
-        self.centerness_weighted_loc = centerness_weighted_loc and box_quality != "iou"
-        self.loss_normalizers = LossNormalizers(loss_normalizer)
-        self.loss_weight_cls = loss_weight_cls
-        self.focal_alpha = focal_alpha
-        self.focal_gamma = focal_gamma
+        self.target_maker = TargetMaker(
+            assigner=assigner,
+            num_classes=num_classes,
+            strides=self.strides,
+            size_ranges=size_ranges_from_bounds(list(size_bounds)),
+            inclusive_size_ranges=inclusive_size_ranges,
+            center_sampling_radius=center_sampling_radius if center_sampling else None,
+            atss_topk=atss_topk,
+            atss_anchor_scale=atss_anchor_scale,
+            tal_topk=tal_topk,
+            tal_alpha=tal_alpha,
+            tal_beta=tal_beta,
+        )
+        self.criterion = Criterion(
+            num_classes=num_classes,
+            cls_loss=cls_loss,
+            focal_alpha=focal_alpha,
+            focal_gamma=focal_gamma,
+            box_quality=box_quality,
+            loc_loss_type=loc_loss_type,
+            iou_smoothing=iou_smoothing,
+            centerness_weighted_loc=centerness_weighted_loc,
+            loss_weight_cls=loss_weight_cls,
+            loss_weight_loc=loss_weight_loc,
+            loss_weight_quality=loss_weight_quality,
+        )
+        self.loss_normalizers = LossNormalizers(
+            "alignment" if self.target_maker.needs_predictions else loss_normalizer
+        )
         self.yield_proposals = yield_proposals
         self.yield_box_features = yield_box_features
         self.clip_before_nms = clip_before_nms
@@ -150,11 +197,6 @@ class FCOSProposalGenerator(nn.Module):
             "max_detections": max_detections_test,
         }
 
-    @property
-    def normalizers_need_predictions(self) -> bool:
-        """Whether `target_sums` cannot tell them."""
-        return False
-
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         fcos = cfg.MODEL.FCOS
@@ -165,15 +207,24 @@ class FCOSProposalGenerator(nn.Module):
             "strides": fcos.FPN_STRIDES,
             "size_bounds": fcos.SIZES_OF_INTEREST,
             "location_rule": fcos.LOCATION_RULE,
+            "assigner": fcos.ASSIGNER,
             "inclusive_size_ranges": fcos.INCLUSIVE_SIZE_RANGES,
             "center_sampling": fcos.CENTER_SAMPLE,
             "center_sampling_radius": fcos.POS_RADIUS,
+            "atss_topk": fcos.ATSS_TOPK,
+            "atss_anchor_scale": fcos.ATSS_ANCHOR_SCALE,
+            "tal_topk": fcos.TAL_TOPK,
+            "tal_alpha": fcos.TAL_ALPHA,
+            "tal_beta": fcos.TAL_BETA,
+            "cls_loss": fcos.CLS_LOSS,
             "box_quality": fcos.BOX_QUALITY,
             "loc_loss_type": fcos.LOC_LOSS_TYPE,
             "iou_smoothing": fcos.IOU_SMOOTHING,
             "centerness_weighted_loc": fcos.CENTERNESS_WEIGHTED_LOC,
             "loss_normalizer": fcos.LOSS_NORMALIZER_CLS,
             "loss_weight_cls": fcos.LOSS_WEIGHT_CLS,
+            "loss_weight_loc": fcos.LOSS_WEIGHT_LOC,
+            "loss_weight_quality": fcos.LOSS_WEIGHT_CTR,
             "focal_alpha": fcos.LOSS_ALPHA,
             "focal_gamma": fcos.LOSS_GAMMA,
             "thresh_with_quality": fcos.THRESH_WITH_CTR,
@@ -231,42 +282,20 @@ class FCOSProposalGenerator(nn.Module):
         outputs: HeadOutputs,
         gt_instances: list[Instances],
     ) -> dict[str, Tensor]:
-        """The three losses of a batch.
+        """The losses of a batch, see `Criterion.losses`.
 
         Args:
             grids: of the L levels.
             locations: L tensors (Hi * Wi, 2), px.
             outputs: of the head.
             gt_instances: N, with gt_boxes and gt_classes.
-
-        Returns:
-            loss_fcos_cls, loss_fcos_loc and loss_fcos_ctr (loss_fcos_iou); scalars. They stay
-            attached to all outputs when there are no positives.
-
-        Source: arXiv 1904.01355, equation 2; weights and normalisers as in the released models.
         """
         cls_logits, ltrb_in_strides, quality_logits = _flatten_levels(outputs)  # (N, R, ...)
-        labels, target_in_strides = self._targets(grids, locations, gt_instances)
-        positive = labels < self.num_classes  # (N, R)
-        pred, target = ltrb_in_strides[positive], target_in_strides[positive]  # (P, 4)
-        target_centerness = centerness(target)
-        loc_weights = self._loc_weights(target_centerness)
-        if self.box_quality == "iou":
-            quality_targets = smoothed_iou(pred.detach(), target, self.iou_smoothing)
-        else:
-            quality_targets = target_centerness
-
-        normalizers = self.loss_normalizers(positive, loc_weights)
-        cls_loss = focal_loss(
-            cls_logits.flatten(0, 1), labels.flatten(), self.focal_alpha, self.focal_gamma
+        targets = self._targets(grids, locations, gt_instances, cls_logits, ltrb_in_strides)
+        self._log_positives(targets, [len(x) for x in locations])
+        return self.criterion.losses(
+            cls_logits, ltrb_in_strides, quality_logits, targets, self.loss_normalizers
         )
-        loc_loss = iou_loss(pred, target, self.loc_loss_type, self.iou_smoothing) * loc_weights
-        branch_loss = quality_loss(quality_logits[positive], quality_targets)
-        return {
-            "loss_fcos_cls": cls_loss / normalizers[0] * self.loss_weight_cls,
-            "loss_fcos_loc": loc_loss.sum() / normalizers[1],
-            self.quality_loss_name: branch_loss / normalizers[2],
-        }
 
     def target_sums(self, padded_size: tuple[int, int], gt_instances: list[Instances]) -> Tensor:
         """What the losses of a batch are divided by, without a look at its images.
@@ -282,38 +311,45 @@ class FCOSProposalGenerator(nn.Module):
         grids = location_grids(sizes, self.strides, padded_size, self.location_rule)
         like = gt_instances[0].gt_boxes.tensor
         locations = [level_locations(grid, like=like) for grid in grids]
-        labels, target_in_strides = self._targets(grids, locations, gt_instances)
-        positive = labels < self.num_classes
-        loc_weights = self._loc_weights(centerness(target_in_strides[positive]))
-        return target_sums(positive, loc_weights)
-
-    def _loc_weights(self, target_centerness: Tensor) -> Tensor:
-        if self.centerness_weighted_loc:
-            return target_centerness
-        return torch.ones_like(target_centerness)
+        targets = self._targets(grids, locations, gt_instances)
+        positive = targets.labels < self.num_classes
+        return target_sums(positive, self.criterion.loc_weights(targets))
 
     def _targets(
-        self, grids: list[LocationGrid], locations: list[Tensor], gt_instances: list[Instances]
-    ) -> tuple[Tensor, Tensor]:
-        """Labels (N, R) and distances in strides (N, R, 4), see `location_targets`."""
+        self,
+        grids: list[LocationGrid],
+        locations: list[Tensor],
+        gt_instances: list[Instances],
+        cls_logits: Tensor | None = None,
+        ltrb_in_strides: Tensor | None = None,
+    ) -> Targets:
+        """Of N images; the predictions (N, R, ...) are for assigners that look at them."""
         # A first stage with one class finds objects of all classes alike.
         class_agnostic = self.yield_proposals and self.num_classes == 1
-        targets = [
-            location_targets(
-                instances.gt_boxes.tensor,
-                torch.zeros_like(instances.gt_classes) if class_agnostic else instances.gt_classes,
-                locations,
-                grids,
-                self.strides,
-                self.size_ranges,
-                self.center_sampling_radius,
-                self.num_classes,
-                self.inclusive_size_ranges,
-            )
-            for instances in gt_instances
-        ]
-        labels, ltrb_in_strides = zip(*targets, strict=True)
-        return torch.stack(labels), torch.stack(ltrb_in_strides)
+        predictions = [(None, None)] * len(gt_instances)
+        if self.target_maker.needs_predictions:
+            predictions = zip(cls_logits.detach(), ltrb_in_strides.detach(), strict=True)
+        return self.target_maker.of_batch(
+            [
+                self.target_maker.targets(
+                    x.gt_boxes.tensor,
+                    torch.zeros_like(x.gt_classes) if class_agnostic else x.gt_classes,
+                    grids,
+                    locations,
+                    *predicted,
+                )
+                for x, predicted in zip(gt_instances, predictions, strict=True)
+            ]
+        )
+
+    def _log_positives(self, targets: Targets, level_sizes: list[int]) -> None:
+        # Not in every iteration, because the numbers have to come from the GPU.
+        if not has_event_storage() or get_event_storage().iter % LOG_PERIOD:
+            return
+        positive = (targets.labels < self.num_classes).split(level_sizes, dim=1)
+        counts = torch.stack([level.sum() for level in positive]).tolist()
+        for name, count in zip(self.in_features, counts, strict=True):
+            get_event_storage().put_scalar(f"fcos/num_pos_{name}", count)
 
     @torch.no_grad()
     def detect(
@@ -361,12 +397,13 @@ def FCOS(cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> FCOSProposalGenerat
     return FCOSProposalGenerator(cfg, input_shape)
 
 
-def _flatten_levels(outputs: HeadOutputs) -> tuple[Tensor, Tensor, Tensor]:
-    """Class logits (N, R, K), distances (N, R, 4) and quality logits (N, R)."""
+def _flatten_levels(outputs: HeadOutputs) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Class logits (N, R, K), distances (N, R, 4) and quality logits (N, R), if any."""
     cls_logits, ltrb, quality_logits = (
-        torch.cat([x.flatten(2).transpose(1, 2) for x in field], dim=1) for field in outputs[:3]
+        torch.cat([x.flatten(2).transpose(1, 2) for x in field], dim=1) if field else None
+        for field in outputs[:3]
     )
-    return cls_logits, ltrb, quality_logits[..., 0]
+    return cls_logits, ltrb, None if quality_logits is None else quality_logits[..., 0]
 
 
 def _check_choice(name: str, value: str, legal: tuple[str, ...]) -> None:

@@ -18,7 +18,7 @@ class Detections(NamedTuple):
     """D boxes of one image, best first once `suppress` has run."""
 
     boxes: Tensor  # (D, 4) xyxy px, not clipped
-    scores: Tensor  # (D,) in (0, 1], the geometric mean of class and quality probability
+    scores: Tensor  # (D,) in (0, 1], geometric mean of class and quality probability
     classes: Tensor  # (D,) int64 in [0, K)
     location_idxs: Tensor  # (D,) int64 in [0, R), the location that predicted the box
 
@@ -42,7 +42,8 @@ def select_detections(
         locations: L tensors (Hi * Wi, 2), px.
         cls_logits: L tensors (Hi * Wi, K).
         ltrb: L tensors (Hi * Wi, 4), px.
-        quality_logits: L tensors (Hi * Wi,) of centerness or IoU.
+        quality_logits: L tensors (Hi * Wi,) of centerness or IoU; none of them: scores are class
+            probabilities.
         score_thresh: candidates need a class probability above it, in [0, 1).
         thresh_with_quality: compare class x quality probability with it instead.
         topk_candidates: candidates kept per level.
@@ -58,7 +59,8 @@ def select_detections(
     """
     candidates = []
     first_idx = 0
-    for level_inputs in zip(locations, cls_logits, ltrb, quality_logits, strict=True):
+    quality = quality_logits or [None] * len(locations)
+    for level_inputs in zip(locations, cls_logits, ltrb, quality, strict=True):
         level = level_candidates(*level_inputs, score_thresh, thresh_with_quality, topk_candidates)
         candidates.append(level._replace(location_idxs=level.location_idxs + first_idx))
         first_idx += len(level_inputs[0])
@@ -72,7 +74,7 @@ def level_candidates(
     locations: Tensor,
     cls_logits: Tensor,
     ltrb: Tensor,
-    quality_logits: Tensor,
+    quality_logits: Tensor | None,
     score_thresh: float,
     thresh_with_quality: bool,
     topk_candidates: int,
@@ -85,7 +87,8 @@ def level_candidates(
     # Comparing logits spares a sigmoid for every class of every location.
     location_idxs, classes = (cls_logits > _logit(score_thresh)).nonzero(as_tuple=True)
     products = cls_logits[location_idxs, classes].sigmoid()
-    products = products * quality_logits[location_idxs].sigmoid()
+    if quality_logits is not None:
+        products = products * quality_logits[location_idxs].sigmoid()
     if thresh_with_quality:
         # The product is below the class probability, so the first comparison lost nothing.
         above = products > score_thresh
@@ -93,7 +96,8 @@ def level_candidates(
     products, best = products.topk(min(topk_candidates, len(products)))
     location_idxs, classes = location_idxs[best], classes[best]
     boxes = ltrb_to_boxes(locations[location_idxs], ltrb[location_idxs])
-    return Detections(boxes, products.sqrt(), classes, location_idxs)
+    scores = products if quality_logits is None else products.sqrt()
+    return Detections(boxes, scores, classes, location_idxs)
 
 
 def suppress(detections: Detections, nms_thresh: float, max_detections: int) -> Detections:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ..modeling import FCOSProposalGenerator
-from ..modeling.assignment import assign_locations
 from ..modeling.geometry import level_locations, location_grids
 from .draw import BLACK, WHITE, Color, class_color, contact_sheet, draw_detections
 
@@ -31,21 +30,14 @@ def positive_locations(
     Args:
         gt_boxes: (M, 4) xyxy, px.
         padded_size: height and width of the batch, px.
-        generator: its strides, size ranges and sampling count.
+        generator: its assigner counts, which must not need predictions.
 
     Returns:
         For each level the locations (P, 2) x and y px, and the boxes (P,) in [0, M) they learn.
     """
     sizes = [tuple(-(-side // stride) for side in padded_size) for stride in generator.strides]
     grids = location_grids(sizes, generator.strides, padded_size, generator.location_rule)
-    matched_idxs = assign_locations(
-        gt_boxes,
-        grids,
-        generator.strides,
-        generator.size_ranges,
-        generator.center_sampling_radius,
-        generator.inclusive_size_ranges,
-    )
+    matched_idxs = generator.target_maker.match(gt_boxes, grids)
     levels = []
     for grid, matched in zip(
         grids, matched_idxs.split([grid.height * grid.width for grid in grids]), strict=True
@@ -108,13 +100,16 @@ def _level_color(level: int) -> Color:
 
 def legend(generator: FCOSProposalGenerator, width: int) -> np.ndarray:
     """A strip that tells the colour, stride and size range of each level; uint8 BGR."""
+    maker = generator.target_maker
     rows = []
     for level, (name, stride, (low, high)) in enumerate(
-        zip(generator.in_features, generator.strides, generator.size_ranges, strict=True)
+        zip(generator.in_features, generator.strides, maker.size_ranges, strict=True)
     ):
         row = np.full((26, width, 3), WHITE, np.uint8)
         cv2.circle(row, (16, 13), 8, _level_color(level), cv2.FILLED, cv2.LINE_AA)
-        text = f"{name}: stride {stride} px, farthest side {low:g} to {high:g} px"
+        text = f"{name}: stride {stride} px"
+        if maker.assigner == "size_ranges":
+            text += f", farthest side {low:g} to {high:g} px"
         where = (34, 18)
         cv2.putText(row, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.5, BLACK, 1, cv2.LINE_AA)
         rows.append(row)

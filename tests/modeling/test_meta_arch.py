@@ -75,7 +75,7 @@ class NoBackbone(Backbone):
 class PaperHead(nn.Module):
     """One level of stride 8 and 4x4 cells: three boxes of class 0, one in each of three cells."""
 
-    num_classes = num_levels = 1
+    num_classes, num_levels, quality_branch = 1, 1, True
 
     def forward(self, features: list) -> HeadOutputs:
         cls_logits = torch.full((1, 1, 4, 4), -100.0)

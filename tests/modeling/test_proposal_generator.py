@@ -32,7 +32,7 @@ def build_head(**options) -> FCOSHead:
 def build(head: nn.Module | None = None, **options) -> FCOSProposalGenerator:
     """Two levels of strides 8 and 16, three classes."""
     return FCOSProposalGenerator(
-        head=head or build_head(),
+        head=head or build_head(quality_branch=options.get("box_quality") != "none"),
         num_classes=3,
         **{"in_features": ["p3", "p4"], "strides": [8, 16], "size_bounds": [32], **options},
     )
@@ -72,6 +72,7 @@ class FixedHead(nn.Module):
         super().__init__()
         self.num_classes = outputs.cls_logits[0].shape[1]
         self.num_levels = len(outputs.cls_logits)
+        self.quality_branch = True
         self.outputs = outputs
 
     def forward(self, features: list[Tensor]) -> HeadOutputs:
@@ -195,6 +196,24 @@ def test_positives_are_logged():
         assert storage.latest()["fcos/num_pos"][0] == 4
 
 
+def test_positives_of_each_level_are_logged():
+    """Every 20th iteration: 4 of 2 images, all of them on the one level of the paper case."""
+    with EventStorage(40) as storage:
+        paper_losses(paper_generator(2), 2)
+        assert storage.latest()["fcos/num_pos_p3"][0] == 4
+    with EventStorage(41) as storage:
+        paper_losses(paper_generator(2), 2)
+        assert "fcos/num_pos_p3" not in storage.latest()
+
+
+@pytest.mark.parametrize("name", ["cls", "loc", "quality"])
+def test_weights_of_the_losses(name):
+    plain = paper_losses(paper_generator(1), 1)
+    weighted = paper_losses(paper_generator(1, **{f"loss_weight_{name}": 3.0}), 1)
+    key = {"cls": "loss_fcos_cls", "loc": "loss_fcos_loc", "quality": "loss_fcos_ctr"}[name]
+    assert weighted == pytest.approx(plain | {key: 3 * plain[key]})
+
+
 # --- properties of training -------------------------------------------------------------------
 
 
@@ -227,7 +246,7 @@ def test_a_batch_is_the_sum_of_its_images(box_quality):
         for name, loss in losses.items():
             sums[name] += loss.item() * num_pos
             weights[name] += num_pos
-    if box_quality == "ctrness":
+    if box_quality != "iou":
         # The box loss is over summed centerness, which is not looked at here.
         sums.pop("loss_fcos_loc")
     for name, total in sums.items():
@@ -266,9 +285,9 @@ def test_no_boxes_in_the_batch(loc_loss_type, box_quality, loss_normalizer):
     )
     losses = train_losses(generator, random_features(2), no_truth())
     sum(losses.values()).backward()
-    cls_loss, loc_loss, quality = losses.values()
+    cls_loss, *others = losses.values()
     assert cls_loss > 0
-    assert (loc_loss.item(), quality.item()) == (0, 0)
+    assert [loss.item() for loss in others] == [0] * (1 if box_quality == "none" else 2)
     assert_all_gradients(generator)
     assert (generator.fcos_head.bbox_pred.weight.grad == 0).all()
 
@@ -295,6 +314,70 @@ def test_one_image_of_two_without_boxes(empty):
     sum(losses.values()).backward()
     assert all(loss.isfinite() and loss > 0 for loss in losses.values())
     assert_all_gradients(generator)
+
+
+OTHERS = [
+    {"cls_loss": "quality_focal", "box_quality": "none"},
+    {"cls_loss": "varifocal", "box_quality": "iou"},
+    {"assigner": "atss"},
+    {"assigner": "atss", "cls_loss": "quality_focal"},
+    {"assigner": "task_aligned", "cls_loss": "quality_focal", "box_quality": "none"},
+    {"assigner": "task_aligned", "cls_loss": "varifocal"},
+]
+
+
+@pytest.mark.parametrize("options", OTHERS, ids=lambda x: "-".join(x.values()))
+@pytest.mark.parametrize("gt_instances", [some_truth, no_truth])
+def test_other_losses_and_assigners(options, gt_instances):
+    """One step in bfloat16: losses in float32, and gradients that reach all of the head."""
+    branch = options.get("box_quality") != "none"
+    generator = build(build_head(quality_branch=branch, box_bias_init=2.0), **options)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = train_losses(generator, random_features(2), gt_instances())
+    sum(losses.values()).backward()
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}
+    assert len(losses) == 2 + branch
+    assert losses["loss_fcos_cls"] > 0
+    assert (losses["loss_fcos_loc"] > 0) == (gt_instances is some_truth)
+    assert_all_gradients(generator)
+
+
+def test_task_aligned_losses_on_paper():
+    """One location, (4, 4), and a box 0..8 around it of class 0; logits 0, distances of 1/2 stride.
+
+    The predicted box is the true one, so IoU = alignment = 1, with one positive of weight 1. The
+    positive entry of the quality focal loss is (1 - 1/2)^2 log 2, each of the two others
+    (1/2)^2 log 2: together 3/4 log 2. The box loss is 0, and both are divided by 1.
+    """
+    outputs = HeadOutputs(
+        [torch.zeros(1, 3, 1, 1)],
+        [torch.full((1, 4, 1, 1), 0.5)],
+        [torch.zeros(1, 1, 1, 1)],
+        [torch.zeros(1, 1, 1, 1)],
+    )
+    generator = build(
+        FixedHead(outputs),
+        in_features=["p3"],
+        strides=[8],
+        size_bounds=[],
+        assigner="task_aligned",
+        cls_loss="quality_focal",
+    )
+    gt_instances = [truth([[0.0, 0.0, 8.0, 8.0]], [0], size=(8, 8))]
+    _, losses = generator.train()(image_list(1, 8, 8), {"p3": None}, gt_instances)
+    expected = {"loss_fcos_cls": 0.75, "loss_fcos_loc": 0.0, "loss_fcos_ctr": 1.0}
+    for name, factor in expected.items():
+        assert losses[name].item() == pytest.approx(factor * math.log(2), abs=1e-6)
+
+
+def test_scores_without_a_quality_branch():
+    generator = build(box_quality="none", score_thresh_test=0.0).eval()
+    features = random_features(1)
+    (instances,), _ = generator(image_list(1), features)
+    outputs = generator.fcos_head(list(features.values()))
+    probabilities = torch.cat([x.sigmoid().flatten() for x in outputs.cls_logits])
+    assert outputs.quality_logits == [] and len(instances) > 0
+    assert torch.isin(instances.scores, probabilities).all()
 
 
 @pytest.mark.parametrize("relu_regression", [True, False])
@@ -523,8 +606,16 @@ def test_from_config(yielded):
         "POS_RADIUS": 2.5,
         "BOX_QUALITY": "iou",
         "LOC_LOSS_TYPE": "diou",
-        "LOSS_NORMALIZER_CLS": "moving_fg",
+        "ASSIGNER": "task_aligned",
+        "ATSS_TOPK": 5,
+        "ATSS_ANCHOR_SCALE": 6.0,
+        "TAL_TOPK": 7,
+        "TAL_ALPHA": 0.5,
+        "TAL_BETA": 3.0,
+        "CLS_LOSS": "varifocal",
         "LOSS_WEIGHT_CLS": 3.0,
+        "LOSS_WEIGHT_LOC": 2.0,
+        "LOSS_WEIGHT_CTR": 0.5,
         "LOSS_ALPHA": 0.4,
         "LOSS_GAMMA": 1.0,
         "THRESH_WITH_CTR": True,
@@ -545,8 +636,16 @@ def test_from_config(yielded):
         center_sampling_radius=2.5,
         box_quality="iou",
         loc_loss_type="diou",
-        loss_normalizer="moving_fg",
+        assigner="task_aligned",
+        atss_topk=5,
+        atss_anchor_scale=6.0,
+        tal_topk=7,
+        tal_alpha=0.5,
+        tal_beta=3.0,
+        cls_loss="varifocal",
         loss_weight_cls=3.0,
+        loss_weight_loc=2.0,
+        loss_weight_quality=0.5,
         focal_alpha=0.4,
         focal_gamma=1.0,
         thresh_with_quality=True,
@@ -562,7 +661,7 @@ def test_from_config(yielded):
     )
     assert plain_attributes(actual) == plain_attributes(expected)
     cfg.MODEL.FCOS.CENTER_SAMPLE = False
-    assert FCOSProposalGenerator(cfg, shapes).center_sampling_radius is None
+    assert FCOSProposalGenerator(cfg, shapes).target_maker.center_sampling_radius is None
     assert len(actual.fcos_head.scales) == 2
 
 
@@ -571,13 +670,22 @@ def plain_attributes(module: nn.Module) -> dict:
 
 
 def test_size_ranges_cover_all_sizes():
-    assert build().size_ranges == [(0, 32), (32, math.inf)]
+    assert build().target_maker.size_ranges == [(0, 32), (32, math.inf)]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"box_quality": "centerness"}, "box_quality must be one of.*'ctrness'.*got 'centerness'"),
+        ({"assigner": "max_iou"}, "assigner must be one of.*'atss'.*got 'max_iou'"),
+        ({"cls_loss": "bce"}, "cls_loss must be one of.*'varifocal'.*got 'bce'"),
+        ({"assigner": "task_aligned"}, "soft class targets.*needs cls_loss.*got 'focal'"),
+        (
+            {"assigner": "task_aligned", "cls_loss": "varifocal", "loss_normalizer": "all"},
+            "needs loss_normalizer 'fg', got 'all'",
+        ),
+        ({"box_quality": "none", "thresh_with_quality": True}, "needs a quality branch"),
+        ({"head": build_head(), "box_quality": "none"}, "'none', but the head .*branch=True"),
         ({"loc_loss_type": "l1"}, "loc_loss_type must be one of.*'giou'.*got 'l1'"),
         ({"loss_normalizer": "pos"}, "loss_normalizer must be one of.*'fg'.*got 'pos'"),
         ({"location_rule": "middle"}, "location_rule must be one of.*'corner'.*got 'middle'"),

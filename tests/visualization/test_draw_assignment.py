@@ -15,7 +15,7 @@ from fcos_d2.visualization.assignment import (
 
 
 class NoHead(nn.Module):
-    num_classes, num_levels = 2, 2
+    num_classes, num_levels, quality_branch = 2, 2, True
 
 
 def generator() -> FCOSProposalGenerator:
@@ -61,4 +61,4 @@ def test_legend_and_sheet():
     assert tuple(strip[13, 16]) == LEVEL_COLORS[0] and tuple(strip[39, 16]) == LEVEL_COLORS[1]
     sheet = assignment_sheet([np.zeros((40, 300, 3), np.uint8)] * 3, list("abc"), generator(), 2)
     assert sheet.shape[1] >= 600 and sheet.shape[0] > 80 + 52
-    assert math.isfinite(generator().size_ranges[0][1])
+    assert math.isfinite(generator().target_maker.size_ranges[0][1])

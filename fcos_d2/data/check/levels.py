@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ...modeling import FCOSProposalGenerator
-from ...modeling.assignment import assign_locations, claims_of_boxes
+from ...modeling.assignment import claims_of_boxes
 from ...modeling.geometry import LocationGrid
 
 CHUNK = 10_000  # boxes at a time: bounds the memory
@@ -82,13 +82,22 @@ def level_statistics(
         coco: repaired COCO dict.
         generator: tells strides, size ranges and centre sampling.
         short_side, long_side: of the resize in training, px.
+
+    Raises:
+        ValueError: its assigner knows no size ranges.
     """
+    maker = generator.target_maker
+    if maker.assigner != "size_ranges":
+        raise ValueError(
+            f"box sizes can be held against size ranges only, and the assigner is "
+            f"{maker.assigner!r}; give a config with MODEL.FCOS.ASSIGNER size_ranges"
+        )
     boxes, image_idxs = _scaled_boxes(coco, short_side, long_side)
     grids = [
         LocationGrid.of_level(-(-long_side // stride), -(-long_side // stride), stride)
         for stride in generator.strides
     ]
-    rules = (generator.size_ranges, generator.center_sampling_radius)
+    rules = (maker.size_ranges, maker.center_sampling_radius)
     learned = torch.zeros(len(boxes), dtype=torch.bool)
     positives = torch.zeros(len(grids), dtype=torch.int64)
     for start in range(0, len(boxes), CHUNK):
@@ -104,7 +113,7 @@ def level_statistics(
         learned.numpy(),
         positives.tolist(),
         generator.in_features,
-        generator.size_ranges,
+        maker.size_ranges,
         generator.strides,
         _lost_share(boxes, image_idxs, learned, grids, generator),
     )
@@ -137,13 +146,7 @@ def _lost_share(
     lost = total = 0
     for image in image_idxs.unique()[:SAMPLE]:
         mine = image_idxs == image
-        matched = assign_locations(
-            boxes[mine],
-            grids,
-            generator.strides,
-            generator.size_ranges,
-            generator.center_sampling_radius,
-        )
+        matched = generator.target_maker.match(boxes[mine], grids)
         winners = torch.zeros(int(mine.sum()), dtype=torch.bool)
         winners[matched[matched >= 0]] = True
         lost += int((learned[mine] & ~winners).sum())

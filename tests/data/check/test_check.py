@@ -33,7 +33,7 @@ NOTES = {
 
 
 class NoHead(nn.Module):
-    num_classes, num_levels = 2, 2
+    num_classes, num_levels, quality_branch = 2, 2, True
 
 
 @pytest.fixture

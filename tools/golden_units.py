@@ -62,6 +62,7 @@ class RecordedHead(nn.Module):
         super().__init__()
         self.num_classes = outputs.cls_logits[0].shape[1]
         self.num_levels = len(outputs.cls_logits)
+        self.quality_branch = True
         self.outputs = outputs
 
     def forward(self, features: list) -> HeadOutputs:

@@ -134,6 +134,8 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # How images are resized: "PIL", or "torch" (bilinear in float, as torchvision's detectors do).
     cfg.INPUT.RESIZE = "PIL"
 
+    _add_augmentation_config(cfg)
+
     # Sliced inference: side of the tiles that test images are cut into, px of the original image
     # (0: they are not cut); least share of its side that a tile has in common with the next; and
     # whether the whole image is looked at, too.
@@ -173,6 +175,59 @@ def add_fcos_config(cfg: CfgNode) -> None:
     cfg.SOLVER.CLIP_GRADIENTS.ENABLED = True
     cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE = "full_model"
     cfg.SOLVER.CLIP_GRADIENTS.CLIP_VALUE = 35.0
+
+
+def _add_augmentation_config(cfg: CfgNode) -> None:
+    # Training images go through mixing, affine, crop, resize, flip and colour, in this order.
+    # "short_edge" (MIN_SIZE_TRAIN, MAX_SIZE_TRAIN); "letterbox": the long side becomes SQUARE_SIZE
+    # px, padded to a square in training; or "large_scale_jitter": a square of SQUARE_SIZE px cut
+    # out of the image at LSJ_SCALES times that size.
+    cfg.INPUT.RESIZE_RULE_TRAIN = "short_edge"
+    # "short_edge" (MIN_SIZE_TEST, MAX_SIZE_TEST) or "letterbox".
+    cfg.INPUT.RESIZE_RULE_TEST = "short_edge"
+    cfg.INPUT.SQUARE_SIZE = 640
+    cfg.INPUT.LSJ_SCALES = (0.1, 2.0)
+    # Grey level of the border around images.
+    cfg.INPUT.PAD_VALUE = 114
+    # Least share of its area that a box keeps through crops and warps, or it is not learned.
+    cfg.INPUT.MIN_VISIBLE = 0.0
+    # Learn COCO's crowd regions as if they were objects.
+    cfg.INPUT.USE_CROWD_BOXES = False
+
+    # Largest relative changes of brightness, contrast and saturation, and largest turn of the
+    # colour circle (0.5 is half of it); 0 for none.
+    cfg.INPUT.COLOR_JITTER = CfgNode()
+    cfg.INPUT.COLOR_JITTER.BRIGHTNESS = 0.0
+    cfg.INPUT.COLOR_JITTER.CONTRAST = 0.0
+    cfg.INPUT.COLOR_JITTER.SATURATION = 0.0
+    cfg.INPUT.COLOR_JITTER.HUE = 0.0
+
+    # Share of the images that are warped; largest turn and shear (degrees), shift (share of the
+    # side), smallest and largest factor, and perspective (share by which a side changes).
+    cfg.INPUT.AFFINE = CfgNode()
+    cfg.INPUT.AFFINE.PROB = 0.0
+    cfg.INPUT.AFFINE.DEGREES = 0.0
+    cfg.INPUT.AFFINE.TRANSLATE = 0.1
+    cfg.INPUT.AFFINE.SCALE = (0.5, 1.5)
+    cfg.INPUT.AFFINE.SHEAR = 0.0
+    cfg.INPUT.AFFINE.PERSPECTIVE = 0.0
+
+    # Share of the images that are cut to a random window that holds a box whole, and smallest
+    # share of each side that it has.
+    cfg.INPUT.CROP_WITH_BOXES = CfgNode()
+    cfg.INPUT.CROP_WITH_BOXES.PROB = 0.0
+    cfg.INPUT.CROP_WITH_BOXES.MIN_SCALE = 0.3
+
+    # Shares of the images that are mixed with others: Mosaic of 4 or 9 images on a square of
+    # MOSAIC_SIZE px, MixUp, and objects with masks from another image. Off for the last
+    # CLOSE_ITERS iterations.
+    cfg.INPUT.MIX = CfgNode()
+    cfg.INPUT.MIX.MOSAIC_PROB = 0.0
+    cfg.INPUT.MIX.MOSAIC_IMAGES = 4
+    cfg.INPUT.MIX.MOSAIC_SIZE = 640
+    cfg.INPUT.MIX.MIXUP_PROB = 0.0
+    cfg.INPUT.MIX.COPY_PASTE_PROB = 0.0
+    cfg.INPUT.MIX.CLOSE_ITERS = 0
 
 
 def _add_backbone_config(cfg: CfgNode) -> None:

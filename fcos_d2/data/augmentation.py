@@ -26,6 +26,19 @@ class ResizeShortestEdge(T.ResizeShortestEdge):
         return transform
 
 
+class ResizeScale(T.ResizeScale):
+    """detectron2's large-scale jitter, which keeps at least one pixel of a very thin image.
+
+    Source: arXiv 2012.07177.
+    """
+
+    def get_transform(self, image: np.ndarray) -> T.Transform:
+        """`image` is (H, W, C); see detectron2."""
+        transform = super().get_transform(image)
+        transform.new_h, transform.new_w = max(transform.new_h, 1), max(transform.new_w, 1)
+        return transform
+
+
 class TorchResizeShortestEdge(ResizeShortestEdge):
     """The resize of torchvision's detectors: bilinear in float, sizes rounded down.
 

@@ -3,6 +3,8 @@
 import copy
 import logging
 import os
+from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 import torch
@@ -10,9 +12,12 @@ from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetMapper
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
+from detectron2.structures import BoxMode
 
-from .augmentation import RESIZES
+from .augmentation_geometry import visible_share
 from .image import ImageError, read_image
+from .mixing import ImageMixing
+from .pipeline import build_augmentations, build_mixing
 from .unreadable import UnreadableCounter
 
 logger = logging.getLogger(__name__)
@@ -37,6 +42,9 @@ class FCOSDatasetMapper(DatasetMapper):
         recompute_boxes: bool = False,
         max_unreadable_share: float = 0.05,
         unreadable_list: str = "",
+        mixing: ImageMixing | None = None,
+        min_visible: float = 0.0,
+        use_crowd_boxes: bool = False,
     ) -> None:
         """
         Args:
@@ -45,6 +53,10 @@ class FCOSDatasetMapper(DatasetMapper):
             max_unreadable_share: training fails when more of its images than this share, in
                 [0, 1], could not be read.
             unreadable_list: file that gets the name of each of them; "" for none.
+            mixing: of several images, in training; None for none.
+            min_visible: least share of its area that a box keeps in the augmented image, or it is
+                left out; in [0, 1].
+            use_crowd_boxes: learn crowd regions as if they were objects; else they are left out.
         """
         super().__init__(
             is_train=is_train,
@@ -55,29 +67,32 @@ class FCOSDatasetMapper(DatasetMapper):
             recompute_boxes=recompute_boxes,
         )
         self._last_readable: dict | None = None
+        self.mixing = mixing if is_train else None
+        self.min_visible = min_visible
+        self.use_crowd_boxes = use_crowd_boxes
         self.counter = UnreadableCounter(max_unreadable_share, unreadable_list)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict:
-        if cfg.INPUT.RESIZE not in RESIZES:
-            raise ValueError(f"INPUT.RESIZE must be one of {[*RESIZES]}, got {cfg.INPUT.RESIZE!r}")
         theirs = super().from_config(cfg, is_train)
-        resize = RESIZES[cfg.INPUT.RESIZE]
-        augmentations = [
-            resize.like(a) if type(a) is T.ResizeShortestEdge else a
-            for a in theirs["augmentations"]
-            if cfg.INPUT.HFLIP_TRAIN or not isinstance(a, T.RandomFlip)
-        ]
         return {
             "is_train": is_train,
-            "augmentations": augmentations,
+            "augmentations": build_augmentations(cfg, is_train),
             "image_format": theirs["image_format"],
             "use_instance_mask": theirs["use_instance_mask"],
             "instance_mask_format": theirs["instance_mask_format"],
             "recompute_boxes": theirs.get("recompute_boxes", False),
             "max_unreadable_share": cfg.DATALOADER.MAX_UNREADABLE_SHARE,
             "unreadable_list": os.path.join(cfg.OUTPUT_DIR, "unreadable_images.txt"),
+            "mixing": build_mixing(cfg) if is_train else None,
+            "min_visible": cfg.INPUT.MIN_VISIBLE,
+            "use_crowd_boxes": cfg.INPUT.USE_CROWD_BOXES,
         }
+
+    def set_records(self, records: Sequence[dict]) -> None:
+        """Where the partners of mixed images come from."""
+        if self.mixing is not None:
+            self.mixing.records = records
 
     def __call__(self, dataset_dict: dict) -> dict:
         """
@@ -116,28 +131,57 @@ class FCOSDatasetMapper(DatasetMapper):
         logger.error("%s; %s takes its place", error, readable["file_name"])
         return readable, read_image(readable["file_name"], self.image_format)
 
+    def _read_partner(self, dataset_dict: dict) -> np.ndarray:
+        try:
+            image = read_image(dataset_dict["file_name"], self.image_format)
+        except ImageError as error:
+            logger.error("%s; another image takes its place", error)
+            self.counter.add(error)
+            raise
+        self.counter.add()
+        return image
+
     def _map(self, dataset_dict: dict, image: np.ndarray) -> dict:
         dataset_dict = copy.deepcopy(dataset_dict)  # what follows changes it
         utils.check_image_size(dataset_dict, image)
-        dataset_dict["image"], transforms = self.to_input(image)
+        if self.mixing is not None and "annotations" in dataset_dict:
+            dataset_dict, image = self.mixing(dataset_dict, image, self._read_partner)
+        boxes = _boxes_of(dataset_dict.get("annotations", [])) if self.is_train else None
+        dataset_dict["image"], transforms = self.to_input(image, boxes)
         if not self.is_train:
             dataset_dict.pop("annotations", None)
         elif "annotations" in dataset_dict:
             image_size = tuple(dataset_dict["image"].shape[1:])
+            if self.use_crowd_boxes:
+                for annotation in dataset_dict["annotations"]:
+                    annotation["iscrowd"] = 0
+            if self.min_visible > 0:
+                shares = visible_share(transforms.apply_box(boxes), image_size)
+                visible = (shares >= self.min_visible).tolist()
+                dataset_dict["annotations"] = [*compress(dataset_dict["annotations"], visible)]
             self._transform_annotations(dataset_dict, transforms, image_size)
         return dataset_dict
 
-    def to_input(self, image: np.ndarray) -> tuple[torch.Tensor, T.Transform]:
+    def to_input(
+        self, image: np.ndarray, boxes: np.ndarray | None = None
+    ) -> tuple[torch.Tensor, T.Transform]:
         """What the model gets for an image in the mapper's channel order.
 
         Args:
             image: uint8 (H, W, 3).
+            boxes: (M, 4) xyxy, px, for augmentations that look at them.
 
         Returns:
             The augmented image (3, H', W') in grey levels, uint8 or float32 as the resize gives
             it, and the transform that led to it.
         """
-        augmented = T.AugInput(image)
+        augmented = T.AugInput(image, boxes=boxes)
         transforms = self.augmentations(augmented)
         chw = np.ascontiguousarray(augmented.image.transpose(2, 0, 1))
         return torch.from_numpy(chw), transforms
+
+
+def _boxes_of(annotations: list[dict]) -> np.ndarray:
+    """(M, 4) xyxy, px."""
+    boxes = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations]
+    return np.array(boxes, dtype=float).reshape(-1, 4)

@@ -1,0 +1,174 @@
+"""Warping and cropping, with the boxes that follow."""
+
+import math
+
+import cv2
+import numpy as np
+from detectron2.data import transforms as T
+
+
+class PerspectiveTransform(T.Transform):
+    """A homography of the image plane; the size stays."""
+
+    def __init__(self, matrix: np.ndarray, pad_value: int = 114) -> None:
+        """
+        Args:
+            matrix: (3, 3), takes positions (x, y, 1) in px to where they go; x = 0 is the left edge
+                of the first pixel, not its middle.
+            pad_value: grey level where nothing of the image is.
+        """
+        super().__init__()
+        self.matrix = matrix
+        self.pad_value = pad_value
+
+    def apply_image(self, img: np.ndarray) -> np.ndarray:
+        """(H, W, C) uint8 -> the same."""
+        return self._warp(img, cv2.INTER_LINEAR, (self.pad_value,) * 3)
+
+    def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
+        """(H, W) of labels -> the same; 0 where nothing of the image is."""
+        return self._warp(segmentation, cv2.INTER_NEAREST, 0)
+
+    def apply_coords(self, coords: np.ndarray) -> np.ndarray:
+        """(K, 2) x and y, px -> the same."""
+        positions = np.concatenate((coords, np.ones_like(coords[:, :1])), axis=1) @ self.matrix.T
+        return positions[:, :2] / positions[:, 2:]
+
+    def _warp(self, image: np.ndarray, interpolation: int, border: object) -> np.ndarray:
+        # OpenCV counts from the middle of the first pixel.
+        to_edge, to_middle = _shift(0.5, 0.5), _shift(-0.5, -0.5)
+        return cv2.warpPerspective(
+            image,
+            to_middle @ self.matrix @ to_edge,
+            image.shape[1::-1],
+            flags=interpolation,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=border,
+        )
+
+
+class RandomAffine(T.Augmentation):
+    """Turns, scales, shears, shifts and tilts the image about its middle.
+
+    Source: the random perspective of YOLOv5 and YOLOX (arXiv 2107.08430), which goes with Mosaic.
+    """
+
+    def __init__(
+        self,
+        *,
+        prob: float = 1.0,
+        degrees: float = 0.0,
+        translate: float = 0.0,
+        scale: tuple[float, float] = (1.0, 1.0),
+        shear: float = 0.0,
+        perspective: float = 0.0,
+        pad_value: int = 114,
+    ) -> None:
+        """
+        Args:
+            prob: share of the images that it is done to.
+            degrees: largest angle of the turn, either way.
+            translate: largest shift, as a share of width and height.
+            scale: smallest and largest factor.
+            shear: largest angle of each of the two shears, degrees.
+            perspective: largest share by which a side of the image gets shorter or longer than
+                the opposite one.
+            pad_value: grey level where nothing of the image is.
+
+        Raises:
+            ValueError: a scale that is not positive or falls, an angle that is no shear, or a
+                perspective that turns the image over.
+        """
+        super().__init__()
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"INPUT.AFFINE.SCALE must be positive and rise, got {tuple(scale)}")
+        if not 0 <= shear < 90 or not 0 <= perspective < 1:
+            raise ValueError(
+                "INPUT.AFFINE.SHEAR must be in [0, 90) and PERSPECTIVE in [0, 1), got "
+                f"{shear} and {perspective}"
+            )
+        self._init(locals())
+
+    def get_transform(self, image: np.ndarray) -> T.Transform:
+        """`image` is (H, W, C)."""
+        if np.random.rand() >= self.prob:
+            return T.NoOpTransform()
+        height, width = image.shape[:2]
+        angle = math.radians(_either_way(self.degrees))
+        scale = np.random.uniform(*self.scale)
+        shears = [math.tan(math.radians(_either_way(self.shear))) for _ in range(2)]
+        # The far side has 1 + p times the length of the near one.
+        tilts = [_either_way(self.perspective) / side for side in (width, height)]
+        shift = _either_way(self.translate) * width, _either_way(self.translate) * height
+
+        cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+        turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+        skew = np.array([[1, shears[0], 0], [shears[1], 1, 0], [0, 0, 1]])
+        tilt = np.array([[1, 0, 0], [0, 1, 0], [*tilts, 1]])
+        to_origin = _shift(-width / 2, -height / 2)
+        back = _shift(width / 2 + shift[0], height / 2 + shift[1])
+        return PerspectiveTransform(back @ skew @ turn @ tilt @ to_origin, self.pad_value)
+
+
+class RandomCropWithBoxes(T.Augmentation):
+    """A window of random size and place that holds one box whole, where there is a box."""
+
+    def __init__(self, prob: float = 1.0, min_scale: float = 0.3) -> None:
+        """
+        Args:
+            prob: share of the images that it is done to.
+            min_scale: smallest width and height of the window, as a share of those of the image;
+                it gets larger where the box is.
+
+        Raises:
+            ValueError: `min_scale` outside (0, 1].
+        """
+        super().__init__()
+        if not 0 < min_scale <= 1:
+            raise ValueError(f"INPUT.CROP_WITH_BOXES.MIN_SCALE must be in (0, 1], got {min_scale}")
+        self._init(locals())
+
+    def get_transform(self, image: np.ndarray, boxes: np.ndarray) -> T.Transform:
+        """`image` is (H, W, C), `boxes` are (M, 4) xyxy, px."""
+        if np.random.rand() >= self.prob:
+            return T.NoOpTransform()
+        held = boxes[np.random.randint(len(boxes))] if len(boxes) else None
+        x, width = self._window(image.shape[1], None if held is None else held[0::2])
+        y, height = self._window(image.shape[0], None if held is None else held[1::2])
+        return T.CropTransform(x, y, width, height, image.shape[1], image.shape[0])
+
+    def _window(self, side: int, held: np.ndarray | None) -> tuple[int, int]:
+        """First pixel and length along an axis; `held` is where the box begins and ends on it."""
+        length = max(round(side * np.random.uniform(self.min_scale, 1)), 1)
+        lowest, highest = 0, side
+        if held is not None:
+            begin = min(max(math.floor(held[0]), 0), side - 1)
+            end = max(min(math.ceil(held[1]), side), begin + 1)
+            length = max(length, end - begin)
+            lowest, highest = end - length, begin + length
+        lowest, highest = max(lowest, 0), min(highest, side)
+        return np.random.randint(lowest, highest - length + 1), length
+
+
+def visible_share(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The part of the area of each box that lies within an image.
+
+    Args:
+        boxes: (M, 4) xyxy, px.
+        size: height and width, px.
+
+    Returns:
+        (M,) in [0, 1]; 0 for a box without area.
+    """
+    height, width = size
+    clipped = np.clip(boxes, 0, [width, height, width, height])
+    areas, clipped_areas = (np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (boxes, clipped))
+    return clipped_areas / np.maximum(areas, np.finfo(np.float64).tiny)
+
+
+def _either_way(limit: float) -> float:
+    return np.random.uniform(-limit, limit)
+
+
+def _shift(x: float, y: float) -> np.ndarray:
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], dtype=float)

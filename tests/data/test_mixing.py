@@ -1,0 +1,326 @@
+"""Images made of several: what is drawn where, and what becomes of boxes and masks."""
+
+import os
+from itertools import product
+
+import cv2
+import numpy as np
+import pytest
+from detectron2.structures import BoxMode
+from pycocotools import mask as coco_mask
+
+from fcos_d2.config import get_cfg
+from fcos_d2.data.copy_paste import paste_instances
+from fcos_d2.data.image import ImageError
+from fcos_d2.data.mapper import FCOSDatasetMapper
+from fcos_d2.data.mixing import ImageMixing
+from fcos_d2.data.sample import Sample, box_of_mask, decoded, encode, encoded
+
+# Far apart from each other and from the grey of the images.
+LEVELS = (20, 135, 250)
+COLORS = [c for c in product(LEVELS, repeat=3) if len(set(c)) > 1]
+SIZE = (60, 80)  # height, width
+
+
+def record_of(index: int, box=(20, 15, 50, 45), **more) -> dict:
+    """An image of one rectangle, whose colour is that of the index."""
+    x1, y1, x2, y2 = box
+    annotation = {
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "bbox_mode": BoxMode.XYWH_ABS,
+        "category_id": index,
+        "iscrowd": 0,
+        "segmentation": [[x1, y1, x2, y1, x2, y2, x1, y2]],
+    }
+    size = {"height": SIZE[0], "width": SIZE[1]}
+    return {"file_name": str(index), **size, "annotations": [annotation | more]}
+
+
+def read(record: dict) -> np.ndarray:
+    image = np.full((*SIZE, 3), 128, np.uint8)
+    for annotation in record["annotations"]:
+        x, y, width, height = (round(v) for v in annotation["bbox"])
+        image[y : y + height, x : x + width] = COLORS[int(record["file_name"])]
+    return image
+
+
+def mixed(seed: int, records: list[dict] | None = None, **options):
+    """What becomes of the first record."""
+    mixing = ImageMixing(**options)
+    records = records or [record_of(i) for i in range(len(COLORS))]
+    mixing.records = records
+    np.random.seed(seed)
+    return mixing(records[0], read(records[0]), read)
+
+
+def colored(image: np.ndarray, index: int, box: np.ndarray) -> np.ndarray:
+    """The box around the pixels of a record's colour near `box`."""
+    near = np.abs(image.astype(int) - COLORS[index]).max(axis=2) < 50
+    window = np.zeros_like(near)
+    x1, y1, x2, y2 = np.clip(box.round().astype(int) + [-3, -3, 3, 3], 0, None)
+    window[y1:y2, x1:x2] = True
+    return box_of_mask(near & window)
+
+
+@pytest.mark.parametrize("images", [4, 9])
+@pytest.mark.parametrize("seed", range(5))
+def test_boxes_of_a_mosaic_follow_the_pixels(images, seed):
+    record, image = mixed(seed, mosaic_prob=1.0, mosaic_images=images, mosaic_size=160)
+    assert image.shape == (160, 160, 3) and (record["height"], record["width"]) == (160, 160)
+    assert 1 <= len(record["annotations"]) <= images
+    for annotation in record["annotations"]:
+        assert annotation["bbox_mode"] == BoxMode.XYXY_ABS
+        found = colored(image, annotation["category_id"], annotation["bbox"])
+        np.testing.assert_allclose(found, annotation["bbox"], atol=2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mixup_is_the_mean(seed):
+    records = [record_of(0), record_of(1, box=(0, 0, 80, 60))]  # the second has one colour
+    record, image = mixed(seed, records[:1] + records[1:] * 9, mixup_prob=1.0)
+    if len(record["annotations"]) == 1 or record["annotations"][1]["category_id"] == 0:
+        pytest.skip("this seed drew the image itself")
+    first, second = (a["bbox"] for a in record["annotations"])
+    assert first.tolist() == [20, 15, 50, 45]
+    # The mean of the partner with the grey around, and with the object of the first.
+    means = [(np.array(COLORS[1]) + other) / 2 for other in ([128] * 3, COLORS[0])]
+    partner = np.any([np.abs(image - mean).max(axis=2) < 3 for mean in means], axis=0)
+    np.testing.assert_allclose(box_of_mask(partner), second, atol=1)
+    # Where the partner is not, the mean of 128 and 114.
+    assert (np.abs(image.astype(int) - 121).max(axis=2) < 2).any()
+
+
+def test_the_same_seed_gives_the_same_sample():
+    options = {"mosaic_prob": 0.5, "mixup_prob": 0.5, "copy_paste_prob": 0.5, "mosaic_size": 64}
+    for seed in range(4):
+        (first, image), (second, again) = mixed(seed, **options), mixed(seed, **options)
+        assert (image == again).all()
+        assert str(first) == str(second)
+    records = {str(mixed(seed, **options)[0]) for seed in range(8)}
+    assert len(records) >= 4  # an eighth of the seeds mixes nothing
+
+
+def test_closing_iteration():
+    options = {"mosaic_prob": 1.0, "mixup_prob": 1.0, "close_at_iteration": 10}
+    record = record_of(0)
+    for iteration, closed in ((9, False), (10, True), (11, True)):
+        result, image = mixed(0, [{**record, "iteration": iteration}], **options)
+        assert (image.shape == (*SIZE, 3)) == closed
+        assert (result["annotations"][0]["bbox_mode"] == BoxMode.XYWH_ABS) == closed
+
+
+def test_the_given_record_stays_as_it_is():
+    record = record_of(0)
+    mixed(0, [record], mosaic_prob=1.0, mixup_prob=1.0, copy_paste_prob=1.0)
+    assert record == record_of(0)
+
+
+def test_a_dataset_of_one_image_and_one_without_boxes():
+    record, image = mixed(0, [record_of(0)], mosaic_prob=1.0, mosaic_size=64)
+    assert image.shape == (64, 64, 3)
+    empty = {**record_of(1), "annotations": []}
+    record, image = mixed(0, [empty], mosaic_prob=1.0, mixup_prob=1.0, copy_paste_prob=1.0)
+    assert record["annotations"] == []
+
+
+def test_a_partner_that_cannot_be_read():
+    """Others are drawn; where none can be read, the image stays alone."""
+    tried = []
+
+    def read_some(record):
+        tried.append(record["file_name"])
+        if record["file_name"] != "0":
+            raise ImageError("broken")
+        return read(record)
+
+    mixing = ImageMixing(mosaic_prob=1.0, mixup_prob=1.0, mosaic_size=64)
+    mixing.records = [record_of(0), record_of(1), record_of(2)]
+    np.random.seed(0)
+    record, _ = mixing(record_of(0), read(record_of(0)), read_some)
+    assert {a["category_id"] for a in record["annotations"]} == {0} and len(set(tried)) > 1
+    mixing.records = [record_of(1)]
+    record, _ = mixing(record_of(0), read(record_of(0)), read_some)
+    assert {a["category_id"] for a in record["annotations"]} == {0}
+    assert len(tried) < 100
+
+
+def test_crowd_regions_and_masks_are_carried_along():
+    record, image = mixed(
+        1, [record_of(0, iscrowd=1)], mosaic_prob=1.0, mosaic_size=160, with_masks=True
+    )
+    assert record["annotations"]
+    for annotation in record["annotations"]:
+        assert annotation["iscrowd"] == 1
+        mask = decoded(annotation["segmentation"])
+        assert mask.shape == (160, 160)
+        np.testing.assert_allclose(box_of_mask(mask), annotation["bbox"], atol=1.5)
+
+
+def test_boxes_of_which_too_little_is_left_are_dropped():
+    """Windows of at most 60 x 60 px of 4 x larger images rarely show a tenth of a large box."""
+    kept = [
+        len(mixed(seed, mosaic_prob=1.0, mosaic_size=64, min_visible=0.99)[0]["annotations"])
+        for seed in range(9)
+    ]
+    all_of = [
+        len(mixed(seed, mosaic_prob=1.0, mosaic_size=64, min_visible=0.0)[0]["annotations"])
+        for seed in range(9)
+    ]
+    assert sum(kept) < sum(all_of)
+
+
+# --- copy-paste -------------------------------------------------------------------------------
+
+
+def sample_of(*boxes, size=SIZE) -> Sample:
+    """White rectangles on black, with masks."""
+    image, annotations = np.zeros((*size, 3), np.uint8), []
+    for i, (x1, y1, x2, y2) in enumerate(boxes):
+        image[y1:y2, x1:x2] = 255
+        mask = image[..., 0] * 0
+        mask[y1:y2, x1:x2] = 1
+        box = np.array([x1, y1, x2, y2], dtype=float)
+        annotations.append(
+            {"bbox": box, "category_id": i, "iscrowd": 0, "segmentation": encode(mask)}
+        )
+    return Sample(image, annotations)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pasted_objects_and_what_is_left_of_others(seed):
+    below, above = sample_of((10, 10, 50, 40)), sample_of((0, 0, 80, 60))
+    above.image[:] = (0, 0, 255)
+    np.random.seed(seed)
+    result = paste_instances(below, above, min_visible=0.0)
+    if result is below:
+        pytest.skip("this seed pastes nothing")
+    *others, pasted = result.annotations
+    red = (result.image == (0, 0, 255)).all(axis=2)
+    assert (decoded(pasted["segmentation"]) == red).all()
+    assert pasted["bbox"].tolist() == box_of_mask(red).tolist()
+    white = (result.image == 255).all(axis=2)
+    assert len(others) == white.any()
+    for annotation in others:
+        assert (decoded(annotation["segmentation"]) == white).all()
+        assert annotation["bbox"].tolist() == box_of_mask(white).tolist()
+
+
+def test_covered_objects_are_dropped_crowds_stay_and_boxes_without_masks_are_counted():
+    """A 20 x 20 object covers the half of each of three others: on paper, 1/2 of each is left."""
+    sample = sample_of((0, 0, 80, 60), (0, 0, 80, 60))
+    sample.annotations[1]["iscrowd"] = 1
+    sample.annotations.append(
+        {"bbox": np.array([0.0, 0.0, 80.0, 60.0]), "category_id": 2, "iscrowd": 0}
+    )
+    partner = sample_of((0, 0, 80, 60))
+    for seed in range(8):
+        np.random.seed(seed)
+        result = paste_instances(sample, partner, min_visible=0.5)
+        if result is sample:
+            continue
+        share = 1 - decoded(result.annotations[-1]["segmentation"]).mean()
+        kept = {a["category_id"] for a in result.annotations[:-1]}
+        assert kept == ({0, 1, 2} if share >= 0.5 else {1})
+
+
+def test_segmentations_of_all_kinds_become_the_same_mask():
+    polygon = [[10, 5, 30, 5, 30, 25, 10, 25]]
+    mask = np.zeros((40, 50), np.uint8)
+    mask[5:25, 10:30] = 1
+    # Column by column: 10 columns of 40, 5 rows; then 20 of 1 and 20 of 0 in turn, 20 times.
+    counts = [405, *[20] * 39]
+    counts.append(40 * 50 - sum(counts))
+    uncompressed = {"size": [40, 50], "counts": counts}
+    compressed = coco_mask.encode(np.asfortranarray(mask))
+    for segmentation in (polygon, uncompressed, compressed):
+        assert (decoded(encoded(segmentation, (40, 50))) == mask).all()
+
+
+# --- in the mapper ----------------------------------------------------------------------------
+
+
+def write_records(folder, count: int) -> list[dict]:
+    records = []
+    for i in range(count):
+        record = record_of(i % len(COLORS))
+        path = folder / f"{i}.png"
+        cv2.imwrite(str(path), read(record))
+        records.append({**record, "file_name": str(path), "image_id": i})
+    return records
+
+
+def mapper_of(*opts) -> FCOSDatasetMapper:
+    cfg = get_cfg()
+    cfg.merge_from_list(["INPUT.MIN_SIZE_TRAIN", (64,), "INPUT.MAX_SIZE_TRAIN", 128, *opts])
+    return FCOSDatasetMapper(cfg, is_train=True)
+
+
+def test_mapper_mixes_and_filters(tmp_path):
+    records = write_records(tmp_path, 5)
+    mapper = mapper_of("INPUT.MIX.MOSAIC_PROB", 1.0, "INPUT.MIX.MOSAIC_SIZE", 160)
+    mapper.set_records(records)
+    np.random.seed(0)
+    result = mapper(records[0])
+    assert result["image"].shape == (3, 64, 64)
+    assert len(result["instances"]) >= 2 and "annotations" not in result
+    tried, failed = mapper.counter.counts
+    assert (tried, failed) == (4, 0)
+
+
+def test_mapper_closes_the_mixing(tmp_path):
+    records = write_records(tmp_path, 2)
+    opts = ["INPUT.MIX.MIXUP_PROB", 1.0, "INPUT.MIX.CLOSE_ITERS", 3, "SOLVER.MAX_ITER", 10]
+    mapper = mapper_of(*opts)
+    mapper.set_records(records)
+    counts = [len(mapper({**records[0], "iteration": i})["instances"]) for i in (6, 7)]
+    assert counts == [2, 1]
+
+
+def test_crowd_regions_as_objects(tmp_path):
+    (record,) = write_records(tmp_path, 1)
+    record["annotations"][0]["iscrowd"] = 1
+    assert len(mapper_of()(record)["instances"]) == 0
+    assert len(mapper_of("INPUT.USE_CROWD_BOXES", True)(record)["instances"]) == 1
+
+
+@pytest.mark.parametrize(
+    "opts, message",
+    [
+        (("INPUT.MIX.MOSAIC_PROB", 1.0, "INPUT.MIX.MOSAIC_IMAGES", 5), "4 or 9, got 5"),
+        (("INPUT.MIX.MIXUP_PROB", 1.5), r"_PROB must be in \[0, 1\], got 1.5"),
+        (("INPUT.MIX.MOSAIC_PROB", 1.0, "INPUT.MIX.MOSAIC_SIZE", 8), "at least 32, got 8"),
+        (("INPUT.MIX.MIXUP_PROB", 0.5, "MODEL.MASK_ON", True), "MASK_FORMAT bitmask"),
+        (("INPUT.RESIZE_RULE_TRAIN", "square"), "RESIZE_RULE_TRAIN must be one of .*'square'"),
+    ],
+)
+def test_mistakes_are_named(opts, message):
+    with pytest.raises(ValueError, match=message):
+        mapper_of(*opts)
+
+
+def test_letterbox_at_test_time_has_no_border(tmp_path):
+    """Boxes are scaled back by the size of the image, which a border would change."""
+    cfg = get_cfg()
+    cfg.INPUT.RESIZE_RULE_TRAIN = cfg.INPUT.RESIZE_RULE_TEST = "letterbox"
+    cfg.INPUT.SQUARE_SIZE = 160
+    (record,) = write_records(tmp_path, 1)
+    assert FCOSDatasetMapper(cfg, is_train=False)(record)["image"].shape == (3, 120, 160)
+    assert FCOSDatasetMapper(cfg, is_train=True)(record)["image"].shape == (3, 160, 160)
+
+
+@pytest.mark.slow
+def test_memory_of_a_worker_does_not_grow(tmp_path):
+    """Resident memory after 2000 mixed samples is that after 500, but for 2 %."""
+    records = write_records(tmp_path, 40)
+    mapper = mapper_of(
+        *("INPUT.MIX.MOSAIC_PROB", 1.0, "INPUT.MIX.MIXUP_PROB", 1.0, "INPUT.MIX.MOSAIC_SIZE", 640),
+        *("INPUT.MIX.COPY_PASTE_PROB", 0.5),
+    )
+    mapper.set_records(records)
+    resident = {}
+    for i in range(2000):
+        mapper(records[i % len(records)])
+        if i + 1 in (500, 2000):
+            with open(f"/proc/{os.getpid()}/statm") as file:
+                resident[i + 1] = int(file.read().split()[1])
+    assert resident[2000] < 1.02 * resident[500]

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from detectron2.data import transforms as T
 
+from .augmentation_square import Window
+
 
 class PerspectiveTransform(T.Transform):
     """A homography of the image plane; the size stays."""
@@ -132,10 +134,13 @@ class RandomCropWithBoxes(T.Augmentation):
         """`image` is (H, W, C), `boxes` are (M, 4) xyxy, px."""
         if np.random.rand() >= self.prob:
             return T.NoOpTransform()
+        # A warp before it may have moved boxes out of the image.
+        boxes = np.clip(boxes, 0, image.shape[1::-1] * 2)
+        boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
         held = boxes[np.random.randint(len(boxes))] if len(boxes) else None
         x, width = self._window(image.shape[1], None if held is None else held[0::2])
         y, height = self._window(image.shape[0], None if held is None else held[1::2])
-        return T.CropTransform(x, y, width, height, image.shape[1], image.shape[0])
+        return Window(x, y, width, height, image.shape[1], image.shape[0])
 
     def _window(self, side: int, held: np.ndarray | None) -> tuple[int, int]:
         """First pixel and length along an axis; `held` is where the box begins and ends on it."""
@@ -150,18 +155,21 @@ class RandomCropWithBoxes(T.Augmentation):
         return np.random.randint(lowest, highest - length + 1), length
 
 
-def visible_share(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def visible_share(
+    boxes: np.ndarray, size: tuple[int, int], shown: np.ndarray | None = None
+) -> np.ndarray:
     """The part of the area of each box that lies within an image.
 
     Args:
         boxes: (M, 4) xyxy, px.
         size: height and width, px.
+        shown: (M, 4), the boxes as borders inside the image have cut them; None for no borders.
 
     Returns:
         (M,) in [0, 1]; 0 for a box without area.
     """
     height, width = size
-    clipped = np.clip(boxes, 0, [width, height, width, height])
+    clipped = np.clip(boxes if shown is None else shown, 0, [width, height, width, height])
     areas, clipped_areas = (np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (boxes, clipped))
     return clipped_areas / np.maximum(areas, np.finfo(np.float64).tiny)
 

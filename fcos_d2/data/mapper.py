@@ -156,7 +156,9 @@ class FCOSDatasetMapper(DatasetMapper):
                 for annotation in dataset_dict["annotations"]:
                     annotation["iscrowd"] = 0
             if self.min_visible > 0:
-                shares = visible_share(transforms.apply_box(boxes), image_size)
+                # The corners alone, which no border cuts.
+                whole = T.Transform.apply_box(transforms, boxes)
+                shares = visible_share(whole, image_size, transforms.apply_box(boxes))
                 visible = (shares >= self.min_visible).tolist()
                 dataset_dict["annotations"] = [*compress(dataset_dict["annotations"], visible)]
             self._transform_annotations(dataset_dict, transforms, image_size)

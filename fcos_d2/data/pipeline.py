@@ -9,6 +9,7 @@ from detectron2.data import transforms as T
 from .augmentation import RESIZES, ResizeScale
 from .augmentation_color import color_jitter
 from .augmentation_geometry import RandomAffine, RandomCropWithBoxes
+from .augmentation_square import CropOrPadToSquare
 from .mixing import ImageMixing
 
 TRAIN_RULES = ("short_edge", "letterbox", "large_scale_jitter")
@@ -66,7 +67,7 @@ def _resize(cfg: CfgNode, is_train: bool, short_edge: T.Augmentation) -> list[T.
     if rule == "short_edge":
         return [RESIZES[cfg.INPUT.RESIZE].like(short_edge)]
     side = cfg.INPUT.SQUARE_SIZE
-    square = T.FixedSizeCrop((side, side), pad_value=cfg.INPUT.PAD_VALUE)
+    square = CropOrPadToSquare(side, cfg.INPUT.PAD_VALUE)
     if rule == "large_scale_jitter":
         return [ResizeScale(*cfg.INPUT.LSJ_SCALES, side, side), square]
     # A short side that the limit on the long one always cuts down to.

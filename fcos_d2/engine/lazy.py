@@ -5,7 +5,6 @@ from contextlib import suppress
 from functools import partial
 
 from detectron2.config import instantiate
-from detectron2.engine import default_writers
 from detectron2.evaluation import inference_on_dataset, print_csv_format
 from omegaconf import DictConfig
 from torch import nn
@@ -16,7 +15,9 @@ from ..evaluation.views import ViewSettings
 from .best import EarlyStop
 from .distributed import wrap_distributed
 from .ema import WeightAverage
+from .example_images import example_images
 from .hooks import RunHooks
+from .loggers import build_writers, flat_settings
 from .step import StepTrainer
 from .trainer import class_names, prepare_for_training
 
@@ -87,7 +88,15 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: bool = False)
             checkpointer=checkpointer,
             average=average,
             evaluate=evaluate_and_keep,
-            build_writers=partial(default_writers, cfg.train.output_dir, cfg.train.max_iter),
+            build_writers=partial(
+                build_writers,
+                cfg.train.output_dir,
+                cfg.train.max_iter,
+                backends=cfg.train.logging.backends,
+                project=cfg.train.logging.project,
+                run_name=cfg.train.logging.run_name,
+                config=flat_settings(cfg.train),
+            ),
             max_grad_norm=cfg.train.max_grad_norm,
             checkpoint_period=cfg.train.checkpointer.period,
             max_to_keep=cfg.train.checkpointer.max_to_keep,
@@ -95,6 +104,14 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: bool = False)
             best_metric=cfg.train.best_metric,
             patience=cfg.train.early_stop_patience,
             log_period=cfg.train.log_period,
+            after_evaluation=example_images(
+                tested,
+                cfg.dataloader.test.dataset.names,
+                instantiate(cfg.dataloader.test.mapper),
+                cfg.dataloader.test.mapper.image_format,
+                cfg.train.logging.images,
+                cfg.train.eval_period,
+            ),
         ).build()
     )
     checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=resume)

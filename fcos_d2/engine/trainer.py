@@ -12,6 +12,7 @@ from detectron2.engine import DefaultTrainer, HookBase, TrainerBase
 from detectron2.engine.hooks import PreciseBN
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 from detectron2.solver import LRMultiplier
+from detectron2.utils.events import EventWriter
 from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
 from torch.utils.data import DataLoader
@@ -24,7 +25,9 @@ from ..evaluation.voc import VOCEvaluator
 from .best import EarlyStop
 from .distributed import adapt_sync_batchnorm, wrap_distributed
 from .ema import WeightAverage
+from .example_images import example_images
 from .hooks import RunHooks
+from .loggers import build_writers, flat_settings
 from .optimizer import build_lr_scheduler, build_optimizer, full_model_clip_value
 from .step import StepTrainer
 
@@ -109,7 +112,26 @@ class Trainer(DefaultTrainer):
             ]
             if use_precise_bn
             else [],
+            after_evaluation=example_images(
+                tested,
+                cfg.DATASETS.TEST,
+                FCOSDatasetMapper(cfg, is_train=False),
+                cfg.INPUT.FORMAT,
+                cfg.LOGGING.IMAGES,
+                cfg.TEST.EVAL_PERIOD,
+            ),
         ).build()
+
+    def build_writers(self) -> list[EventWriter]:
+        cfg = self.cfg
+        return build_writers(
+            cfg.OUTPUT_DIR,
+            self.max_iter,
+            backends=cfg.LOGGING.BACKENDS,
+            project=cfg.LOGGING.PROJECT,
+            run_name=cfg.LOGGING.RUN_NAME,
+            config=flat_settings(cfg),
+        )
 
     def train(self) -> dict:
         """Trains to the end, or until it gets no better; results of the last evaluation."""

@@ -344,7 +344,7 @@ class FCOSProposalGenerator(nn.Module):
 
     def _log_positives(self, targets: Targets, level_sizes: list[int]) -> None:
         # Not in every iteration, because the numbers have to come from the GPU.
-        if not has_event_storage() or get_event_storage().iter % LOG_PERIOD:
+        if not has_event_storage() or (get_event_storage().iter + 1) % LOG_PERIOD:
             return
         positive = (targets.labels < self.num_classes).split(level_sizes, dim=1)
         counts = torch.stack([level.sum() for level in positive]).tolist()

@@ -198,10 +198,10 @@ def test_positives_are_logged():
 
 def test_positives_of_each_level_are_logged():
     """Every 20th iteration: 4 of 2 images, all of them on the one level of the paper case."""
-    with EventStorage(40) as storage:
+    with EventStorage(39) as storage:
         paper_losses(paper_generator(2), 2)
         assert storage.latest()["fcos/num_pos_p3"][0] == 4
-    with EventStorage(41) as storage:
+    with EventStorage(40) as storage:
         paper_losses(paper_generator(2), 2)
         assert "fcos/num_pos_p3" not in storage.latest()
 

@@ -29,6 +29,9 @@ train = dict(
     # Evaluations without a better one that end the run; 0: none do.
     early_stop_patience=0,
     log_period=20,
+    # Beside the terminal and metrics.json: "tensorboard", "wandb", "mlflow"; test images drawn at
+    # each evaluation.
+    logging=dict(backends=["tensorboard"], project="fcos_d2", run_name="", images=0),
     device="cuda",
     # At test time: TEST.SLICE and TEST.AUG of the yaml configs.
     slice=dict(size=0, overlap=0.2, full_image=True),

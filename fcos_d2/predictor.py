@@ -85,10 +85,14 @@ class Predictor:
         if last_stage(self.model) is not self.model.proposal_generator:
             self.model.roi_heads.box_predictor.test_score_thresh = confidence_threshold
             return
-        # The score is the square root of class x quality probability, so a bound on the score is
-        # the squared bound on the product. FCOS itself applies it, before suppression.
-        self.model.proposal_generator.test_selection.update(
-            score_thresh=confidence_threshold**2, thresh_with_quality=True
+        # FCOS itself applies the threshold, before suppression. The score is the square root of
+        # class x quality probability, so a bound on it is the squared bound on the product; without
+        # a quality branch it is the class probability.
+        generator = self.model.proposal_generator
+        with_quality = generator.fcos_head.quality_branch
+        generator.test_selection.update(
+            score_thresh=confidence_threshold**2 if with_quality else confidence_threshold,
+            thresh_with_quality=with_quality,
         )
 
     def __call__(self, image: np.ndarray | str | Path) -> Instances:

@@ -91,7 +91,7 @@ class StepTrainer(SimpleTrainer):
         return (
             num_batches > 1
             and isinstance(model, FCOS)
-            and not model.proposal_generator.target_maker.needs_predictions
+            and not model.proposal_generator.normalizers_need_predictions
         )
 
     def _common_normalizers(self, batches: list[list[dict]]) -> AbstractContextManager:

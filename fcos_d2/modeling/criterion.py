@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from .geometry import centerness
-from .losses import focal_loss, iou_loss, quality_loss, smoothed_iou
-from .normalizers import LossNormalizers
+from .losses import LOC_LOSS_TYPES, focal_loss, iou_loss, quality_loss, smoothed_iou
+from .normalizers import target_sums
+from .options import check_choice
 from .quality_focal import quality_focal_loss, varifocal_loss
 from .targets import Targets
 
@@ -17,7 +18,25 @@ CLS_LOSSES = ("focal", "quality_focal", "varifocal")
 
 @dataclass(frozen=True, kw_only=True)
 class Criterion:
-    """Options as in `FCOSProposalGenerator`, which checks them."""
+    """Which losses there are, and how much each counts.
+
+    Args:
+        num_classes: K.
+        cls_loss: "focal"; or "quality_focal" or "varifocal", whose targets are the exact IoU of the
+            predicted with the true box, or its alignment with the assigner "task_aligned".
+        focal_alpha: of the focal loss.
+        focal_gamma: exponent of the classification loss, whichever it is; 0 (not with
+            "quality_focal") or at least 1.
+        box_quality: what the quality branch learns, "ctrness" or "iou"; "none": there is none.
+        loc_loss_type: "iou", "linear_iou", "giou", "diou" or "ciou".
+        iou_smoothing: square strides added to intersection and union, see `smoothed_iou`.
+        centerness_weighted_loc: weigh the box loss of a location by its centerness; never done with
+            box_quality "iou", and with "task_aligned", which has weights of its own.
+        loss_weight_cls, loss_weight_loc, loss_weight_quality: weights of the three losses.
+
+    Raises:
+        ValueError: unknown name, or a number out of range.
+    """
 
     num_classes: int
     cls_loss: str
@@ -31,15 +50,33 @@ class Criterion:
     loss_weight_loc: float
     loss_weight_quality: float
 
-    def loc_weights(self, targets: Targets) -> Tensor:
-        """(P,) weights of the positives in the box loss."""
-        positive = targets.labels < self.num_classes
-        if targets.alignment is not None:
-            return targets.alignment[positive]
-        target_centerness = centerness(targets.ltrb_in_strides[positive])
-        if self.centerness_weighted_loc and self.box_quality != "iou":
-            return target_centerness
-        return torch.ones_like(target_centerness)
+    def __post_init__(self) -> None:
+        check_choice("cls_loss", self.cls_loss, CLS_LOSSES)
+        check_choice("box_quality", self.box_quality, BOX_QUALITIES)
+        check_choice("loc_loss_type", self.loc_loss_type, LOC_LOSS_TYPES)
+        if self.focal_gamma < 1 and (self.focal_gamma != 0 or self.cls_loss == "quality_focal"):
+            raise ValueError(
+                "focal_gamma must be 0 (not with cls_loss 'quality_focal') or at least 1, got "
+                f"{self.focal_gamma} with {self.cls_loss!r}"
+            )
+        if self.iou_smoothing < 0 or (self.iou_smoothing == 0 and self.loc_loss_type == "iou"):
+            raise ValueError(
+                f"iou_smoothing must be positive, or 0 where loc_loss_type is not 'iou', whose "
+                f"logarithm it keeps finite; got {self.iou_smoothing} with {self.loc_loss_type!r}"
+            )
+
+    def target_sums(self, targets: Targets, locations: list[Tensor]) -> Tensor:
+        """What `LossNormalizers` needs to know of N images, see `normalizers.target_sums`.
+
+        Args:
+            targets: of N images.
+            locations: L tensors (Hi * Wi, 2).
+
+        Returns:
+            (L + 2,).
+        """
+        levels = (targets.labels < self.num_classes).split([len(x) for x in locations], dim=1)
+        return target_sums(levels, self._loc_weights(targets))
 
     def losses(
         self,
@@ -47,7 +84,7 @@ class Criterion:
         ltrb_in_strides: Tensor,
         quality_logits: Tensor | None,
         targets: Targets,
-        normalizers: LossNormalizers,
+        normalizers: tuple[Tensor, Tensor, Tensor],
     ) -> dict[str, Tensor]:
         """Scalars that stay attached to all predictions when there are no positives.
 
@@ -56,7 +93,7 @@ class Criterion:
             ltrb_in_strides: (N, R, 4).
             quality_logits: (N, R), or None with the quality "none".
             targets: of N images.
-            normalizers: what the losses are divided by.
+            normalizers: what classification, box and quality loss are divided by.
 
         Returns:
             loss_fcos_cls, loss_fcos_loc, and loss_fcos_ctr or loss_fcos_iou but with "none".
@@ -66,14 +103,14 @@ class Criterion:
         labels = targets.labels
         positive = labels < self.num_classes  # (N, R)
         pred, target = ltrb_in_strides[positive], targets.ltrb_in_strides[positive]  # (P, 4)
-        loc_weights = self.loc_weights(targets)
-        cls_norm, loc_norm, quality_norm = normalizers(positive, loc_weights)
+        cls_norm, loc_norm, quality_norm = normalizers
 
         cls_loss = self._cls_loss(cls_logits.flatten(0, 1), labels.flatten(), pred, target, targets)
-        loc_loss = iou_loss(pred, target, self.loc_loss_type, self.iou_smoothing) * loc_weights
+        loc_loss = iou_loss(pred, target, self.loc_loss_type, self.iou_smoothing)
+        loc_loss = (loc_loss * self._loc_weights(targets)).sum()
         losses = {
             "loss_fcos_cls": cls_loss / cls_norm * self.loss_weight_cls,
-            "loss_fcos_loc": loc_loss.sum() / loc_norm * self.loss_weight_loc,
+            "loss_fcos_loc": loc_loss / loc_norm * self.loss_weight_loc,
         }
         if self.box_quality != "none":
             if self.box_quality == "iou":
@@ -84,6 +121,16 @@ class Criterion:
             name = "loss_fcos_iou" if self.box_quality == "iou" else "loss_fcos_ctr"
             losses[name] = loss / quality_norm * self.loss_weight_quality
         return losses
+
+    def _loc_weights(self, targets: Targets) -> Tensor:
+        """(P,) weights of the positives in the box loss."""
+        positive = targets.labels < self.num_classes
+        if targets.alignment is not None:
+            return targets.alignment[positive]
+        target_centerness = centerness(targets.ltrb_in_strides[positive])
+        if self.centerness_weighted_loc and self.box_quality != "iou":
+            return target_centerness
+        return torch.ones_like(target_centerness)
 
     def _cls_loss(
         self, cls_logits: Tensor, labels: Tensor, pred: Tensor, target: Tensor, targets: Targets
@@ -98,33 +145,3 @@ class Criterion:
             return quality_focal_loss(cls_logits, labels, quality, self.focal_gamma)
         # Its weight of negatives is not that of the focal loss; the paper's serves all.
         return varifocal_loss(cls_logits, labels, quality, gamma=self.focal_gamma)
-
-
-def check_options(
-    *,
-    assigner: str,
-    cls_loss: str,
-    box_quality: str,
-    loc_loss_type: str,
-    iou_smoothing: float,
-    loss_normalizer: str,
-    thresh_with_quality: bool,
-) -> None:
-    """Raises ValueError for options that exclude each other."""
-    if iou_smoothing < 0 or (iou_smoothing == 0 and loc_loss_type == "iou"):
-        raise ValueError(
-            f"iou_smoothing must be positive, or 0 where loc_loss_type is not 'iou', whose "
-            f"logarithm it keeps finite; got {iou_smoothing} with {loc_loss_type!r}"
-        )
-    if box_quality == "none" and thresh_with_quality:
-        raise ValueError("thresh_with_quality needs a quality branch, and box_quality is 'none'")
-    if assigner == "task_aligned" and cls_loss == "focal":
-        raise ValueError(
-            "the assigner 'task_aligned' gives soft class targets: it needs cls_loss "
-            "'quality_focal' or 'varifocal' (MODEL.FCOS.CLS_LOSS), got 'focal'"
-        )
-    if assigner == "task_aligned" and loss_normalizer != "fg":
-        raise ValueError(
-            "the assigner 'task_aligned' divides by the sum of its alignment: it needs "
-            f"loss_normalizer 'fg', got {loss_normalizer!r}"
-        )

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec, get_norm
 from torch import Tensor, nn
@@ -20,6 +21,24 @@ class HeadOutputs(NamedTuple):
     ltrb_in_strides: list[Tensor]  # (N, 4, Hi, Wi) >= 0
     quality_logits: list[Tensor]  # (N, 1, Hi, Wi), centerness or IoU; no tensors without the branch
     box_features: list[Tensor]  # (N, C, Hi, Wi), the last features of the box branch
+
+    def flattened(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Class logits (N, R, K), distances (N, R, 4) and quality logits (N, R), if any."""
+        cls_logits, ltrb, quality_logits = (
+            torch.cat([x.flatten(2).transpose(1, 2) for x in field], dim=1) if field else None
+            for field in self[:3]
+        )
+        return cls_logits, ltrb, None if quality_logits is None else quality_logits[..., 0]
+
+    def at_least_float32(self) -> "HeadOutputs":
+        """Half-precision predictions in float32; the features stay as they are."""
+        predictions = ([at_least_float32(x) for x in field] for field in self[:3])
+        return HeadOutputs(*predictions, self.box_features)
+
+    def of_image(self, index: int) -> "HeadOutputs":
+        """Those of one image as (Hi * Wi, K), (Hi * Wi, 4), (Hi * Wi,) and (Hi * Wi, C)."""
+        fields = HeadOutputs(*([x[index].flatten(1).T for x in field] for field in self))
+        return fields._replace(quality_logits=[x[:, 0] for x in fields.quality_logits])
 
 
 class Tower(nn.ModuleList):

@@ -1,6 +1,6 @@
 """What the losses are divided by, the same on every rank of a distributed run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -19,39 +19,41 @@ class LossNormalizers(nn.Module):
     averaging the gradients, exactly what one process gives for the whole batch.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, level_names: list[str]) -> None:
         """
         Args:
-            kind: one of LOSS_NORMALIZERS, see `FCOSProposalGenerator`; or "alignment": the sum of
-                the box weights, at least 1, for all but the quality loss.
+            kind: the classification loss is divided by the number of positives ("fg"), its moving
+                mean ("moving_fg", kept in the checkpoint) or of locations ("all");
+                "moving_fg_shared" divides all three losses by the moving mean, and "alignment" all
+                but the quality loss by the sum of the box weights, at least 1.
+            level_names: L names, under which the positives are logged.
         """
         super().__init__()
         self.kind = kind
+        self.level_names = level_names
         self._shared: tuple[Tensor, Tensor, Tensor] | None = None
         if kind.startswith("moving_fg"):
             # A buffer, so that a resumed run goes on with the same value.
             self.register_buffer("moving_num_pos", torch.tensor(100.0))
 
-    def forward(self, positive: Tensor, loc_weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Normalisers of the classification, box and quality loss; scalars > 0.
 
         Args:
-            positive: (N, R) bool.
-            loc_weights: (P,) weight of each positive in the box loss.
+            local: (L + 2,) `target_sums` of the batch; within `shared` they do not count.
         """
-        if self._shared is not None:
-            return self._shared
-        return self.from_sums(target_sums(positive, loc_weights))
+        return self.from_sums(local) if self._shared is None else self._shared
 
     def from_sums(self, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same from `target_sums`; it counts as one iteration for the moving mean.
+        """The same; it counts as one iteration for the moving mean, and is logged.
 
         Args:
-            local: (3,), of this process.
+            local: (L + 2,), of this process.
         """
-        num_pos, weight, num_locations = sum_over_ranks(local) / comm.get_world_size()
-        if has_event_storage():
-            get_event_storage().put_scalar("fcos/num_pos", num_pos.item())
+        total = sum_over_ranks(local)
+        self._log(total[:-2] / comm.get_world_size())
+        sums = torch.stack((total[:-2].sum(), *total[-2:])) / comm.get_world_size()
+        num_pos, weight, num_locations = sums
         floor = 1 / comm.get_world_size()
         num_pos, weight = num_pos.clamp(min=floor), weight.clamp(min=1e-6 * floor)
         if self.kind == "fg":
@@ -70,7 +72,7 @@ class LossNormalizers(nn.Module):
         """Within it, all batches are divided by the same: they are parts of one.
 
         Args:
-            local: (3,) sum of the `target_sums` of these batches.
+            local: (L + 2,) sum of the `target_sums` of these batches.
         """
         self._shared = self.from_sums(local)
         try:
@@ -78,15 +80,26 @@ class LossNormalizers(nn.Module):
         finally:
             self._shared = None
 
+    def _log(self, num_pos: Tensor) -> None:
+        if not has_event_storage():
+            return
+        counts = num_pos.tolist()  # the one copy from the device
+        storage = get_event_storage()
+        storage.put_scalar("fcos/num_pos", sum(counts))
+        for name, count in zip(self.level_names, counts, strict=True):
+            storage.put_scalar(f"fcos/num_pos_{name}", count)
 
-def target_sums(positive: Tensor, loc_weights: Tensor) -> Tensor:
-    """(3,): how many positives and what weight in the box loss they have, and how many locations.
+
+def target_sums(positive: Sequence[Tensor], loc_weights: Tensor) -> Tensor:
+    """(L + 2,): the positives of each level, their weight in the box loss, and all locations.
 
     Args:
-        positive, loc_weights: see `LossNormalizers.forward`.
+        positive: L tensors (N, Hi * Wi) bool.
+        loc_weights: (P,) weight of each positive in the box loss.
     """
-    num_locations = loc_weights.new_tensor(positive.numel())
-    return torch.stack((positive.sum().to(loc_weights), loc_weights.sum(), num_locations))
+    num_locations = loc_weights.new_tensor(sum(level.numel() for level in positive))
+    num_pos = [level.sum().to(loc_weights) for level in positive]
+    return torch.stack((*num_pos, loc_weights.sum(), num_locations))
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ class Detections(NamedTuple):
     """D boxes of one image, best first once `suppress` has run."""
 
     boxes: Tensor  # (D, 4) xyxy px, not clipped
-    scores: Tensor  # (D,) in (0, 1], geometric mean of class and quality probability
+    scores: Tensor  # (D,) in (0, 1], see `select_detections`
     classes: Tensor  # (D,) int64 in [0, K)
     location_idxs: Tensor  # (D,) int64 in [0, R), the location that predicted the box
 
@@ -42,8 +42,8 @@ def select_detections(
         locations: L tensors (Hi * Wi, 2), px.
         cls_logits: L tensors (Hi * Wi, K).
         ltrb: L tensors (Hi * Wi, 4), px.
-        quality_logits: L tensors (Hi * Wi,) of centerness or IoU; none of them: scores are class
-            probabilities.
+        quality_logits: L tensors (Hi * Wi,) of centerness or IoU, and scores are the geometric mean
+            of class and quality probability; no tensors: they are the class probability.
         score_thresh: candidates need a class probability above it, in [0, 1).
         thresh_with_quality: compare class x quality probability with it instead.
         topk_candidates: candidates kept per level.
@@ -55,8 +55,13 @@ def select_detections(
     Returns:
         Detections, best first.
 
+    Raises:
+        ValueError: `thresh_with_quality` without quality logits.
+
     Source: arXiv 1904.01355, section 3.3; order of the steps as in the authors' released models.
     """
+    if thresh_with_quality and not quality_logits:
+        raise ValueError("thresh_with_quality needs quality logits, and there are none")
     candidates = []
     first_idx = 0
     quality = quality_logits or [None] * len(locations)

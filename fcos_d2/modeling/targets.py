@@ -10,6 +10,7 @@ from .assignment import assign_locations, targets_of_matches
 from .assignment_atss import assign_atss
 from .assignment_tal import assign_task_aligned
 from .geometry import LocationGrid
+from .options import check_choice
 
 ASSIGNERS = ("size_ranges", "atss", "task_aligned")
 
@@ -24,7 +25,23 @@ class Targets(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TargetMaker:
-    """Options as in `FCOSProposalGenerator`."""
+    """The assigner with its options, those of the others being without effect.
+
+    Args:
+        assigner: which locations learn a box: "size_ranges", the paper's rule; "atss" or
+            "task_aligned", see `assign_atss` and `assign_task_aligned`.
+        num_classes: K.
+        strides: L strides, px.
+        size_ranges: of "size_ranges", L pairs (lowest, highest) of max(ltrb), px.
+        inclusive_size_ranges: a distance equal to a limit belongs to both levels; False: to none.
+        center_sampling_radius: only locations so near the box centre are positive, strides; None:
+            all within the box.
+        atss_topk, atss_anchor_scale: of `assign_atss`.
+        tal_topk, tal_alpha, tal_beta: of `assign_task_aligned`.
+
+    Raises:
+        ValueError: unknown assigner.
+    """
 
     assigner: str
     num_classes: int
@@ -37,6 +54,9 @@ class TargetMaker:
     tal_topk: int
     tal_alpha: float
     tal_beta: float
+
+    def __post_init__(self) -> None:
+        check_choice("assigner", self.assigner, ASSIGNERS)
 
     @property
     def needs_predictions(self) -> bool:
@@ -69,7 +89,7 @@ class TargetMaker:
                 self.center_sampling_radius,
                 self.inclusive_size_ranges,
             )
-        raise ValueError(f"the assigner {self.assigner!r} depends on what the model predicts")
+        raise ValueError(self._without_predictions())
 
     @torch.no_grad()
     def targets(
@@ -112,14 +132,43 @@ class TargetMaker:
         )
         return Targets(labels, target_in_strides, alignment)
 
-    def of_batch(self, images: list[Targets]) -> Targets:
-        """The targets of N images as those of a batch."""
-        labels, ltrb_in_strides, alignment = zip(*images, strict=True)
+    def batch_targets(
+        self,
+        truth: list[tuple[Tensor, Tensor]],
+        grids: list[LocationGrid],
+        locations: list[Tensor],
+        cls_logits: Tensor | None = None,
+        ltrb_in_strides: Tensor | None = None,
+    ) -> Targets:
+        """The targets of N images.
+
+        Args:
+            truth: N pairs of gt_boxes (M, 4) and gt_classes (M,), as in `targets`.
+            grids, locations: see `targets`.
+            cls_logits: (N, R, K), where `needs_predictions`.
+            ltrb_in_strides: (N, R, 4), likewise.
+
+        Raises:
+            ValueError: predictions are needed, and there are none.
+        """
+        predictions = [()] * len(truth)
+        if self.needs_predictions:
+            if cls_logits is None or ltrb_in_strides is None:
+                raise ValueError(self._without_predictions())
+            predictions = zip(cls_logits, ltrb_in_strides, strict=True)
+        images = [
+            self.targets(*image, grids, locations, *predicted)
+            for image, predicted in zip(truth, predictions, strict=True)
+        ]
+        labels, target_in_strides, alignment = zip(*images, strict=True)
         return Targets(
             torch.stack(labels),
-            torch.stack(ltrb_in_strides),
+            torch.stack(target_in_strides),
             torch.stack(alignment) if self.needs_predictions else None,
         )
+
+    def _without_predictions(self) -> str:
+        return f"the assigner {self.assigner!r} depends on what the model predicts"
 
     def _strides_of(self, locations: list[Tensor]) -> Tensor:
         """(R, 1) stride of the level of each location, px."""

@@ -3,10 +3,12 @@ import torch
 from detectron2.config import instantiate
 from detectron2.modeling import build_model
 from detectron2.structures import Boxes, Instances
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 from torch import nn
 
 from fcos_d2 import model_zoo
+from fcos_d2.data.mapper import FCOSDatasetMapper
+from fcos_d2.engine.optimizer import build_lr_scheduler, build_optimizer, full_model_clip_value
 
 TWINS = [n.removeprefix("lazy/") for n in model_zoo.list_configs() if n.startswith("lazy/")]
 # Those that are run; the others differ from them in parts of which the settings are compared.
@@ -14,10 +16,8 @@ RUN = ("FCOS/R50-1x", "FCOS-RT/R50")
 
 
 def test_every_published_model_has_a_twin():
-    names = {
-        n for n in model_zoo.list_configs() if n.startswith(("FCOS/", "FCOS-RT/", "TwoStage/"))
-    }
-    assert set(TWINS) == names
+    folders = ("FCOS/", "FCOS-RT/", "Recipes/", "TwoStage/")
+    assert set(TWINS) == {n for n in model_zoo.list_configs() if n.startswith(folders)}
 
 
 def plain(value: object) -> object:
@@ -73,35 +73,72 @@ def test_twins_have_the_same_losses(name):
     torch.testing.assert_close(from_lazy(batch), from_yaml(batch), rtol=0, atol=0)
 
 
+def description(value: object) -> object:
+    """Types and attributes all the way down, with lists for all kinds of sequences."""
+    if isinstance(value, (list, tuple, ListConfig)):
+        return [description(x) for x in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    attributes = {k: description(v) for k, v in vars(value).items() if k not in STATE}
+    if len(set(attributes.get("short_edge_length", ()))) == 1:
+        # One size is the same as a choice, a list and a range.
+        attributes |= {"short_edge_length": attributes["short_edge_length"][:1]}
+        attributes |= {"is_range": None, "sample_style": None}
+    return type(value).__name__, attributes
+
+
+# What a mapper counts or gets from the run, and names of no consequence.
+STATE = ("counter", "_last_readable", "keypoint_hflip_indices", "proposal_topk", "tfm_or_aug")
+
+
 @pytest.mark.parametrize("name", TWINS)
-def test_twins_have_the_same_recipe(name):
+def test_twins_see_the_same_images(name):
+    """Augmentations, mixing and their settings, built by both routes."""
     yaml, lazy = model_zoo.get_config(name), model_zoo.get_config(f"lazy/{name}")
-    train, test = lazy.dataloader.train.mapper, lazy.dataloader.test.mapper
-    resize, _ = train.augmentations
-    assert list(yaml.INPUT.MIN_SIZE_TRAIN) == list(resize.short_edge_length)
-    assert resize.max_size == yaml.INPUT.MAX_SIZE_TRAIN
-    resize = test.augmentations[0]
-    assert yaml.INPUT.MIN_SIZE_TEST == resize.short_edge_length
-    assert yaml.INPUT.MAX_SIZE_TEST == resize.max_size
-    assert yaml.INPUT.FORMAT == train.image_format == test.image_format
-    assert yaml.MODEL.MASK_ON == train.get("use_instance_mask", False)
+    for split in ("train", "test"):
+        from_yaml = FCOSDatasetMapper(yaml, is_train=split == "train")
+        from_lazy = instantiate(lazy.dataloader[split].mapper)
+        found, expected = (description(mapper)[1] for mapper in (from_lazy, from_yaml))
+        if split == "test":  # it has no use for the others
+            names = ("augmentations", "image_format", "is_train")
+            found, expected = ([x[name] for name in names] for x in (found, expected))
+        assert found == expected
     assert yaml.SOLVER.IMS_PER_BATCH == lazy.dataloader.train.total_batch_size
     for split, names in (("train", yaml.DATASETS.TRAIN), ("test", yaml.DATASETS.TEST)):
         assert list(names) == [lazy.dataloader[split].dataset.names]
-    assert yaml.SOLVER.BASE_LR == lazy.optimizer.lr
-    assert yaml.SOLVER.MOMENTUM == lazy.optimizer.momentum
-    assert yaml.SOLVER.WEIGHT_DECAY == lazy.optimizer.weight_decay
-    assert yaml.SOLVER.WEIGHT_DECAY_NORM == lazy.optimizer.params.weight_decay_norm
-    assert yaml.SOLVER.MAX_ITER == lazy.train.max_iter
-    assert yaml.TEST.EVAL_PERIOD == lazy.train.eval_period
-    assert yaml.SOLVER.CHECKPOINT_PERIOD == lazy.train.checkpointer.period
-    schedule = lazy.lr_multiplier.scheduler
-    assert list(yaml.SOLVER.STEPS) == list(schedule.milestones)
-    assert schedule.num_updates == lazy.train.max_iter
-    factors = [yaml.SOLVER.GAMMA**i for i in range(len(yaml.SOLVER.STEPS) + 1)]
-    assert list(schedule["values"]) == pytest.approx(factors)
-    assert lazy.lr_multiplier.warmup_factor == yaml.SOLVER.WARMUP_FACTOR
-    warmup = lazy.lr_multiplier.warmup_length * lazy.train.max_iter
-    assert warmup == pytest.approx(yaml.SOLVER.WARMUP_ITERS)
-    assert yaml.MODEL.WEIGHTS == lazy.train.init_checkpoint
-    assert not yaml.SOLVER.CLIP_GRADIENTS.ENABLED and lazy.train.max_grad_norm == float("inf")
+    assert yaml.DATALOADER.FILTER_EMPTY_ANNOTATIONS == lazy.dataloader.train.dataset.filter_empty
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_twins_train_alike(name):
+    """Optimiser, learning rates over the run, and everything around the steps."""
+    yaml, lazy = model_zoo.get_config(name), model_zoo.get_config(f"lazy/{name}")
+    model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+    lazy.optimizer.params.model = model
+    optimizers = build_optimizer(yaml, model), instantiate(lazy.optimizer)
+    groups = [[{**group, "params": 0} for group in x.param_groups] for x in optimizers]
+    assert type(optimizers[0]) is type(optimizers[1]) and groups[0] == groups[1]
+
+    yaml_schedule = build_lr_scheduler(yaml, optimizers[0])._multiplier
+    lazy_schedule = instantiate(lazy.lr_multiplier)
+    last = yaml.SOLVER.MAX_ITER - 1
+    steps = {0, 1, 100, 1000, *yaml.SOLVER.STEPS, *range(0, last, last // 50), last}
+    shares = [step / yaml.SOLVER.MAX_ITER for step in sorted(steps) if step <= last]
+    factors = [[schedule(x) for x in shares] for schedule in (yaml_schedule, lazy_schedule)]
+    assert factors[1] == pytest.approx(factors[0], rel=1e-6, abs=1e-12)
+
+    solver, train = yaml.SOLVER, lazy.train
+    assert yaml.MODEL.WEIGHTS == train.init_checkpoint
+    assert full_model_clip_value(yaml) == train.max_grad_norm
+    assert (solver.MAX_ITER, solver.CHECKPOINT_PERIOD) == (
+        train.max_iter,
+        train.checkpointer.period,
+    )
+    assert (solver.EMA.ENABLED, solver.EMA.DECAY) == (train.ema.enabled, train.ema.decay)
+    assert (solver.AMP.ENABLED, solver.AMP.PRECISION) == (train.amp.enabled, train.amp.precision)
+    assert solver.ACCUMULATE_STEPS == train.accumulate_steps
+    assert yaml.TEST.EVAL_PERIOD == train.eval_period
+    assert yaml.TEST.BEST_METRIC == train.best_metric
+    assert yaml.TEST.EARLY_STOP_PATIENCE == train.early_stop_patience
+    logging = {key.lower(): plain(value) for key, value in yaml.LOGGING.items()}
+    assert logging == plain(train.logging)

@@ -105,7 +105,8 @@ def test_twins_see_the_same_images(name):
         assert found == expected
     assert yaml.SOLVER.IMS_PER_BATCH == lazy.dataloader.train.total_batch_size
     for split, names in (("train", yaml.DATASETS.TRAIN), ("test", yaml.DATASETS.TEST)):
-        assert list(names) == [lazy.dataloader[split].dataset.names]
+        given = lazy.dataloader[split].dataset.names
+        assert list(names) == ([given] if isinstance(given, str) else list(given))
     assert yaml.DATALOADER.FILTER_EMPTY_ANNOTATIONS == lazy.dataloader.train.dataset.filter_empty
 
 

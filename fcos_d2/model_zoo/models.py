@@ -64,6 +64,11 @@ MODELS = {
         _entry("TwoStage/FasterRCNN-R50-FCOS-1x"),
         _entry("TwoStage/MaskRCNN-R50-FCOS-1x"),
         _entry("Recipes/R18-Scratch", measured="AP 55.1, AP50 86.8 on 87 blood-cell images"),
+        _entry("Recipes/R50-RT-FineTune"),
+        _entry("Recipes/R50-640"),
+        _entry("Recipes/R50-Modern"),
+        _entry("Recipes/R50-P2-SmallObjects"),
+        _entry("Recipes/MobileNetV2-RT"),
         _entry("Quickstart/Shapes-R18", measured="AP 69.7, AP50 89.8 on Shapes"),
     )
 }

@@ -94,7 +94,11 @@ def test_resumed_run_equals_an_unbroken_one(tmp_path, monkeypatch, optimizer):
         ([], {"MODEL.FCOS.NUM_CLASSES": 80}, "NUM_CLASSES is given as 80.*have 1 classes"),
         (["--eval-only"], {"MODEL.WEIGHTS": "no.pth"}, "no.pth: no such checkpoint"),
         ([], {"SOLVER.OPTIMIZER": "Lion"}, "one of .*'AdamW'.*got 'Lion'"),
-        ([], {"SOLVER.AMP.ENABLED": True}, "fp16 needs a CUDA device; on the CPU.*bf16"),
+        (
+            [],
+            {"SOLVER.AMP.ENABLED": True, "SOLVER.AMP.PRECISION": "fp16"},
+            "fp16 needs a CUDA device; on the CPU.*bf16",
+        ),
         ([], {"SOLVER.AMP.ENABLED": True, "SOLVER.AMP.PRECISION": "int4"}, "one of .*'bf16'.*int4"),
         ([], {"SOLVER.ACCUMULATE_STEPS": 3}, "2 images .*1 processes x 3 steps"),
         ([], {"SOLVER.LAYER_DECAY": 0.0}, r"in \(0, 1\], got 0.0"),

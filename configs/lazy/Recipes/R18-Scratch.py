@@ -1,0 +1,48 @@
+from detectron2.config import LazyCall as L
+from detectron2.modeling.backbone import BasicStem, ResNet
+from fvcore.common.param_scheduler import CosineParamScheduler
+from torch.optim import AdamW
+
+from ..common.rt import dataloader, lr_multiplier, model, optimizer, train
+
+__all__ = ["dataloader", "lr_multiplier", "model", "optimizer", "train"]
+
+model.backbone.bottom_up = L(ResNet)(
+    stem=L(BasicStem)(in_channels=3, out_channels=64, norm="BN"),
+    stages=L(ResNet.make_default_stages)(depth=18, norm="BN"),
+    out_features=["res3", "res4", "res5"],
+    freeze_at=0,
+)
+model.backbone.out_channels = 64
+model.proposal_generator.head.in_channels = 64
+model.proposal_generator.head.num_cls_convs = 2
+model.proposal_generator.head.num_box_convs = 2
+model.pixel_std = [57.375, 57.12, 58.395]
+
+dataloader.train.dataset.names = []  # --train-data and --val-data say which
+dataloader.test.dataset.names = []
+dataloader.train.mapper.augmentations[0].short_edge_length = [192, 208, 224, 240, 256]
+dataloader.train.mapper.augmentations[0].max_size = 400
+dataloader.train.total_batch_size = 8
+dataloader.train.num_workers = 2
+dataloader.test.mapper.augmentations[0].short_edge_length = 224
+dataloader.test.mapper.augmentations[0].max_size = 400
+dataloader.test.num_workers = 2
+
+optimizer._target_ = AdamW
+del optimizer.momentum
+optimizer.lr = 0.001
+optimizer.weight_decay = 0.05
+
+lr_multiplier.scheduler = L(CosineParamScheduler)(start_value=1, end_value=0)
+lr_multiplier.warmup_length = 50 / 1600
+
+train.init_checkpoint = ""
+train.max_iter = 1600
+train.amp.enabled = True
+train.amp.precision = "bf16"
+train.ema.enabled = True
+train.ema.decay = 0.995
+train.max_grad_norm = 35.0
+train.checkpointer.period = 400
+train.eval_period = 400

@@ -54,7 +54,8 @@ def test_batches_that_cannot_share_count_the_same():
     assert losses["loss"].item() == 2 and model.weight.grad.item() == 4
 
 
-def test_bfloat16_on_the_cpu():
+@pytest.mark.parametrize("steps", [30, pytest.param(300, marks=pytest.mark.slow)])
+def test_bfloat16_on_the_cpu(steps):
     """Convolutions in bfloat16, losses in float32; they fall, and nothing is NaN."""
     torch.manual_seed(0)
     model = model_zoo.get_model("Recipes/R18-Scratch", list(two_ranks.OPTS)).train()
@@ -64,10 +65,10 @@ def test_bfloat16_on_the_cpu():
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     batch = two_ranks.make_batch([3, 5])
-    trainer = StepTrainer(model, iter([batch] * 30), optimizer, precision="bf16")
+    trainer = StepTrainer(model, iter([batch] * steps), optimizer, precision="bf16")
     totals = []
     with EventStorage() as trainer.storage:
-        for trainer.iter in range(30):
+        for trainer.iter in range(steps):
             trainer.run_step()
             totals.append(trainer.storage.latest()["total_loss"][0])
     losses = trainer.accumulate([batch])

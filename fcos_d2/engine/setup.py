@@ -3,6 +3,8 @@
 import logging
 import os
 from argparse import Namespace
+from functools import reduce
+from operator import getitem
 
 from detectron2.config import CfgNode
 from detectron2.engine import default_setup
@@ -26,6 +28,7 @@ _YAML_SCHEDULE = (
     "SOLVER.STEPS",
     "SOLVER.CHECKPOINT_PERIOD",
     "TEST.EVAL_PERIOD",
+    "INPUT.MIX.CLOSE_ITERS",
 )
 
 
@@ -150,11 +153,12 @@ def scale_yaml(cfg: CfgNode, factor: float, given: list[str]) -> None:
     for key in _YAML_SCHEDULE:
         if key in given:
             continue
-        section, name = key.split(".")
-        old = cfg[section][name]
+        *sections, name = key.split(".")
+        section = reduce(getitem, sections, cfg)
+        old = section[name]
         is_list = isinstance(old, (list, tuple))
         new = tuple(round(x / factor) for x in old) if is_list else round(old / factor)
-        cfg[section][name] = new
+        section[name] = new
         changes.append(f"{name} {old} -> {new}")
     logger.info("scaled to a batch of %d: %s", solver.IMS_PER_BATCH, ", ".join(changes))
 
@@ -173,5 +177,8 @@ def scale_lazy(cfg: DictConfig, factor: float, given: list[str]) -> None:
         name = key.split(".")[-1]
         old, section[name] = section[name], round(section[name] / factor)
         changes.append(f"{key} {old} -> {section[name]}")
+    mapper = cfg.dataloader.train.mapper
+    if "close_at_iteration" in mapper.get("mixing", {}):
+        mapper.mixing.close_at_iteration = round(mapper.mixing.close_at_iteration / factor)
     batch = cfg.dataloader.train.total_batch_size
     logger.info("scaled to a batch of %d: %s", batch, ", ".join(changes))

@@ -29,3 +29,11 @@ def test_scaling_a_python_config_agrees_with_yaml():
     assert lazy.train.eval_period == yaml.TEST.EVAL_PERIOD == 80000
     scale_lazy(lazy, 0.5, given=["optimizer.lr=1", "train.max_iter=5"])
     assert lazy.train.max_iter == 2880000
+
+
+def test_mixing_closes_at_the_same_share_of_a_scaled_run():
+    yaml, lazy = (model_zoo.get_config(f"{x}Recipes/R50-640") for x in ("", "lazy/"))
+    scale_yaml(yaml, 0.25, given=[])
+    scale_lazy(lazy, 0.25, given=[])
+    assert (yaml.SOLVER.MAX_ITER, yaml.INPUT.MIX.CLOSE_ITERS) == (176000, 14656)
+    assert lazy.dataloader.train.mapper.mixing.close_at_iteration == 176000 - 14656

@@ -55,6 +55,16 @@ def test_threshold_reaches_fcos(weights, image):
     assert_same(some, everything[everything.scores > 0.5])
 
 
+def test_threshold_without_a_quality_branch(weights, image):
+    """Scores are class probabilities, which nothing is multiplied with or squared."""
+    opts = [*OPTS, "MODEL.FCOS.BOX_QUALITY", "none"]
+    predictor = Predictor("Recipes/R18-Scratch", weights, confidence_threshold=0.7, opts=opts)
+    selection = predictor.model.proposal_generator.test_selection
+    assert (selection["score_thresh"], selection["thresh_with_quality"]) == (0.7, False)
+    found = predictor(image)
+    assert len(found) > 0 and (found.scores > 0.7).all()
+
+
 def test_path_and_array_agree(weights, image, tmp_path):
     predictor = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
     path = tmp_path / "a.png"

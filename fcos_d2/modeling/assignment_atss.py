@@ -11,6 +11,8 @@ from torchvision.ops import box_area
 
 from .geometry import LocationGrid, boxes_to_ltrb
 
+ROUNDING = 1e-6  # by which IoUs that should be equal may differ
+
 
 @torch.no_grad()
 def assign_atss(
@@ -25,7 +27,11 @@ def assign_atss(
     The `topk` locations of each level whose distance to the centre of a box is least are its
     candidates (of equal ones the first). A candidate learns the box if it lies strictly inside,
     and if the IoU of box and anchor is at least the mean plus the standard deviation of this IoU
-    over the candidates. Of several boxes the one of the highest IoU wins, of equal ones the first.
+    over the candidates, as of a sample. Of several boxes the one of the highest IoU wins, of equal
+    ones the first.
+
+    Where few levels make that threshold larger than all of these IoUs, as for boxes inside all
+    anchors of two levels, it is the largest of them. In the paper such a box is not learned.
 
     Args:
         gt_boxes: (M, 4) xyxy, px, floating point.
@@ -52,8 +58,8 @@ def assign_atss(
     inside = (boxes_to_ltrb(torch.cat(centers, dim=1), gt_boxes[:, None]) > 0).all(dim=-1)
     # One candidate has no deviation.
     deviation = ious.std(dim=1) if ious.shape[1] > 1 else torch.zeros_like(ious[:, 0])
-    thresholds = ious.mean(dim=1) + deviation
-    claims = inside & (ious >= thresholds[:, None])
+    thresholds = torch.minimum(ious.mean(dim=1) + deviation, ious.amax(dim=1))
+    claims = inside & (ious >= thresholds[:, None] - ROUNDING)
     gt_idxs = claims.nonzero()[:, 0]
     return best_claim(location_idxs[claims], gt_idxs, ious[claims], num_locations)
 

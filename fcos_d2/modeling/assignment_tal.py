@@ -14,7 +14,7 @@ from .assignment_atss import best_claim
 from .geometry import LocationGrid, boxes_to_ltrb
 from .losses import smoothed_iou
 
-CHUNK = 128  # boxes whose locations are enumerated at a time, which bounds the memory
+CHUNK = 64  # boxes whose locations are enumerated at a time, which bounds the memory
 
 
 class AlignedMatches(NamedTuple):
@@ -69,7 +69,8 @@ def assign_task_aligned(
         ious = smoothed_iou(pred_ltrb[location_idxs], target_ltrb, smoothing=0).double()
         probabilities = cls_logits[location_idxs, gt_classes[gt_idxs]].sigmoid().double()
         scores = probabilities**alpha * ious**beta
-        best = best_of_each(gt_idxs, scores, topk)
+        shape = len(part), len(locations)
+        best = best_of_each(gt_idxs - part[0], location_idxs, scores, topk, shape)
         chunks.append([field[best] for field in (location_idxs, gt_idxs, ious, scores)])
     location_idxs, gt_idxs, ious, scores = (torch.cat(x) for x in zip(*chunks, strict=True))
 
@@ -81,21 +82,31 @@ def assign_task_aligned(
     return AlignedMatches(matched_idxs, alignment)
 
 
-def best_of_each(gt_idxs: Tensor, scores: Tensor, topk: int) -> Tensor:
+def best_of_each(
+    gt_idxs: Tensor, location_idxs: Tensor, scores: Tensor, topk: int, shape: tuple[int, int]
+) -> Tensor:
     """Which of C pairs have one of the `topk` largest scores of their box; of equal ones the first.
 
     Args:
-        gt_idxs: (C,) box of each pair.
-        scores: (C,).
+        gt_idxs, location_idxs: (C,) in [0, M) and [0, R), no pair twice.
+        scores: (C,) >= 0.
+        topk: at least 1.
+        shape: M and R.
 
     Returns:
-        Indices of pairs, int64.
+        Indices of pairs, int64, box after box.
     """
+    # Only the few pairs that reach the last of the `topk` scores of their box are sorted.
+    of_box = scores.new_full(shape, -1)
+    of_box[gt_idxs, location_idxs] = scores
+    last = of_box.topk(min(topk, shape[1]), dim=1).values[:, -1]
+    reaching = (scores >= last[gt_idxs]).nonzero()[:, 0]
+    gt_idxs, scores = gt_idxs[reaching], scores[reaching]
     order = scores.argsort(descending=True, stable=True)
     order = order[gt_idxs[order].argsort(stable=True)]
     _, counts = gt_idxs[order].unique_consecutive(return_counts=True)
     starts = (counts.cumsum(0) - counts).repeat_interleave(counts)
-    return order[torch.arange(len(order), device=order.device) - starts < topk]
+    return reaching[order[torch.arange(len(order), device=order.device) - starts < topk]]
 
 
 def normalised_alignment(gt_idxs: Tensor, ious: Tensor, scores: Tensor, num_boxes: int) -> Tensor:

@@ -44,7 +44,7 @@ def slowly(boxes: Tensor, grids, strides, topk: int, scale: float) -> list[int]:
                 candidates.append((first + i, overlap, inside))
             first += len(level)
         overlaps = [overlap for _, overlap, _ in candidates]
-        threshold = statistics.mean(overlaps) + statistics.stdev(overlaps)
+        threshold = min(statistics.mean(overlaps) + statistics.stdev(overlaps), max(overlaps))
         for location, overlap, inside in candidates:
             if inside and overlap >= threshold and overlap > best[location]:
                 matched[location], best[location] = index, overlap
@@ -59,16 +59,16 @@ def random_boxes(num: int, height: int, width: int) -> Tensor:
 
 
 def test_on_paper():
-    """A grid of 3 x 1 cells at x = 4, 12, 20; anchors of one stride; a box from 0 to 16.
+    """A grid of 3 x 1 cells at x = 4, 12, 20; anchors of one stride.
 
-    IoUs with the anchors 0..8, 8..16 and 16..24: 64 / 128 = 1/2 twice, and 0. Mean 1/3, deviation
-    sqrt(((1/6)^2 + (1/6)^2 + (1/3)^2) / 2) = 0.289: the threshold is 0.622, and nothing is learned.
-    With a third of the weight on one anchor, 0..9: 64 / 72 = 0.889, 8 / 128 = 0.0667 and 0, mean
-    0.317, deviation 0.496, threshold 0.813.
+    A box 0..9: IoUs with the anchors 0..8, 8..16 and 16..24 are 64 / 72 = 0.889, 8 / 128 = 0.0667
+    and 0: mean 0.317, deviation 0.496, threshold 0.813. A box 0..16: 64 / 128 = 1/2 twice, and 0.
+    Mean 1/3, deviation sqrt(((1/6)^2 + (1/6)^2 + (1/3)^2) / 2) = 0.289: 0.622 is more than any,
+    so that the threshold is 1/2.
     """
     grids = [LocationGrid.of_level(1, 3, 8)]
     wide, narrow = ([[0.0, 0.0, right, 8.0]] for right in (16.0, 9.0))
-    assert assign_atss(torch.tensor(wide), grids, [8], 9, 1.0).tolist() == [-1, -1, -1]
+    assert assign_atss(torch.tensor(wide), grids, [8], 9, 1.0).tolist() == [0, 0, -1]
     assert assign_atss(torch.tensor(narrow), grids, [8], 9, 1.0).tolist() == [0, -1, -1]
 
 
@@ -118,3 +118,44 @@ def test_one_candidate():
     """Its own IoU is the threshold."""
     grids = [LocationGrid.of_level(1, 1, 8)]
     assert assign_atss(torch.tensor([[0.0, 0.0, 8.0, 8.0]]), grids, [8]).tolist() == [0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_ious_are_not_lost_to_rounding(dtype):
+    """On one level, all nine anchors lie within a large box, and their IoUs are their mean."""
+    grids = [LocationGrid.of_level(40, 40, 8)]
+    for seed in range(50):
+        torch.manual_seed(seed)
+        half, center = torch.rand(2, dtype=dtype) * 50 + 55, 160 + torch.rand(2, dtype=dtype)
+        box = torch.cat((center - half, center + half))[None]
+        assert (assign_atss(box, grids, [8]) == 0).sum() == 9
+
+
+def test_boxes_between_or_outside_of_the_locations():
+    """None of them has a location inside; the one at the border has one, (4, 4)."""
+    grids = grids_of(32, 32, [8])
+    boxes = torch.tensor([[5.0, 5.0, 11.0, 11.0], [-60.0, -60.0, -10.0, -10.0]])
+    assert (assign_atss(boxes, grids, [8], anchor_scale=1.0) == -1).all()
+    border = torch.tensor([[-4.0, -4.0, 8.0, 8.0]])
+    assert (assign_atss(border, grids, [8], anchor_scale=1.0) == 0).nonzero().tolist() == [[0]]
+
+
+def test_a_location_on_a_side_is_not_inside():
+    grids = grids_of(32, 32, [8])
+    box = torch.tensor([[4.0, 4.0, 20.0, 20.0]])
+    matched = assign_atss(box, grids, [8], anchor_scale=2.0).reshape(4, 4)
+    assert (matched == 0).nonzero().tolist() == [[1, 1]]
+
+
+def test_boxes_inside_all_anchors_of_two_levels():
+    """9 IoUs of 32^2 / 64^2 = 1/4 and 9 of 1/16: mean 0.15625, deviation 0.0965, together > 1/4."""
+    grids, box = grids_of(64, 64, [8, 16]), torch.tensor([[12.0, 12.0, 44.0, 44.0]])
+    matched = assign_atss(box, grids, [8, 16])
+    assert (matched[:64] == 0).sum() == 9 and (matched[64:] == -1).all()
+
+
+def test_of_equal_boxes_the_first_takes_all():
+    grids, boxes = grids_of(64, 64, [8, 16]), torch.tensor([[10.0, 12.0, 50.0, 40.0]])
+    alone = assign_atss(boxes, grids, [8, 16])
+    assert (alone == 0).any()
+    assert assign_atss(boxes.repeat(500, 1), grids, [8, 16]).equal(alone)

@@ -121,3 +121,29 @@ def test_predictions_without_area():
 def test_no_boxes():
     found = on_one_row([[1.0] * 4] * 3, [])
     assert found.matched_idxs.tolist() == [-1, -1, -1] and found.alignment.tolist() == [0, 0, 0]
+
+
+def test_boxes_without_a_location():
+    """Between two locations, and outside of the image, in chunks of their own."""
+    boxes = [[5.0, 0.0, 11.0, 8.0], [-60.0, -60.0, -10.0, -10.0]]
+    found = on_one_row([[1.0] * 4] * 3, boxes)
+    assert found.matched_idxs.tolist() == [-1, -1, -1]
+
+
+def test_a_location_on_a_side_is_not_inside():
+    assert on_one_row([[1.0] * 4] * 3, [[4.0, 0.0, 13.0, 8.0]]).matched_idxs.tolist() == [-1, 0, -1]
+
+
+def test_a_crowd_takes_each_location_once():
+    """More boxes than a chunk holds, all of them the same: the first takes the locations."""
+    ltrb = [[4.0, 4.0, 8.0, 4.0], [12.0, 4.0, 12.0, 4.0], [1.0] * 4]
+    boxes = [[0.0, 0.0, 24.0, 8.0]] * (2 * assignment_tal.CHUNK + 1)
+    alone, crowd = on_one_row(ltrb, boxes[:1]), on_one_row(ltrb, boxes)
+    assert crowd.matched_idxs.tolist() == [0, 0, 0]
+    assert crowd.alignment.equal(alone.alignment)
+
+
+def test_of_equal_scores_the_first_locations():
+    """Both neighbours of the middle have the same prediction, mirrored: IoU 1/2 each."""
+    ltrb = [[4.0, 4.0, 8.0, 4.0], [12.0, 4.0, 12.0, 4.0], [8.0, 4.0, 4.0, 4.0]]
+    assert on_one_row(ltrb, [[0.0, 0.0, 24.0, 8.0]], topk=2).matched_idxs.tolist() == [0, 0, -1]

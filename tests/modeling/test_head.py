@@ -135,6 +135,35 @@ def test_box_features_are_those_of_the_box_branch():
         torch.testing.assert_close(head.ctrness(features), logits)
 
 
+def test_without_a_quality_branch():
+    head = build(quality_branch=False)
+    assert not [key for key in head.state_dict() if "ctrness" in key]
+    with_branch = build()
+    head.load_state_dict({k: x for k, x in with_branch.state_dict().items() if "ctrness" not in k})
+    features = random_features()
+    outputs, expected = head(features), with_branch(features)
+    assert outputs.quality_logits == []
+    assert outputs.flattened()[2] is None and outputs.of_image(1).quality_logits == []
+    for field, theirs in zip(outputs[:2], expected[:2], strict=True):
+        assert all(x.equal(y) for x, y in zip(field, theirs, strict=True))
+
+
+def test_views_of_the_outputs():
+    outputs = build()(random_features())
+    cls_logits, ltrb, quality_logits = outputs.flattened()
+    locations = sum(height * width for height, width in SIZES)
+    shapes = [tuple(x.shape) for x in (cls_logits, ltrb, quality_logits)]
+    assert shapes == [(2, locations, 5), (2, locations, 4), (2, locations)]
+    # Row 1 and column 2 of the second level, whose rows have 4 cells.
+    index = SIZES[0][0] * SIZES[0][1] + 1 * 4 + 2
+    assert cls_logits[1, index].equal(outputs.cls_logits[1][1, :, 1, 2])
+    assert quality_logits[1, index].equal(outputs.quality_logits[1][1, 0, 1, 2])
+    image = outputs.of_image(1)
+    assert torch.cat(image.ltrb_in_strides).equal(ltrb[1])
+    assert torch.cat(image.quality_logits).equal(quality_logits[1])
+    assert [x.shape[1] for x in image.box_features] == [32] * 3
+
+
 def test_the_shared_tower_runs_before_both_branches():
     head = build(num_share_convs=2, num_cls_convs=0, num_box_convs=0)
     assert (len(head.share_tower), len(head.cls_tower), len(head.bbox_tower)) == (6, 0, 0)

@@ -53,6 +53,20 @@ def test_one_location_with_two_classes():
     assert actual.location_idxs.tolist() == [0, 0]
 
 
+def test_scores_without_quality_logits():
+    # As above: the class probabilities themselves.
+    actual = select(
+        locations=[[[20.0, 30.0]]],
+        cls_logits=[[certain(0.25, 0.01, 0.64)]],
+        ltrb=[[[4.0, 6.0, 8.0, 10.0]]],
+        quality_logits=[],
+    )
+    assert actual.scores.tolist() == pytest.approx([0.64, 0.25], rel=1e-6)
+    assert actual.classes.tolist() == [2, 0]
+    with pytest.raises(ValueError, match="thresh_with_quality needs quality logits"):
+        select([[[4.0, 4.0]]], [[[0.0]]], [[[1.0] * 4]], [], thresh_with_quality=True)
+
+
 def test_clipping_comes_before_suppression_if_asked_for():
     # From (0, 0): boxes (-60, 0)-(20, 20) and (0, 0)-(20, 20), IoU 400 / 1600 = 0.25, so both stay.
     # In an image of 30 px both are (0, 0)-(20, 20), and the weaker goes.

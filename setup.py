@@ -57,7 +57,7 @@ setup(
     extras_require={
         "timm": ["timm>=1.0"],  # any of its models as a backbone
         "wandb": ["wandb>=0.16"],  # LOGGING.BACKENDS
-        "mlflow": ["mlflow-skinny>=2.9"],
+        "mlflow": ["mlflow>=2.11"],  # not mlflow-skinny: it cannot keep runs on this machine
         "dev": ["pytest>=7.4", "ruff>=0.6", "timm>=1.0"],
     },
 )

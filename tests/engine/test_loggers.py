@@ -1,211 +1,86 @@
-"""Numbers and images on their way to trackers."""
-
+import json
 import sys
-from types import SimpleNamespace
 
-import numpy as np
+import fake_services
 import pytest
 import torch
-from detectron2.engine import TrainerBase
-from detectron2.structures import Boxes, Instances
-from detectron2.utils.events import EventStorage, TensorboardXWriter
-from torch import nn
+from detectron2.config import get_cfg
+from detectron2.utils import comm
+from detectron2.utils.events import (
+    CommonMetricPrinter,
+    EventStorage,
+    JSONWriter,
+    TensorboardXWriter,
+)
+from omegaconf import OmegaConf
 
-from fcos_d2.config import get_cfg
-from fcos_d2.engine.example_images import ExampleImages
-from fcos_d2.engine.loggers import TrackerWriter, build_writers, flat_settings
-
-OPTIONS = {"project": "cells", "run_name": "first", "config": {"SOLVER.BASE_LR": "0.01"}}
-
-
-class Recorder:
-    """A tracker that keeps what it gets."""
-
-    def __init__(self):
-        self.got = []
-
-    def scalars(self, values, step):
-        self.got.append((step, values))
-
-    def image(self, name, image, step):
-        self.got.append((step, name, image.shape))
-
-    def close(self):
-        self.got.append("closed")
+from fcos_d2.engine.log_backends import MLflowWriter, WandbWriter
+from fcos_d2.engine.loggers import ImageCleaner, build_writers, flat_settings
 
 
-def test_scalars_are_sent_once_and_images_as_rows():
-    recorder = Recorder()
-    writer = TrackerWriter(recorder, "recorder")
+def kinds(writers):
+    return [type(writer) for writer in writers]
+
+
+def test_terminal_and_file_always(tmp_path):
+    writers = build_writers(str(tmp_path / "new"), 9, backends=[])
+    assert kinds(writers) == [CommonMetricPrinter, JSONWriter, ImageCleaner]
     with EventStorage(0) as storage:
-        storage.put_scalar("lr", 0.5, smoothing_hint=False)
-        storage.put_image("predictions/a.jpg", np.zeros((3, 4, 6), np.uint8))
-        writer.write()
-        storage.clear_images()
-        storage.step()
-        writer.write()  # nothing new
-        storage.put_scalars(lr=0.25, AP=30.0, smoothing_hint=False)
-        writer.write()
-    writer.close()
-    assert recorder.got == [
-        (0, {"lr": 0.5}),
-        (0, "predictions/a.jpg", (4, 6, 3)),
-        (1, {"lr": 0.25, "AP": 30.0}),
-        "closed",
-    ]
-
-
-def test_a_tracker_that_fails_does_not_end_the_run(caplog):
-    def fail(*args):
-        raise ConnectionError("no network")
-
-    writer = TrackerWriter(SimpleNamespace(scalars=fail, image=fail, close=fail), "wandb")
-    with EventStorage(0) as storage:
-        for _ in range(3):
-            storage.put_scalar("lr", 0.5)
+        storage.put_scalar("total_loss", 2.0)
+        storage.put_image("a", torch.zeros(3, 2, 2, dtype=torch.uint8))
+        storage.put_histogram("b", torch.ones(2), bins=2)
+        for writer in writers:
             writer.write()
-            storage.step()
-    writer.close()
-    assert caplog.text.count("wandb failed and gets no more of this run: no network") == 1
+        assert storage._vis_data == [] and storage._histograms == []
+    record = json.loads((tmp_path / "new" / "metrics.json").read_text())
+    assert record["total_loss"] == 2 and record["iteration"] == 0
 
 
-def fake_wandb(calls):
-    run = SimpleNamespace(
-        id="abc",
-        log=lambda values: calls.append(("log", values)),
-        define_metric=lambda *a, **k: None,
-        finish=lambda: calls.append(("finish",)),
-    )
-
-    def init(**options):
-        calls.append(("init", options))
-        return run
-
-    return SimpleNamespace(init=init, Image=lambda image: ("image", image.shape))
+def test_tensorboard_is_the_default_and_comes_last(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    fake_services.install(monkeypatch)
+    always = [CommonMetricPrinter, JSONWriter]
+    assert kinds(build_writers(str(tmp_path), 9)) == [*always, TensorboardXWriter]
+    backends = OmegaConf.create(["tensorboard", "mlflow", "wandb"])
+    expected = [*always, WandbWriter, MLflowWriter, TensorboardXWriter]
+    assert kinds(build_writers(str(tmp_path), 9, backends=backends)) == expected
 
 
-def fake_mlflow(calls):
-    def start_run(**options):
-        calls.append(("start_run", options))
-        return SimpleNamespace(info=SimpleNamespace(run_id="abc"))
-
-    names = ("set_experiment", "log_params", "log_metrics", "end_run")
-    recorded = {n: lambda *a, n=n, **k: calls.append((n, *a, *k.values())) for n in names}
-    log_image = lambda image, path: calls.append(("log_image", image.shape, path))  # noqa: E731
-    return SimpleNamespace(start_run=start_run, log_image=log_image, **recorded)
+@pytest.mark.parametrize("backends", [["wandb", "tensorbord"], "wandb"])
+def test_unknown_names(tmp_path, backends):
+    with pytest.raises(ValueError, match=r"LOGGING.BACKENDS .*'tensorboard', 'wandb', 'mlflow'"):
+        build_writers(str(tmp_path), 9, backends=backends)
 
 
-def run_with(monkeypatch, tmp_path, name, fake):
-    """The calls of a run of one iteration with a scalar and an image."""
-    calls = []
-    monkeypatch.setitem(sys.modules, name, fake(calls))
-    writers = build_writers(str(tmp_path), 10, backends=[name], **OPTIONS)
-    with EventStorage(4) as storage:
-        storage.put_scalar("bbox/AP-é", 0.5, smoothing_hint=False)
-        storage.put_image("predictions/a.jpg", np.zeros((3, 4, 6), np.uint8))
-        for writer in writers[2:]:
-            writer.write()
-        assert not storage._vis_data
-    for writer in writers[2:]:
-        writer.close()
-    return calls
+@pytest.mark.parametrize("name", ["wandb", "mlflow", "tensorboard"])
+def test_a_missing_package_is_named_with_its_cure(tmp_path, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    with pytest.raises(ValueError, match=f"pip install {name}"):
+        build_writers(str(tmp_path), 9, backends=[name])
 
 
-def test_wandb(monkeypatch, tmp_path):
-    calls = run_with(monkeypatch, tmp_path, "wandb", fake_wandb)
-    init = calls.pop(0)[1]
-    assert (init["project"], init["name"], init["config"]) == tuple(OPTIONS.values())
-    assert init["id"] is None and init["resume"] == "allow"
-    assert calls == [
-        ("log", {"bbox/AP-é": 0.5, "iteration": 4}),
-        ("log", {"predictions/a.jpg": ("image", (4, 6, 3)), "iteration": 4}),
-        ("finish",),
-    ]
-    # A resumed run goes on in the same one.
-    assert run_with(monkeypatch, tmp_path, "wandb", fake_wandb)[0][1]["id"] == "abc"
+def test_a_folder_named_wandb_is_not_the_package(tmp_path, monkeypatch):
+    """W&B makes a folder of its name where it runs, which Python imports as an empty package."""
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    with pytest.raises(ValueError, match="pip install wandb"):
+        build_writers(str(tmp_path), 9, backends=["wandb"])
 
 
-def test_mlflow(monkeypatch, tmp_path):
-    calls = run_with(monkeypatch, tmp_path, "mlflow", fake_mlflow)
-    assert calls == [
-        ("set_experiment", "cells"),
-        ("start_run", {"run_name": "first"}),
-        ("log_params", {"SOLVER.BASE_LR": "0.01"}),
-        ("log_metrics", {"bbox/AP-_": 0.5}, 4),
-        ("log_image", (4, 6, 3), "predictions/a_0000004.png"),
-        ("end_run",),
-    ]
-    again = run_with(monkeypatch, tmp_path, "mlflow", fake_mlflow)
-    assert again[1] == ("start_run", {"run_id": "abc"})
-
-
-def test_mlflow_for_real(monkeypatch, tmp_path):
-    mlflow = pytest.importorskip("mlflow")
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'runs.db'}")
-    monkeypatch.chdir(tmp_path)
-    writers = build_writers(str(tmp_path / "run"), 10, backends=["mlflow"], **OPTIONS)
-    with EventStorage(4) as storage:
-        storage.put_scalar("bbox/AP", 0.5, smoothing_hint=False)
-        writers[2].write()
-    writers[2].close()
-    run = mlflow.get_run((tmp_path / "run" / "mlflow_run_id").read_text())
-    assert run.data.metrics == {"bbox/AP": 0.5} and run.info.run_name == "first"
-
-
-def test_wandb_for_real(monkeypatch, tmp_path):
-    pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    writers = build_writers(str(tmp_path), 10, backends=["wandb"], **OPTIONS)
-    with EventStorage(4) as storage:
-        storage.put_scalar("bbox/AP", 0.5, smoothing_hint=False)
-        writers[2].write()
-    writers[2].close()
-    (log,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    assert b"bbox/AP" in log.read_bytes()
-
-
-def test_default_and_mistakes(monkeypatch, tmp_path):
-    writers = build_writers(str(tmp_path), 10, backends=["tensorboard"], **OPTIONS)
-    assert isinstance(writers[-1], TensorboardXWriter) and len(writers) == 3
-    with pytest.raises(ValueError, match=r"must be some of .*'mlflow'.* got \['neptune'\]"):
-        build_writers(str(tmp_path), 10, backends=["neptune"], **OPTIONS)
-    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
-    with pytest.raises(ValueError, match=r'not installed: pip install "fcos_d2\[wandb\]"'):
-        build_writers(str(tmp_path), 10, backends=["wandb"], **OPTIONS)
+def test_only_the_main_process_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(comm, "is_main_process", lambda: False)
+    assert build_writers(str(tmp_path / "new"), 9) == []
+    assert not (tmp_path / "new").exists()
 
 
 def test_flat_settings():
-    flat = flat_settings(get_cfg())
-    assert flat["MODEL.FCOS.NUM_CLASSES"] == "80" and flat["SOLVER.EMA.ENABLED"] == "False"
-
-
-# --- example images ---------------------------------------------------------------------------
-
-
-class OneBox(nn.Module):
-    """Finds a box surely, and one hardly."""
-
-    def forward(self, batch):
-        assert not self.training
-        found = Instances((batch[0]["height"], batch[0]["width"]))
-        found.pred_boxes = Boxes(torch.tensor([[100.0, 200.0, 900.0, 600.0], [0, 0, 9, 9]]))
-        found.scores = torch.tensor([0.9, 0.1])
-        found.pred_classes = torch.tensor([0, 0])
-        return [{"instances": found}]
-
-
-def test_example_images():
-    """A 1000 x 800 image whose network input is half of it: the picture is 640 x 512."""
-    image = torch.zeros(3, 400, 500, dtype=torch.uint8)
-    inputs = {"image": image, "file_name": "x/a.jpg", "height": 800, "width": 1000}
-    hook = ExampleImages(OneBox(), [inputs], ["cell"], period=2)
-    hook.trainer = TrainerBase()
-    hook.trainer.max_iter = 10
-    with EventStorage(3) as hook.trainer.storage:
-        for hook.trainer.iter in (2, 3):
-            hook.after_step()
-        ((name, picture, step),) = hook.trainer.storage._vis_data
-    assert (name, step, picture.shape) == ("predictions/a.jpg", 3, (3, 512, 640))
-    assert hook.model.training
-    # The box lies at 0.64 times its place; its outline is coloured, its inside is not.
-    assert picture[:, 384 - 2 : 384, 70:570].any() and not picture[:, 200:300, 100:400].any()
+    cfg = get_cfg()
+    flat = flat_settings(cfg)
+    assert flat["SOLVER.BASE_LR"] == cfg.SOLVER.BASE_LR
+    assert flat["DATASETS.TRAIN"] == cfg.DATASETS.TRAIN
+    lazy = OmegaConf.create({"amp": {"enabled": True}, "x": [1, 2], "y": None, "z": "${x}"})
+    expected = {"amp.enabled": True, "x": [1, 2], "y": None, "z": [1, 2]}
+    assert flat_settings(lazy) == expected
+    assert flat_settings({"target": {"class": dict}}) == {"target.class": "<class 'dict'>"}

@@ -1,5 +1,6 @@
 """One optimiser step: from several batches, in full or mixed precision, on any device."""
 
+import logging
 import time
 from contextlib import AbstractContextManager, nullcontext
 
@@ -10,6 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from ..modeling import FCOS
+
+logger = logging.getLogger(__name__)
 
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -36,7 +39,8 @@ class StepTrainer(SimpleTrainer):
             data_loader: endless batches.
             optimizer: of the parameters of `model`.
             accumulate_steps: batches of a step.
-            precision: "fp16" (with loss scaling) or "bf16" for mixed precision; None for float32.
+            precision: "fp16" (with loss scaling) or "bf16" for mixed precision; None for float32,
+                which also takes the place of bf16 on CPUs without it.
 
         Raises:
             ValueError: unknown precision, or fp16 on a CPU.
@@ -45,6 +49,10 @@ class StepTrainer(SimpleTrainer):
         self.accumulate_steps = accumulate_steps
         self.device_type = next(model.parameters()).device.type
         check_precision(precision, self.device_type)
+        if precision == "bf16" and self.device_type == "cpu" and not cpu_has_bf16():
+            # Emulated, convolutions were seen to take 100 times as long.
+            logger.warning("this CPU cannot compute in bf16: training in float32")
+            precision = None
         self.dtype = PRECISIONS.get(precision)
         # Small gradients would vanish in float16, whose range bfloat16 does not share.
         self.grad_scaler = torch.amp.GradScaler(self.device_type, enabled=precision == "fp16")
@@ -118,6 +126,11 @@ class StepTrainer(SimpleTrainer):
 
 def _unwrapped(model: nn.Module) -> nn.Module:
     return model.module if isinstance(model, DistributedDataParallel) else model
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU computes in bfloat16, or has the AVX-512 that emulates it fast enough."""
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 def check_precision(precision: str | None, device: str) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from fcos_d2 import model_zoo
 from fcos_d2.engine import distributed
-from fcos_d2.engine.step import StepTrainer
+from fcos_d2.engine.step import StepTrainer, cpu_has_bf16
 from fcos_d2.modeling.normalizers import LOSS_NORMALIZERS
 
 FROZEN = ("MODEL.RESNETS.NORM", "FrozenBN")  # batch norms see each batch by itself
@@ -54,6 +54,7 @@ def test_batches_that_cannot_share_count_the_same():
     assert losses["loss"].item() == 2 and model.weight.grad.item() == 4
 
 
+@pytest.mark.skipif(not cpu_has_bf16(), reason="this CPU cannot compute in bf16")
 @pytest.mark.parametrize("steps", [30, pytest.param(300, marks=pytest.mark.slow)])
 def test_bfloat16_on_the_cpu(steps):
     """Convolutions in bfloat16, losses in float32; they fall, and nothing is NaN."""
@@ -77,6 +78,15 @@ def test_bfloat16_on_the_cpu(steps):
     assert all(math.isfinite(total) for total in totals)
     assert sum(totals[-5:]) < 0.6 * sum(totals[:5])
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("capability, dtype", [("AVX2", None), ("AVX512", torch.bfloat16)])
+def test_bfloat16_only_where_it_is_fast(monkeypatch, caplog, capability, dtype):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    model = nn.Linear(1, 1)
+    trainer = StepTrainer(model, [], torch.optim.SGD(model.parameters()), precision="bf16")
+    assert trainer.dtype is dtype
+    assert ("training in float32" in caplog.text) == (dtype is None)
 
 
 @pytest.mark.parametrize(

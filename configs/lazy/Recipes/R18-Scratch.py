@@ -35,14 +35,12 @@ optimizer.lr = 0.001
 optimizer.weight_decay = 0.05
 
 lr_multiplier.scheduler = L(CosineParamScheduler)(start_value=1, end_value=0)
-lr_multiplier.warmup_length = 50 / 1600
+lr_multiplier.warmup_length = 50 / 1000
 
 train.init_checkpoint = ""
-train.max_iter = 1600
-train.amp.enabled = True
-train.amp.precision = "bf16"
+train.max_iter = 1000
 train.ema.enabled = True
 train.ema.decay = 0.995
 train.max_grad_norm = 35.0
-train.checkpointer.period = 400
-train.eval_period = 400
+train.checkpointer.period = 250
+train.eval_period = 250

@@ -19,8 +19,8 @@ install: $(STAMP) ## make the environment with torch, detectron2 and fcos_d2
 quickstart: $(STAMP) ## train and test a small detector on this machine
 	@$(BIN)/python tools/quickstart.py
 
-test: lint ## check the style, then run the tests
-	@$(BIN)/python -m pytest
+test: lint ## check the style, then run the tests, on up to four cores
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(STAMP) ## run the longer tests
 	@$(BIN)/python -m pytest -m slow

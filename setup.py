@@ -58,6 +58,6 @@ setup(
         "timm": ["timm>=1.0"],  # any of its models as a backbone
         "wandb": ["wandb>=0.16"],  # LOGGING.BACKENDS
         "mlflow": ["mlflow>=2.11"],  # not mlflow-skinny: it cannot keep runs on this machine
-        "dev": ["pytest>=7.4", "ruff>=0.6", "timm>=1.0"],
+        "dev": ["pytest>=7.4", "pytest-xdist>=3.5", "ruff>=0.6", "timm>=1.0"],
     },
 )

@@ -59,7 +59,8 @@ def add_fcos_config(cfg: CfgNode) -> None:
     fcos.LOCATION_RULE = "center"
 
     # Assignment: "size_ranges" as in the paper; "atss"; or "task_aligned", which needs soft class
-    # targets (CLS_LOSS) and boxes with an area from the start (USE_RELU False or BOX_BIAS_INIT 2).
+    # targets (CLS_LOSS), boxes with an area from the start (USE_RELU False or BOX_BIAS_INIT 2), and
+    # LOSS_NORMALIZER_CLS "fg".
     fcos.ASSIGNER = "size_ranges"
     # For "size_ranges": limits of max(left, top, right, bottom) between the levels, px; a distance
     # that equals a limit belongs to both levels, or to none if INCLUSIVE_SIZE_RANGES is off.

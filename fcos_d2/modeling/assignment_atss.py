@@ -30,8 +30,9 @@ def assign_atss(
     over the candidates, as of a sample. Of several boxes the one of the highest IoU wins, of equal
     ones the first.
 
-    Where few levels make that threshold larger than all of these IoUs, as for boxes inside all
-    anchors of two levels, it is the largest of them. In the paper such a box is not learned.
+    Where that threshold is larger than all of these IoUs, as for a box inside all anchors of two
+    levels, it is the largest of them. The paper's algorithm does not learn such a box, which its
+    users found on data of their own (sfzhang15/ATSS, issue 90).
 
     Args:
         gt_boxes: (M, 4) xyxy, px, floating point.

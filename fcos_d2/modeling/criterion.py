@@ -7,8 +7,6 @@ from torch import Tensor
 
 from .geometry import centerness
 from .losses import LOC_LOSS_TYPES, focal_loss, iou_loss, quality_loss, smoothed_iou
-from .normalizers import target_sums
-from .options import check_choice
 from .quality_focal import quality_focal_loss, varifocal_loss
 from .targets import Targets
 
@@ -51,9 +49,13 @@ class Criterion:
     loss_weight_quality: float
 
     def __post_init__(self) -> None:
-        check_choice("cls_loss", self.cls_loss, CLS_LOSSES)
-        check_choice("box_quality", self.box_quality, BOX_QUALITIES)
-        check_choice("loc_loss_type", self.loc_loss_type, LOC_LOSS_TYPES)
+        for name, value, legal in (
+            ("cls_loss", self.cls_loss, CLS_LOSSES),
+            ("box_quality", self.box_quality, BOX_QUALITIES),
+            ("loc_loss_type", self.loc_loss_type, LOC_LOSS_TYPES),
+        ):
+            if value not in legal:
+                raise ValueError(f"{name} must be one of {legal}, got {value!r}")
         if self.focal_gamma < 1 and (self.focal_gamma != 0 or self.cls_loss == "quality_focal"):
             raise ValueError(
                 "focal_gamma must be 0 (not with cls_loss 'quality_focal') or at least 1, got "
@@ -66,17 +68,20 @@ class Criterion:
             )
 
     def target_sums(self, targets: Targets, locations: list[Tensor]) -> Tensor:
-        """What `LossNormalizers` needs to know of N images, see `normalizers.target_sums`.
+        """What the losses are divided by is made of these, see `LossNormalizers`.
 
         Args:
             targets: of N images.
             locations: L tensors (Hi * Wi, 2).
 
         Returns:
-            (L + 2,).
+            (L + 2,): the positives of each level, their weight in the box loss, and all locations.
         """
+        loc_weights = self._loc_weights(targets)
         levels = (targets.labels < self.num_classes).split([len(x) for x in locations], dim=1)
-        return target_sums(levels, self._loc_weights(targets))
+        num_pos = [positive.sum().to(loc_weights) for positive in levels]
+        num_locations = loc_weights.new_tensor(targets.labels.numel())
+        return torch.stack((*num_pos, loc_weights.sum(), num_locations))
 
     def losses(
         self,

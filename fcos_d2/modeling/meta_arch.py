@@ -72,7 +72,7 @@ class FCOS(ProposalNetwork):
             batched_inputs: as in `forward`, in training.
 
         Returns:
-            (L + 2,), see `normalizers.target_sums`; on the device of the model.
+            (L + 2,), see `Criterion.target_sums`; on the device of the model.
         """
         # One channel tells the padded size as well as three.
         padded = ImageList.from_tensors(

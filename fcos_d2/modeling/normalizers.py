@@ -1,6 +1,6 @@
 """What the losses are divided by, the same on every rank of a distributed run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -40,7 +40,7 @@ class LossNormalizers(nn.Module):
         """Normalisers of the classification, box and quality loss; scalars > 0.
 
         Args:
-            local: (L + 2,) `target_sums` of the batch; within `shared` they do not count.
+            local: (L + 2,) `Criterion.target_sums` of the batch; within `shared` they do not count.
         """
         return self.from_sums(local) if self._shared is None else self._shared
 
@@ -72,7 +72,7 @@ class LossNormalizers(nn.Module):
         """Within it, all batches are divided by the same: they are parts of one.
 
         Args:
-            local: (L + 2,) sum of the `target_sums` of these batches.
+            local: (L + 2,) sum of the `Criterion.target_sums` of these batches.
         """
         self._shared = self.from_sums(local)
         try:
@@ -88,18 +88,6 @@ class LossNormalizers(nn.Module):
         storage.put_scalar("fcos/num_pos", sum(counts))
         for name, count in zip(self.level_names, counts, strict=True):
             storage.put_scalar(f"fcos/num_pos_{name}", count)
-
-
-def target_sums(positive: Sequence[Tensor], loc_weights: Tensor) -> Tensor:
-    """(L + 2,): the positives of each level, their weight in the box loss, and all locations.
-
-    Args:
-        positive: L tensors (N, Hi * Wi) bool.
-        loc_weights: (P,) weight of each positive in the box loss.
-    """
-    num_locations = loc_weights.new_tensor(sum(level.numel() for level in positive))
-    num_pos = [level.sum().to(loc_weights) for level in positive]
-    return torch.stack((*num_pos, loc_weights.sum(), num_locations))
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:

@@ -263,7 +263,7 @@ class FCOSProposalGenerator(nn.Module):
             gt_instances: N, with gt_boxes and gt_classes.
 
         Returns:
-            (L + 2,), see `normalizers.target_sums`.
+            (L + 2,), see `Criterion.target_sums`.
 
         Raises:
             ValueError: `normalizers_need_predictions`.

@@ -10,7 +10,6 @@ from .assignment import assign_locations, targets_of_matches
 from .assignment_atss import assign_atss
 from .assignment_tal import assign_task_aligned
 from .geometry import LocationGrid
-from .options import check_choice
 
 ASSIGNERS = ("size_ranges", "atss", "task_aligned")
 
@@ -56,7 +55,8 @@ class TargetMaker:
     tal_beta: float
 
     def __post_init__(self) -> None:
-        check_choice("assigner", self.assigner, ASSIGNERS)
+        if self.assigner not in ASSIGNERS:
+            raise ValueError(f"assigner must be one of {ASSIGNERS}, got {self.assigner!r}")
 
     @property
     def needs_predictions(self) -> bool:

@@ -17,7 +17,17 @@ from fcos_d2.modeling.geometry import (
     ltrb_to_boxes,
 )
 
-FUNCTION_FILES = ("geometry", "assignment", "losses", "selection")
+FUNCTION_FILES = (
+    "geometry",
+    "assignment",
+    "losses",
+    "selection",
+    "assignment_atss",
+    "assignment_tal",
+    "quality_focal",
+    "targets",
+    "criterion",
+)
 
 
 def test_locations_of_a_small_level():

@@ -7,7 +7,7 @@ from detectron2.utils.events import EventStorage
 from torch import Tensor
 
 from fcos_d2.modeling import FCOSHead, FCOSProposalGenerator
-from fcos_d2.modeling.normalizers import LOSS_NORMALIZERS, LossNormalizers, target_sums
+from fcos_d2.modeling.normalizers import LOSS_NORMALIZERS, LossNormalizers
 
 SIZE = (64, 96)
 LEVELS = ["p3", "p4"]
@@ -92,16 +92,6 @@ def test_aligned_sums_need_predictions():
 
 
 # --- on paper ---------------------------------------------------------------------------------
-
-
-def test_target_sums():
-    """Two images; 3 positives on one level of 2 locations, 1 on one of 1."""
-    levels = [
-        torch.tensor([[True, True], [False, True]]),
-        torch.tensor([[True], [False]]),
-    ]
-    sums = target_sums(levels, torch.tensor([0.5, 0.25, 0.25, 1.0]))
-    assert sums.tolist() == [3, 1, 2, 6]
 
 
 def numbers(normalizers: tuple[Tensor, Tensor, Tensor]) -> list[float]:

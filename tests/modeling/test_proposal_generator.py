@@ -11,7 +11,7 @@ from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.roi_heads.box_head import FastRCNNConvFCHead
 from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
-from detectron2.structures import Boxes, ImageList, Instances
+from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
 from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 
@@ -332,6 +332,25 @@ def test_other_losses_and_assigners(options, gt_instances):
     assert losses["loss_fcos_cls"] > 0
     assert (losses["loss_fcos_loc"] > 0) == (gt_instances is some_truth)
     assert_all_gradients(generator)
+
+
+@pytest.mark.parametrize("options", OTHERS, ids=lambda x: "-".join(x.values()))
+def test_other_losses_and_assigners_learn(options):
+    """Two pictures by heart: every box is found, with the right class and half the full score."""
+    torch.manual_seed(0)
+    branch = options.get("box_quality") != "none"
+    generator = build(build_head(quality_branch=branch, box_bias_init=2.0), **options)
+    features, gt_instances = random_features(2), some_truth()
+    optimizer = torch.optim.AdamW(generator.parameters(), lr=3e-3)
+    for _ in range(80):
+        optimizer.zero_grad()
+        sum(train_losses(generator, features, gt_instances).values()).backward()
+        optimizer.step()
+    detections, _ = generator.eval()(image_list(2), features)
+    for found, instances in zip(detections, gt_instances, strict=True):
+        ious = pairwise_iou(instances.gt_boxes, found.pred_boxes)
+        right = instances.gt_classes[:, None] == found.pred_classes
+        assert ((ious > 0.7) & right & (found.scores > 0.5)).any(dim=1).all()
 
 
 def test_task_aligned_losses_on_paper():

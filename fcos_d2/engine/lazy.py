@@ -18,6 +18,7 @@ from .ema import WeightAverage
 from .example_images import example_images
 from .hooks import RunHooks
 from .loggers import build_writers, flat_settings
+from .optimizer import clip_each_parameter
 from .step import StepTrainer
 from .trainer import class_names, prepare_for_training
 
@@ -54,7 +55,8 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: bool = False)
     """
     model = build_lazy_model(cfg)
     cfg.optimizer.params.model = model
-    optimizer = instantiate(cfg.optimizer)
+    each = cfg.train.clip_each_parameter
+    optimizer = clip_each_parameter(instantiate(cfg.optimizer), each.type, each.value)
     cfg.dataloader.train.accumulate_steps = cfg.train.accumulate_steps
     average = WeightAverage(model, cfg.train.ema.decay) if cfg.train.ema.enabled else None
     tested = average.model if average else model

@@ -147,6 +147,27 @@ def flat_cosine(flat_share: float = 0.5, end_value: float = 0.0) -> CompositePar
     )
 
 
+def clip_each_parameter(optimizer: Optimizer, kind: str, value: float) -> Optimizer:
+    """detectron2's clipping of each gradient by itself, for python configs.
+
+    Args:
+        optimizer: changed in place.
+        kind: "value" or "norm" (L2); "" for none.
+        value: largest absolute value of an entry, or largest norm of a parameter's gradient.
+
+    Raises:
+        ValueError: another kind.
+    """
+    if not kind:
+        return optimizer
+    if kind not in ("value", "norm"):
+        raise ValueError(
+            f'train.clip_each_parameter.type must be "value", "norm" or "", got {kind!r}'
+        )
+    clip = {"ENABLED": True, "CLIP_TYPE": kind, "CLIP_VALUE": value, "NORM_TYPE": 2.0}
+    return maybe_add_gradient_clipping(CfgNode({"SOLVER": {"CLIP_GRADIENTS": clip}}), optimizer)
+
+
 def full_model_clip_value(cfg: CfgNode) -> float:
     """The norm that the gradients of the whole model are clipped to; inf for none."""
     clip = cfg.SOLVER.CLIP_GRADIENTS

@@ -10,6 +10,7 @@ from fcos_d2.config import get_cfg
 from fcos_d2.engine.optimizer import (
     build_lr_scheduler,
     build_optimizer,
+    clip_each_parameter,
     flat_cosine,
     layer_lr_factors,
     parameter_groups,
@@ -88,6 +89,24 @@ def test_first_step(name):
     assert model.weight.item() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("route", ["yaml", "lazy"])
+@pytest.mark.parametrize(("kind", "expected"), [("value", [0.5, -0.5]), ("norm", [0.3, -0.4])])
+def test_clipping_of_each_gradient(route, kind, expected):
+    """(3, -4) to entries of at most 0.5, or to the norm 0.5; the second weight is not touched."""
+    model = nn.ParameterList([torch.zeros(2), torch.zeros(2)])
+    clip = {"ENABLED": True, "CLIP_TYPE": kind, "CLIP_VALUE": 0.5}
+    if route == "yaml":
+        cfg = solver(BASE_LR=1.0, MOMENTUM=0.0, WEIGHT_DECAY=0.0)
+        cfg.SOLVER.CLIP_GRADIENTS.update(clip)
+        optimizer = build_optimizer(cfg, model)
+    else:
+        optimizer = clip_each_parameter(torch.optim.SGD(model.parameters(), lr=1.0), kind, 0.5)
+    model[0].grad, model[1].grad = torch.tensor([3.0, -4.0]), torch.tensor([0.1, 0.0])
+    optimizer.step()
+    assert (-model[0]).tolist() == pytest.approx(expected)
+    assert (-model[1]).tolist() == pytest.approx([0.1, 0.0])
+
+
 def test_layer_decay():
     """Stem, two blocks, one block: 0.5 to the power of 4, 3, 2, 1; the head is not slowed."""
     model = Detector()
@@ -130,5 +149,7 @@ def test_mistakes_are_named():
         build_optimizer(solver(LAYER_DECAY=1.5), Detector())
     with pytest.raises(ValueError, match="needs a backbone with a body"):
         layer_lr_factors(nn.Linear(1, 1), 0.5)
+    with pytest.raises(ValueError, match='must be "value", "norm" or "", got \'l1\''):
+        clip_each_parameter(None, "l1", 1.0)
     with pytest.raises(ValueError, match="FLAT_SHARE .*in \\(0, 1\\), got 1"):
         flat_cosine(1)

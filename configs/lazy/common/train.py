@@ -22,6 +22,8 @@ train = dict(
     ema=dict(enabled=False, decay=0.9998),
     ddp=dict(broadcast_buffers=False),
     max_grad_norm=math.inf,  # as published; a number clips the norm of all gradients together
+    # "value" or "norm" clips each gradient by itself, too.
+    clip_each_parameter=dict(type="", value=1.0),
     checkpointer=dict(period=5000, max_to_keep=100),
     eval_period=10000,
     # Its largest value is kept in model_best.pth; "" for none.

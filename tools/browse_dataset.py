@@ -8,7 +8,7 @@ locations of which level learn each box.
 Data and overrides are given as to train_net.py.
 
 A dot is a location that learns the box around it; its colour tells the level. A crossed box is
-learned nowhere.
+learned nowhere. Task-aligned assignment, which follows from predictions, shows the boxes alone.
 """
 
 import base64
@@ -91,8 +91,9 @@ def pictures(
             picture, counts = draw_assignment(
                 np.ascontiguousarray(image), boxes, classes, names, generator, padded, zoom
             )
+            # No counts where the assigner needs predictions.
             positives = " ".join(
-                f"{name} {n}" for name, n in zip(generator.in_features, counts, strict=True)
+                f"{name} {n}" for name, n in zip(generator.in_features, counts, strict=False)
             )
             drawn.append(picture)
             titles.append(f"{Path(inputs['file_name']).name}  {positives}")

@@ -71,11 +71,14 @@ def draw_assignment(
         zoom: the picture is so many times larger than the image.
 
     Returns:
-        The picture, and the number of positive locations of each level.
+        The picture, and the number of positive locations of each level; the boxes alone, and no
+        numbers, where the assigner needs predictions.
     """
     boxes = gt_boxes * zoom
     large = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
     canvas = draw_detections(large, boxes.numpy(), gt_classes.numpy(), None, class_names)
+    if generator.target_maker.needs_predictions:
+        return canvas, []
     levels = positive_locations(gt_boxes, padded_size or image.shape[:2], generator)
     learned = torch.zeros(len(gt_boxes), dtype=torch.bool)
     for level, ((locations, matched), stride) in enumerate(
@@ -101,6 +104,11 @@ def _level_color(level: int) -> Color:
 def legend(generator: FCOSProposalGenerator, width: int) -> np.ndarray:
     """A strip that tells the colour, stride and size range of each level; uint8 BGR."""
     maker = generator.target_maker
+    if maker.needs_predictions:
+        row = np.full((26, width, 3), WHITE, np.uint8)
+        text = f"{maker.assigner}: the locations follow from predictions"
+        cv2.putText(row, text, (8, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, BLACK, 1, cv2.LINE_AA)
+        return row
     rows = []
     for level, (name, stride, (low, high)) in enumerate(
         zip(generator.in_features, generator.strides, maker.size_ranges, strict=True)

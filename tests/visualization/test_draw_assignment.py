@@ -18,7 +18,7 @@ class NoHead(nn.Module):
     num_classes, num_levels, quality_branch = 2, 2, True
 
 
-def generator() -> FCOSProposalGenerator:
+def generator(**options) -> FCOSProposalGenerator:
     """Levels of stride 8 and 16 that meet at 16 px."""
     return FCOSProposalGenerator(
         head=NoHead(),
@@ -26,6 +26,7 @@ def generator() -> FCOSProposalGenerator:
         in_features=["p3", "p4"],
         strides=[8, 16],
         size_bounds=[16],
+        **options,
     )
 
 
@@ -62,3 +63,11 @@ def test_legend_and_sheet():
     sheet = assignment_sheet([np.zeros((40, 300, 3), np.uint8)] * 3, list("abc"), generator(), 2)
     assert sheet.shape[1] >= 600 and sheet.shape[0] > 80 + 52
     assert math.isfinite(generator().target_maker.size_ranges[0][1])
+
+
+def test_an_assigner_that_needs_predictions_shows_boxes_alone():
+    image = np.zeros((64, 64, 3), np.uint8)
+    aligned = generator(assigner="task_aligned", cls_loss="quality_focal")
+    picture, counts = draw_assignment(image, BOXES, torch.tensor([0, 1]), ["a", "b"], aligned)
+    assert counts == [] and picture[4:28, 4:28].any() and not picture[12:20, 12:20].any()
+    assert legend(aligned, 400).shape == (26, 400, 3)

@@ -3,6 +3,8 @@ from detectron2.modeling.backbone import BasicStem, ResNet
 from fvcore.common.param_scheduler import CosineParamScheduler
 from torch.optim import AdamW
 
+from fcos_d2.data.mixing import ImageMixing
+
 from ..common.rt import dataloader, lr_multiplier, model, optimizer, train
 
 __all__ = ["dataloader", "lr_multiplier", "model", "optimizer", "train"]
@@ -23,6 +25,10 @@ dataloader.train.dataset.names = []  # --train-data and --val-data say which
 dataloader.test.dataset.names = []
 dataloader.train.mapper.augmentations[0].short_edge_length = [192, 208, 224, 240, 256]
 dataloader.train.mapper.augmentations[0].max_size = 400
+dataloader.train.mapper.mixing = L(ImageMixing)(
+    mosaic_prob=0.5, close_at_iteration=1000 - 200, min_visible=0.2
+)
+dataloader.train.mapper.min_visible = 0.2
 dataloader.train.total_batch_size = 8
 dataloader.train.num_workers = 2
 dataloader.test.mapper.augmentations[0].short_edge_length = 224

@@ -23,6 +23,9 @@ def read_readme() -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
+# tools/export_model.py --format onnx, and running what it writes.
+EXPORT = ["onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.18"]
+
 setup(
     name="fcos_d2",
     version=read_version(),
@@ -34,8 +37,13 @@ setup(
     python_requires=">=3.10",
     # The configs lie at the top of the repository, where people look for them, and are installed
     # inside the package, so that an installed fcos_d2 finds them too.
-    packages=[*find_packages(include=["fcos_d2", "fcos_d2.*"]), "fcos_d2.configs"],
-    package_dir={"fcos_d2.configs": "configs"},
+    # fcos_deploy, which also is a distribution of its own, reads images and draws for both.
+    packages=[
+        *find_packages(include=["fcos_d2", "fcos_d2.*"]),
+        "fcos_d2.configs",
+        "fcos_deploy",
+    ],
+    package_dir={"fcos_d2.configs": "configs", "fcos_deploy": "deploy/fcos_deploy"},
     package_data={"fcos_d2.configs": ["**/*.yaml", "**/*.py"]},
     # detectron2 is missing here on purpose: it has no release on PyPI, and pip would stop at the
     # name. tools/install_detectron2.py installs it where it is not there yet.
@@ -47,7 +55,8 @@ setup(
         "iopath>=0.1.9",
         "pycocotools>=2.0.6",
         "opencv-python>=4.7",
-        "pillow>=9.5",
+        "pillow>=10.1",
+        "pyyaml>=6.0",
         "omegaconf>=2.2",
         "matplotlib>=3.7",
         "tqdm>=4.64",
@@ -58,6 +67,8 @@ setup(
         "timm": ["timm>=1.0"],  # any of its models as a backbone
         "wandb": ["wandb>=0.16"],  # LOGGING.BACKENDS
         "mlflow": ["mlflow>=2.11"],  # not mlflow-skinny: it cannot keep runs on this machine
-        "dev": ["pytest>=7.4", "pytest-xdist>=3.5", "ruff>=0.6", "timm>=1.0"],
+        "export": EXPORT,
+        "openvino": [*EXPORT, "openvino>=2024.4"],
+        "dev": ["pytest>=7.4", "pytest-xdist>=3.5", "ruff>=0.6", "timm>=1.0", *EXPORT],
     },
 )

@@ -21,7 +21,6 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fcos_d2.data.image import ImageError, list_images, read_image
 from fcos_d2.predictor import Predictor
 from fcos_d2.visualization import (
     VideoReader,
@@ -31,6 +30,7 @@ from fcos_d2.visualization import (
     video_target,
     write_image,
 )
+from fcos_deploy.image import ImageError, list_images, read_image
 
 WINDOW = "fcos_d2"
 ESCAPE, NO_KEY = 27, 255

@@ -11,9 +11,10 @@ from detectron2.structures import Instances
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from fcos_deploy.image import read_image
+
 from . import model_zoo
 from .checkpoint import FCOSCheckpointer
-from .data.image import read_image
 from .data.mapper import FCOSDatasetMapper
 from .engine.distributed import resolve_device
 from .engine.trainer import class_names

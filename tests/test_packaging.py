@@ -1,4 +1,4 @@
-"""The wheel that `pip install .` installs: the package with the configs inside, and no more."""
+"""The wheel that `pip install .` installs: both packages, the configs inside, and no more."""
 
 import importlib.metadata
 import re
@@ -25,7 +25,7 @@ def built(tmp_path_factory) -> tuple[set[str], str]:
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         if (ROOT / name).is_file():
             shutil.copy(ROOT / name, copy)
-    for name in ("fcos_d2", "configs", "tools", "tests"):
+    for name in ("fcos_d2", "configs", "deploy", "tools", "tests"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     deep = copy / "configs" / "one" / "two"
     deep.mkdir(parents=True)
@@ -55,12 +55,14 @@ def test_all_configs_are_inside_the_package(built):
 def test_all_modules_are_in_the_wheel(built):
     names, _ = built
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "fcos_d2").rglob("*.py")}
+    deploy = ROOT / "deploy"
+    modules |= {path.relative_to(deploy).as_posix() for path in deploy.rglob("fcos_deploy/*.py")}
     assert modules - names == set()
 
 
 def test_nothing_else_is_installed(built):
     names, _ = built
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"fcos_d2"}
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"fcos_d2", "fcos_deploy"}
 
 
 def test_metadata(built):

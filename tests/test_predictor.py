@@ -6,11 +6,11 @@ from detectron2.structures import Boxes
 
 from fcos_d2 import Predictor, model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
-from fcos_d2.data.image import ImageError
 from fcos_d2.evaluation.slicing import Slicing
 from fcos_d2.evaluation.tta import FlipsAndScales
 from fcos_d2.evaluation.views import ViewSettings
 from fcos_d2.predictor import with_views
+from fcos_deploy.image import ImageError
 
 OPTS = ["MODEL.FCOS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu"]
 

@@ -10,10 +10,10 @@ import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from fcos_d2 import Predictor
-from fcos_d2.data.image import read_image
 from fcos_d2.engine import run, train_argument_parser
 from fcos_d2.visualization import contact_sheet, draw_detections, write_image
 from fcos_d2.visualization.plots import plot_training
+from fcos_deploy.image import read_image
 
 CONFIG = "Quickstart/Shapes-R18"
 NUM_PICTURES = 6

@@ -14,8 +14,9 @@ from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 from detectron2.structures import BoxMode
 
+from fcos_deploy.image import ImageError, read_image
+
 from .augmentation_geometry import visible_share
-from .image import ImageError, read_image
 from .mixing import ImageMixing
 from .pipeline import build_augmentations, build_mixing
 from .unreadable import UnreadableCounter

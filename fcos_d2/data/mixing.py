@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from detectron2.data import transforms as T
 
+from fcos_deploy.image import ImageError
+
 from .copy_paste import paste_instances
-from .image import ImageError
 from .sample import Sample
 
 TRIES = 10  # records drawn for one partner before it is done without

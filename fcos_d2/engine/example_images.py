@@ -14,7 +14,7 @@ from detectron2.utils import comm
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..visualization.draw import contact_sheet, draw_detections
+from fcos_deploy.draw import contact_sheet, draw_detections
 
 MAX_SIDE = 640  # px, of what is drawn
 FRAME = 28  # px, which the title and the border of a picture on a sheet need at most

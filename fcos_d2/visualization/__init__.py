@@ -1,8 +1,8 @@
 """Drawing on images and frames, reading and writing videos, and names for what is drawn."""
 
-from fcos_d2.visualization.draw import class_color, contact_sheet, draw_detections
-from fcos_d2.visualization.outputs import image_targets, video_target, write_image
-from fcos_d2.visualization.video import VideoReader, VideoWriter
+from fcos_deploy.draw import class_color, contact_sheet, draw_detections
+from fcos_deploy.outputs import image_targets, video_target, write_image
+from fcos_deploy.video import VideoReader, VideoWriter
 
 __all__ = [
     "VideoReader",

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fcos_deploy.draw import BLACK, WHITE, Color, class_color, contact_sheet, draw_detections
+
 from ..modeling import FCOSProposalGenerator
 from ..modeling.geometry import level_locations, location_grids
-from .draw import BLACK, WHITE, Color, class_color, contact_sheet, draw_detections
 
 # Colours of the levels, finest first, chosen to differ from each other also in grey.
 LEVEL_COLORS: tuple[Color, ...] = (

@@ -6,9 +6,9 @@ from detectron2.data import transforms as T
 from detectron2.structures import BoxMode
 from torch.utils.data import DataLoader
 
-from fcos_d2.data.image import ImageError
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.data.unreadable import TooManyUnreadableError
+from fcos_deploy.image import ImageError
 
 
 def record(tmp_path, name="a.png", readable=True):

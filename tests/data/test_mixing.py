@@ -11,10 +11,10 @@ from pycocotools import mask as coco_mask
 
 from fcos_d2.config import get_cfg
 from fcos_d2.data.copy_paste import paste_instances
-from fcos_d2.data.image import ImageError
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.data.mixing import ImageMixing
 from fcos_d2.data.sample import Sample, box_of_mask, decoded, encode, encoded
+from fcos_deploy.image import ImageError
 
 # Far apart from each other and from the grey of the images.
 LEVELS = (20, 135, 250)

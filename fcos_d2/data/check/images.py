@@ -11,7 +11,8 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from ..image import DECODE_ERRORS, ORIENTATION_TAG, ImageError, read_image
+from fcos_deploy.image import DECODE_ERRORS, ORIENTATION_TAG, ImageError, read_image
+
 from ..problems import Problem
 
 # What Pillow calls images that are not 8-bit gray or colour, and what the reader makes of them.

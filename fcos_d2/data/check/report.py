@@ -11,8 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fcos_deploy.image import ImageError, read_image
+
 from ...modeling import FCOSProposalGenerator
-from ..image import ImageError, read_image
 from ..problems import SEVERITIES, Problem, summarise
 from .images import check_images, shared_content
 from .levels import LevelStatistics, level_statistics

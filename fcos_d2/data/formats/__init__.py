@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from ..image import image_extensions
+from fcos_deploy.image import image_extensions
+
 from ..problems import Problem
 from .coco import read_coco, repair_coco
 from .lines import read_csv, read_txt

@@ -7,7 +7,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from ..image import ImageError, image_size
+from fcos_deploy.image import ImageError, image_size
+
 from ..problems import Problem
 
 Coco = dict[str, list[dict]]

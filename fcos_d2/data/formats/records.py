@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ..image import ImageError, image_size
+from fcos_deploy.image import ImageError, image_size
+
 from ..problems import Problem
 
 Coco = dict[str, list[dict]]

@@ -8,7 +8,8 @@ import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from ..image import image_extensions
+from fcos_deploy.image import image_extensions
+
 from ..problems import Problem
 from .records import Coco, Record, corners_to_box, image_record, records_to_coco
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from ..image import image_extensions
+from fcos_deploy.image import image_extensions
+
 from ..problems import Problem
 from .records import Coco, Record, corners_to_box, image_record, records_to_coco
 

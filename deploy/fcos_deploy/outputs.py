@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fcos_d2.data.image import image_extensions
+from .image import image_extensions
 
 # OpenCV writes these in every build, and every viewer opens them.
 WRITTEN_IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}

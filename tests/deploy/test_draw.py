@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fcos_d2.visualization import class_color, contact_sheet, draw
-from fcos_d2.visualization.draw import draw_detections
+from fcos_deploy import draw
+from fcos_deploy.draw import class_color, contact_sheet, draw_detections
 
 NAMES = ["circle", "ring"]
 

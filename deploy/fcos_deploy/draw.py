@@ -1,12 +1,12 @@
 """Boxes with labels on an image, and many images on one sheet. All images are uint8 BGR."""
 
 import colorsys
+import importlib.util
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -198,8 +198,11 @@ def _text_thickness(scale: float) -> int:
 
 
 def _font(scale: float) -> ImageFont.FreeTypeFont:
-    # Matplotlib brings a font with Latin, Greek and Cyrillic letters; Pillow's own has ASCII only.
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    # Matplotlib's has Greek and Cyrillic letters, too; it need not be there.
+    matplotlib = importlib.util.find_spec("matplotlib")
+    if matplotlib is None:
+        return ImageFont.load_default(round(30 * scale))
+    path = Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
     return ImageFont.truetype(str(path), round(30 * scale))
 
 

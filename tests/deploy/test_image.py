@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcos_d2.data.image import ImageError, image_extensions, list_images, read_image
+from fcos_deploy.image import ImageError, image_extensions, list_images, read_image
 
 # Our choices, where the list of hard inputs leaves both ways open.
 CHOICES = {

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fcos_d2.visualization import VideoReader, VideoWriter
+from fcos_deploy.video import VideoReader, VideoWriter
 
 
 def gray(value: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:

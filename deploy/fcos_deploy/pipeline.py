@@ -1,0 +1,84 @@
+"""Stages that overlap in threads, and how long each takes."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+_END = object()
+WAIT = 0.1  # s between looks at whether a stage is still wanted
+
+
+def buffered(items: Iterable, size: int) -> Iterator:
+    """The items, made in a thread that runs at most `size` of them ahead.
+
+    An error of the maker comes out here. When the taker stops early, the maker does, too.
+    """
+    ready: queue.Queue = queue.Queue(size)
+    stopped = threading.Event()
+
+    def put(item: object) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=WAIT)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def make() -> None:
+        try:
+            for item in items:
+                if not put((item, None)):
+                    return
+            put((_END, None))
+        except BaseException as error:  # it belongs to the thread that takes
+            put((_END, error))
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def batches(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of `size` items; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+class Clock:
+    """Adds up the time of each part, after a warm-up."""
+
+    def __init__(self, warm_up: int = 3) -> None:
+        """`warm_up` is how often a part is not counted at first."""
+        self.warm_up = warm_up
+        self._seconds: dict[str, float] = {}
+        self._items: dict[str, int] = {}
+        self._calls: dict[str, int] = {}
+
+    @contextmanager
+    def __call__(self, part: str, items: int = 1) -> Iterator[None]:
+        """Times what happens in the `with` block, which handles so many items."""
+        start = time.perf_counter()
+        yield
+        calls = self._calls[part] = self._calls.get(part, 0) + 1
+        if calls > self.warm_up:
+            self._seconds[part] = self._seconds.get(part, 0.0) + time.perf_counter() - start
+            self._items[part] = self._items.get(part, 0) + items
+
+    def milliseconds(self) -> dict[str, float]:
+        """Mean of each part for an item; without parts that were not counted."""
+        return {p: 1000 * s / self._items[p] for p, s in self._seconds.items() if self._items[p]}

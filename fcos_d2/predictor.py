@@ -66,7 +66,7 @@ class Predictor:
         build = _from_yaml if is_yaml else _from_lazy
         self.model, mapper, config_weights, dataset_names = build(config, device)
         self.model.eval()
-        self._mapper, self._detector = views.loader_mapper(mapper), views.wrap(self.model, mapper)
+        self.mapper, self._detector = views.loader_mapper(mapper), views.wrap(self.model, mapper)
         self._select_above(confidence_threshold)
         checkpoint = _load_detector(self.model, weights or config_weights, trust_checkpoint)
         names = checkpoint.get("class_names") or class_names(dataset_names) or []
@@ -126,9 +126,9 @@ class Predictor:
                 f"image must be a BGR uint8 array (H, W, 3), got {image.dtype} {image.shape}"
             )
         height, width = image.shape[:2]
-        if self._mapper.image_format == "RGB":
+        if self.mapper.image_format == "RGB":
             image = image[:, :, ::-1]
-        tensor, _ = self._mapper.to_input(image)
+        tensor, _ = self.mapper.to_input(image)
         return {"image": tensor, "height": height, "width": width}
 
 

@@ -43,6 +43,7 @@ def draw_detections(
     class_ids: np.ndarray,
     scores: np.ndarray | None,
     class_names: Sequence[str],
+    class_colors: Sequence[Color] | None = None,
 ) -> np.ndarray:
     """Draw boxes with class names and scores, the surest ones on top.
 
@@ -55,6 +56,7 @@ def draw_detections(
         class_ids: (M,) ints in [0, K).
         scores: (M,) in [0, 1], or None.
         class_names: K names.
+        class_colors: K colours; None takes `class_color`.
     Returns:
         a new image of the same shape.
     Raises:
@@ -72,9 +74,10 @@ def draw_detections(
     sizes = boxes[:, 2:] - boxes[:, :2]
     order = np.argsort(-sizes.prod(axis=1) if scores is None else scores, kind="stable")
     for i in order:
-        color = class_color(int(class_ids[i]))
+        class_id = int(class_ids[i])
+        color = class_color(class_id) if class_colors is None else class_colors[class_id]
         cv2.rectangle(canvas, corners[i, :2].tolist(), corners[i, 2:].tolist(), color, line)
-        text = class_names[class_ids[i]]
+        text = class_names[class_id]
         if scores is not None:
             text = f"{text} {scores[i]:.0%}"
         _put_label(canvas, text, corners[i].tolist(), color)

@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from itertools import islice
 
@@ -12,17 +12,18 @@ WAIT = 0.1  # s between looks at whether a stage is still wanted
 
 
 def buffered(items: Iterable, size: int) -> Iterator:
-    """The items, made in a thread that runs at most `size` of them ahead.
+    """The items in their order, made in a thread of their own that is at most `size` ahead.
 
-    An error of the maker comes out here. When the taker stops early, the maker does, too.
+    An error of the maker comes out here, after the items before it. When the taker stops early,
+    so does the maker.
     """
     ready: queue.Queue = queue.Queue(size)
     stopped = threading.Event()
 
-    def put(item: object) -> bool:
+    def put(item: object, error: BaseException | None = None) -> bool:
         while not stopped.is_set():
             try:
-                ready.put(item, timeout=WAIT)
+                ready.put((item, error), timeout=WAIT)
                 return True
             except queue.Full:
                 continue
@@ -31,11 +32,13 @@ def buffered(items: Iterable, size: int) -> Iterator:
     def make() -> None:
         try:
             for item in items:
-                if not put((item, None)):
+                if not put(item):
+                    # Closes what it was made from, in the thread that ran it.
+                    getattr(items, "close", lambda: None)()
                     return
-            put((_END, None))
+            put(_END)
         except BaseException as error:  # it belongs to the thread that takes
-            put((_END, error))
+            put(_END, error)
 
     thread = threading.Thread(target=make, daemon=True)
     thread.start()
@@ -60,10 +63,10 @@ def batches(items: Iterable, size: int) -> Iterator[list]:
 
 
 class Clock:
-    """Adds up the time of each part, after a warm-up."""
+    """Mean time of each part, after a warm-up."""
 
     def __init__(self, warm_up: int = 3) -> None:
-        """`warm_up` is how often a part is not counted at first."""
+        """`warm_up` is how often a part runs at first without being counted."""
         self.warm_up = warm_up
         self._seconds: dict[str, float] = {}
         self._items: dict[str, int] = {}
@@ -79,6 +82,23 @@ class Clock:
             self._seconds[part] = self._seconds.get(part, 0.0) + time.perf_counter() - start
             self._items[part] = self._items.get(part, 0) + items
 
+    def each(self, part: str, items: Iterable) -> Iterator:
+        """The items, with the time that it takes to get each."""
+        iterator = iter(items)
+        while True:
+            with self(part):
+                item = next(iterator, _END)
+            if item is _END:
+                return
+            yield item
+
+    def stage(self, part: str, work: Callable, groups: Iterable[Sized]) -> Iterator:
+        """What `work` makes of each group of items, with the time that it takes."""
+        for group in groups:
+            with self(part, len(group)):
+                done = work(group)
+            yield done
+
     def milliseconds(self) -> dict[str, float]:
         """Mean of each part for an item; without parts that were not counted."""
-        return {p: 1000 * s / self._items[p] for p, s in self._seconds.items() if self._items[p]}
+        return {part: 1000 * s / self._items[part] for part, s in self._seconds.items()}

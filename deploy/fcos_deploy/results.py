@@ -8,19 +8,35 @@ import numpy as np
 from .detector import Detections
 
 
-def plain_result(name: str, found: Detections, class_names: list[str]) -> dict:
-    """One image or frame: its name, and class, score and box (xyxy px) of each object."""
-    return {
-        "image": name,
-        "objects": [
-            {"class": class_names[c], "score": round(float(s), 5), "box_xyxy": _rounded(b)}
+class PlainResults:
+    """For each image or frame its name, and class, score and box of each object."""
+
+    def __init__(self, class_names: list[str]) -> None:
+        """`class_names` are those of the model."""
+        self._class_names = class_names
+        self.content: list[dict] = []
+
+    def add(self, name: str | int, found: Detections) -> None:
+        """The detections on one image, or on the frame of that number."""
+        objects = [
+            {
+                "class": self._class_names[c],
+                "score": round(float(s), 5),
+                "box_xyxy": _rounded(b),
+            }
             for b, s, c in zip(found.boxes, found.scores, found.classes, strict=True)
-        ],
-    }
+        ]
+        self.content.append(
+            {"frame" if isinstance(name, int) else "image": name, "objects": objects}
+        )
 
 
 class CocoResults:
-    """COCO's result format, which its metric reads."""
+    """COCO's result format, which its metric reads.
+
+    Attributes:
+        unknown: images that the annotation file does not have.
+    """
 
     def __init__(self, annotation_file: str | Path, class_names: list[str]) -> None:
         """
@@ -42,21 +58,28 @@ class CocoResults:
         if missing := [name for name in class_names if name not in ids]:
             raise ValueError(f"{annotation_file}: it has no class {', '.join(map(repr, missing))}")
         self._class_ids = [ids[name] for name in class_names]
-        # Names in the file may hold folders, and those of images on disk others.
-        self._image_ids |= {Path(name).name: i for name, i in self._image_ids.items()}
-        self.rows: list[dict] = []
-        self.unknown: list[str] = []  # images that the annotation file does not have
+        # The names in the file may begin with a folder that the images lie in.
+        self._by_name = {Path(name).name: i for name, i in self._image_ids.items()}
+        self.content: list[dict] = []
+        self.unknown: list[str] = []
 
-    def add(self, path: Path, found: Detections) -> None:
+    def add(self, name: str, found: Detections) -> None:
         """The detections on one image."""
-        image_id = self._image_ids.get(path.as_posix(), self._image_ids.get(path.name))
+        path = Path(name)
+        image_id = self._image_ids.get(path.as_posix(), self._by_name.get(path.name))
         if image_id is None:
-            self.unknown.append(str(path))
+            self.unknown.append(name)
             return
         xywh = np.concatenate((found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]), axis=1)
         for box, score, label in zip(xywh, found.scores, found.classes, strict=True):
             row = {"image_id": image_id, "category_id": self._class_ids[label]}
-            self.rows.append({**row, "bbox": _rounded(box), "score": round(float(score), 6)})
+            self.content.append({**row, "bbox": _rounded(box), "score": round(float(score), 6)})
+
+
+def write_json(path: Path, content: list) -> None:
+    """Writes the file, and the folder that it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _rounded(box: np.ndarray) -> list[float]:

@@ -1,0 +1,41 @@
+"""AP of an exported model, run as it will be."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from tqdm import tqdm
+
+from fcos_deploy import Detector
+from fcos_deploy.image import read_image
+from fcos_deploy.results import CocoResults
+
+
+def coco_ap(folder: Path, annotations: str, images: str) -> float:
+    """COCO's AP of boxes, in percent.
+
+    Args:
+        folder: with an exported model.
+        annotations: COCO file.
+        images: folder of its images.
+
+    Raises:
+        ValueError: a missing file, or classes that are not those of the model; names it.
+    """
+    detector = Detector(folder)
+    results = CocoResults(annotations, detector.settings.class_names)
+    names = [x["file_name"] for x in json.loads(Path(annotations).read_text("utf-8"))["images"]]
+    for name in tqdm(names, desc=f"AP of {detector.engine.name}", unit="image"):
+        results.add(name, detector(read_image(Path(images) / name)))
+    if not results.content:
+        return 0.0
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints what it does
+        truth = COCO(annotations)
+        evaluation = COCOeval(truth, truth.loadRes(results.content), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return 100 * float(evaluation.stats[0])

@@ -1,0 +1,200 @@
+"""Whether an exported model finds what the detector finds."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fcos_deploy.engines import load_engine
+from fcos_deploy.settings import read_settings
+
+from ..modeling import FCOS
+from .detector import ExportableDetector
+
+SCORE_THRESH = 0.05  # detections above it are compared
+
+Run = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]  # images, image_sizes -> outputs
+
+
+class Tolerance(NamedTuple):
+    """What two models may differ by and still count as equal."""
+
+    boxes: float  # px
+    scores: float
+    unmatched: float  # share of the detections that only one of the two has
+
+
+FULL_PRECISION = Tolerance(0.05, 1e-4, 0.0)
+# Rounded weights move boxes that were equally good around the edge of suppression.
+HALF_WEIGHTS = Tolerance(2.0, 0.02, 0.02)
+
+
+class Difference(NamedTuple):
+    """The worst over some images."""
+
+    boxes: float = 0.0  # px
+    scores: float = 0.0
+    unmatched: int = 0  # detections that only one of the two has
+    detections: int = 0
+
+    def within(self, tolerance: Tolerance) -> bool:
+        """Whether it is no more than allowed."""
+        return (
+            self.boxes <= tolerance.boxes
+            and self.scores <= tolerance.scores
+            and self.unmatched <= tolerance.unmatched * self.detections
+        )
+
+    def merged(self, other: "Difference") -> "Difference":
+        """The worst of both."""
+        return Difference(
+            max(self.boxes, other.boxes),
+            max(self.scores, other.scores),
+            self.unmatched + other.unmatched,
+            self.detections + other.detections,
+        )
+
+
+def load_exported(folder: Path, format: str, model_file: str) -> Run:
+    """Opens what was exported, from its files alone."""
+    path = folder / model_file
+    if format == "torchscript":
+        return _run_in_torch(torch.jit.load(str(path)))
+    if format == "torch-export":
+        return _run_in_torch(torch.export.load(path).module())
+    return load_engine(read_settings(folder)).run
+
+
+def _run_in_torch(module: Callable) -> Run:
+    @torch.no_grad()
+    def run(images: np.ndarray, image_sizes: np.ndarray) -> list[np.ndarray]:
+        outputs = module(torch.from_numpy(images), torch.from_numpy(image_sizes))
+        return [x.numpy() for x in outputs]
+
+    return run
+
+
+def batches_of(
+    images: list[Tensor], batch: int | None, size: tuple[int, int] | None
+) -> list[list[Tensor]]:
+    """How the images are put together: alone and by four, whole and with a part of their sides.
+
+    Args:
+        images: (3, h, w) uint8.
+        batch: the one number of images that the exported model takes; None for any.
+        size: height and width of its input; None for any.
+    """
+    numbers = (1, 4) if batch is None else (batch,)
+    whole = images if size is None else [_cut(x, size) for x in images]
+    smaller = [_cut(x, (x.shape[1] * 3 // 4, x.shape[2] * 2 // 3)) for x in whole]
+    groups = []
+    for sized in (whole, smaller):
+        for num in numbers:
+            full = sized + sized[: -len(sized) % num]
+            groups += [full[i : i + num] for i in range(0, len(full), num)]
+    return groups
+
+
+def _cut(image: Tensor, size: tuple[int, int]) -> Tensor:
+    return image[:, : max(size[0], 1), : max(size[1], 1)]
+
+
+def canvas_of(
+    images: list[Tensor], step: int, size: tuple[int, int] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What an exported model takes, see `ExportableDetector.forward`.
+
+    Args:
+        images: (3, h, w) uint8.
+        step: the sides of the canvas are multiples of it.
+        size: its sides; None for the smallest that hold all images.
+    """
+    sizes = np.array([x.shape[1:] for x in images], np.int64)
+    height, width = size or (-(-sizes.max(axis=0) // step) * step).tolist()
+    canvas = np.zeros((len(images), height, width, 3), np.uint8)
+    for row, image in zip(canvas, images, strict=True):
+        row[: image.shape[1], : image.shape[2]] = image.permute(1, 2, 0).numpy()
+    return canvas, sizes
+
+
+@torch.no_grad()
+def compare(
+    model: FCOS, run: Run, groups: list[list[Tensor]], size: tuple[int, int] | None
+) -> Difference:
+    """The worst difference between the detector and an exported model.
+
+    Args:
+        model: in evaluation mode, on the CPU.
+        run: the exported one.
+        groups: of images (3, h, w) uint8, resized and in the channel order of the model.
+        size: height and width of the input, or None for any.
+    """
+    worst = Difference()
+    for images in groups:
+        expected = [x["instances"] for x in model([{"image": image} for image in images])]
+        outputs = run(*canvas_of(images, model.backbone.size_divisibility, size))
+        for wanted, *fields in zip(expected, *outputs, strict=True):
+            boxes, scores, classes = (torch.from_numpy(field) for field in fields)
+            real = (scores > 0) & (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+            found = boxes[real], scores[real], classes[real]
+            wanted = wanted.pred_boxes.tensor, wanted.scores, wanted.pred_classes
+            cap = model.proposal_generator.test_selection["max_detections"]
+            worst = worst.merged(compare_detections(wanted, found, cap))
+    return worst
+
+
+def compare_detections(
+    wanted: tuple[Tensor, Tensor, Tensor], found: tuple[Tensor, Tensor, Tensor], cap: int
+) -> Difference:
+    """Each detection of one model against the most similar one of the other.
+
+    Args:
+        wanted, found: boxes (D, 4) px, scores (D,) and classes (D,).
+        cap: on the number of detections; where it cuts, the last ones need no partner.
+    """
+    floor = SCORE_THRESH
+    for _, scores, _ in (wanted, found):
+        if len(scores) >= cap:
+            floor = max(floor, float(scores.min()))
+    floor += FULL_PRECISION.scores
+    boxes, scores, classes = found
+    free = torch.ones(len(scores), dtype=torch.bool)
+    result = Difference(detections=int((wanted[1] > floor).sum()))
+    for box, score, label in zip(*wanted, strict=True):
+        distance = (boxes - box).abs().amax(dim=1)
+        # A score counts as much as a box of a hundred pixels: boxes of one object are alike.
+        unlike = distance + 100 * (scores - score).abs()
+        unlike[~free | (classes != label)] = torch.inf
+        partner = int(unlike.argmin()) if len(unlike) else -1
+        if partner < 0 or unlike[partner] > 10:
+            result = result._replace(unmatched=result.unmatched + int(score > floor))
+            continue
+        free[partner] = False
+        if score > SCORE_THRESH:
+            apart = float((scores[partner] - score).abs())
+            result = result.merged(Difference(float(distance[partner]), apart))
+    left = int((free & (scores > floor)).sum())
+    return result._replace(unmatched=result.unmatched + left)
+
+
+@torch.no_grad()
+def compare_raw(
+    detector: ExportableDetector,
+    run: Run,
+    groups: list[list[Tensor]],
+    size: tuple[int, int] | None,
+) -> Difference:
+    """The same for the boxes and scores of all locations; `detector` gives raw heads, too."""
+    worst = Difference()
+    for images in groups:
+        inputs = canvas_of(images, detector.backbone.size_divisibility, size)
+        wanted = detector(*(torch.from_numpy(x) for x in inputs))
+        apart = [
+            float((torch.from_numpy(b) - a).abs().max())
+            for a, b in zip(wanted, run(*inputs), strict=True)
+        ]
+        worst = worst.merged(Difference(*apart, detections=wanted[1].shape[1] * len(images)))
+    return worst

@@ -155,7 +155,7 @@ def verify(
     if options.raw_heads:
         worst = compare_raw(detector, exported, groups, options.size)
     else:
-        worst = compare(predictor.model, exported, groups, options.size)
+        worst = compare(predictor.model, exported, groups, options.size, tolerance)
     what = "locations" if options.raw_heads else "detections above 0.05"
     print(
         f"{len(paths)} images in {len(groups)} batches, {worst.detections} {what}: worst "

@@ -7,6 +7,8 @@ import numpy as np
 
 from .settings import Settings
 
+# Of ONNX Runtime, best first; it takes the first that works.
+PROVIDERS = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")
 MAX_THREADS = 4 * (os.cpu_count() or 1)
 
 
@@ -41,8 +43,9 @@ class OnnxRuntime:
         options.log_severity_level = 3  # errors
         if threads:
             options.intra_op_num_threads = threads
+        providers = [x for x in PROVIDERS if x in onnxruntime.get_available_providers()]
         self._session = onnxruntime.InferenceSession(
-            str(settings.model_path), options, providers=onnxruntime.get_available_providers()
+            str(settings.model_path), options, providers=providers
         )
         optional = {x.name for x in self._session.get_overridable_initializers()}
         self._values = {k: v for k, v in _graph_values(settings).items() if k in optional}

@@ -44,9 +44,11 @@ def quantize_int8(folder: Path, images: list[str], limit: int) -> None:
         ValueError: no such images.
     """
     import onnx
+    import onnxruntime
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    onnxruntime.set_default_logger_severity(3)  # it would warn of inputs that have a default
     paths = list_images(images)
     paths = paths[:: -(-len(paths) // limit)]
     model = folder / "model.onnx"

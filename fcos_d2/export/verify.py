@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fcos_deploy.engines import load_engine
@@ -24,7 +25,7 @@ class Tolerance(NamedTuple):
 
     boxes: float  # px
     scores: float
-    unmatched: float  # share of the detections that only one of the two has
+    unmatched: float  # share of the detections without a partner this close in the other model
 
 
 FULL_PRECISION = Tolerance(0.05, 1e-4, 0.0)
@@ -37,7 +38,7 @@ class Difference(NamedTuple):
 
     boxes: float = 0.0  # px
     scores: float = 0.0
-    unmatched: int = 0  # detections that only one of the two has
+    unmatched: int = 0  # detections without a partner
     detections: int = 0
 
     def within(self, tolerance: Tolerance) -> bool:
@@ -80,26 +81,26 @@ def _run_in_torch(module: Callable) -> Run:
 def batches_of(
     images: list[Tensor], batch: int | None, size: tuple[int, int] | None
 ) -> list[list[Tensor]]:
-    """How the images are put together: alone and by four, whole and with a part of their sides.
+    """How the images are put together: alone and by four, whole and in part.
 
     Args:
         images: (3, h, w) uint8.
         batch: the one number of images that the exported model takes; None for any.
-        size: height and width of its input; None for any.
+        size: height and width of its input, which they are stretched to; None for any.
     """
     numbers = (1, 4) if batch is None else (batch,)
-    whole = images if size is None else [_cut(x, size) for x in images]
-    smaller = [_cut(x, (x.shape[1] * 3 // 4, x.shape[2] * 2 // 3)) for x in whole]
+    if size is None:
+        smaller = [x[:, : x.shape[1] * 3 // 4 + 1, : x.shape[2] * 2 // 3 + 1] for x in images]
+        sets = [images, smaller]
+    else:
+        # The detector pads no further than it must, and what is padded is felt in the image.
+        sets = [[F.interpolate(x[None], size)[0] for x in images]]
     groups = []
-    for sized in (whole, smaller):
+    for sized in sets:
         for num in numbers:
             full = sized + sized[: -len(sized) % num]
             groups += [full[i : i + num] for i in range(0, len(full), num)]
     return groups
-
-
-def _cut(image: Tensor, size: tuple[int, int]) -> Tensor:
-    return image[:, : max(size[0], 1), : max(size[1], 1)]
 
 
 def canvas_of(
@@ -122,7 +123,11 @@ def canvas_of(
 
 @torch.no_grad()
 def compare(
-    model: FCOS, run: Run, groups: list[list[Tensor]], size: tuple[int, int] | None
+    model: FCOS,
+    run: Run,
+    groups: list[list[Tensor]],
+    size: tuple[int, int] | None,
+    tolerance: Tolerance,
 ) -> Difference:
     """The worst difference between the detector and an exported model.
 
@@ -131,6 +136,7 @@ def compare(
         run: the exported one.
         groups: of images (3, h, w) uint8, resized and in the channel order of the model.
         size: height and width of the input, or None for any.
+        tolerance: see `compare_detections`.
     """
     worst = Difference()
     for images in groups:
@@ -142,40 +148,43 @@ def compare(
             found = boxes[real], scores[real], classes[real]
             wanted = wanted.pred_boxes.tensor, wanted.scores, wanted.pred_classes
             cap = model.proposal_generator.test_selection["max_detections"]
-            worst = worst.merged(compare_detections(wanted, found, cap))
+            worst = worst.merged(compare_detections(wanted, found, cap, tolerance))
     return worst
 
 
 def compare_detections(
-    wanted: tuple[Tensor, Tensor, Tensor], found: tuple[Tensor, Tensor, Tensor], cap: int
+    wanted: tuple[Tensor, Tensor, Tensor],
+    found: tuple[Tensor, Tensor, Tensor],
+    cap: int,
+    tolerance: Tolerance,
 ) -> Difference:
     """Each detection of one model against the most similar one of the other.
 
     Args:
         wanted, found: boxes (D, 4) px, scores (D,) and classes (D,).
         cap: on the number of detections; where it cuts, the last ones need no partner.
+        tolerance: what is further apart is no partner.
     """
     floor = SCORE_THRESH
     for _, scores, _ in (wanted, found):
         if len(scores) >= cap:
             floor = max(floor, float(scores.min()))
-    floor += FULL_PRECISION.scores
+    floor += tolerance.scores
     boxes, scores, classes = found
     free = torch.ones(len(scores), dtype=torch.bool)
     result = Difference(detections=int((wanted[1] > floor).sum()))
     for box, score, label in zip(*wanted, strict=True):
         distance = (boxes - box).abs().amax(dim=1)
-        # A score counts as much as a box of a hundred pixels: boxes of one object are alike.
-        unlike = distance + 100 * (scores - score).abs()
-        unlike[~free | (classes != label)] = torch.inf
-        partner = int(unlike.argmin()) if len(unlike) else -1
-        if partner < 0 or unlike[partner] > 10:
+        apart = (scores - score).abs()
+        close = (distance <= tolerance.boxes) & (apart <= tolerance.scores)
+        partners = free & close & (classes == label)
+        if not partners.any():
             result = result._replace(unmatched=result.unmatched + int(score > floor))
             continue
+        partner = int(distance.masked_fill(~partners, torch.inf).argmin())
         free[partner] = False
         if score > SCORE_THRESH:
-            apart = float((scores[partner] - score).abs())
-            result = result.merged(Difference(float(distance[partner]), apart))
+            result = result.merged(Difference(float(distance[partner]), float(apart[partner])))
     left = int((free & (scores > floor)).sum())
     return result._replace(unmatched=result.unmatched + left)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
-from .detector import Detector
+from .detector import Detections, Detector
 from .image import ImageError, list_images, read_image
 from .outputs import image_targets, video_target, write_image
 from .results import CocoResults, PlainResults, write_json
@@ -84,7 +84,7 @@ def run_images(args: argparse.Namespace) -> int:
     with suppress(KeyboardInterrupt), closing(runner.run(readable(paths, unreadable))) as items:
         for item in items:
             results.add(item.name, item.found)
-            print(f"{item.name}: {summary(item, names)}")
+            print(f"{item.name}: {summary(item.found.above(runner.draw_score), names)}")
             if item.drawn is not None:
                 with runner.clock("encode"):
                     write_image(target_of[item.name], item.drawn)
@@ -95,8 +95,12 @@ def run_images(args: argparse.Namespace) -> int:
     print(runner.speed())
     for line in unreadable:
         print(f"skipped: {line}", file=sys.stderr)
-    for name in getattr(results, "unknown", []):
-        print(f"not in {args.coco}: {name}", file=sys.stderr)
+    if unknown := getattr(results, "unknown", None):
+        print(
+            f"{args.json} lacks {len(unknown)} images that are not in {args.coco}, the first is "
+            f"{unknown[0]}",
+            file=sys.stderr,
+        )
     return UNREADABLE if unreadable else OK
 
 
@@ -185,9 +189,9 @@ def load_runner(args: argparse.Namespace, draws: bool) -> Runner:
     return Runner(Detector(args.model, args.threads, args.score_threshold), args.batch, draws)
 
 
-def summary(item: Item, class_names: list[str]) -> str:
-    """Such as "2 car, 1 person", of what would be drawn."""
-    names = [class_names[label] for label in item.found.classes]
+def summary(found: Detections, class_names: list[str]) -> str:
+    """Such as "2 car, 1 person"."""
+    names = [class_names[label] for label in found.classes]
     counts = {name: names.count(name) for name in names}
     return ", ".join(f"{num} {name}" for name, num in counts.items()) or "nothing"
 

@@ -10,6 +10,7 @@ from .detector import Detections, Detector
 from .draw import draw_detections
 from .pipeline import Clock, batches, buffered
 
+PARTS = ("decode", "preprocess", "engine", "post-process", "draw", "encode")
 AHEAD = 2  # groups that a stage may be ahead of the next
 
 
@@ -41,6 +42,7 @@ class Runner:
     Attributes:
         clock: of the stages.
         num_done: images that came out.
+        draw_score: detections in pictures have a score above it.
     """
 
     def __init__(self, detector: Detector, batch: int = 1, draws: bool = True) -> None:
@@ -58,6 +60,8 @@ class Runner:
             legal = "at least 1" if limit is None else f"in [1, {limit}], as the model takes"
             raise ValueError(f"the batch must be {legal}, got {batch}")
         self.detector, self.batch, self.draws = detector, batch, draws
+        # Those that are sure enough for a picture.
+        self.draw_score = max(detector.settings.draw, detector.score)
         self.clock = Clock()
         self.num_done = 0
         self._times: list[float] = []  # when each item came out
@@ -88,7 +92,7 @@ class Runner:
             return "too few images to tell the speed"
         rate = (len(self._times) - 1 - first) / (self._times[-1] - self._times[first])
         lines = [f"{rate:.2f} images/s with {self.detector.engine.name}, batch {self.batch}"]
-        lines += [f"  {part:<13}{time:8.1f} ms" for part, time in parts.items()]
+        lines += [f"  {part:<13}{parts[part]:8.1f} ms" for part in PARTS if part in parts]
         return "\n".join(lines)
 
     def _preprocess(self, group: Group) -> Group:
@@ -109,7 +113,7 @@ class Runner:
     def _draw(self, group: Group) -> Group:
         settings = self.detector.settings
         for item in group.items:
-            found = item.found.above(max(settings.draw, self.detector.score))
+            found = item.found.above(self.draw_score)
             item.drawn = draw_detections(
                 item.image,
                 found.boxes,

@@ -1,0 +1,200 @@
+"""Run an exported detector on images, a video or a camera.
+
+python -m fcos_deploy --model exported/ --input a.jpg photos/ "frames/*.png" --output drawn/
+python -m fcos_deploy --model exported/ --input photos/ --json found.json --batch 4
+python -m fcos_deploy --model exported/ --video street.mp4 --output street_drawn.mp4
+python -m fcos_deploy --model exported/ --play street.mp4
+python -m fcos_deploy --model exported/ --camera
+"""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+from .detector import Detections, Detector
+from .image import ImageError, list_images, read_image
+from .outputs import image_targets, video_target, write_image
+from .results import CocoResults, PlainResults, write_json
+from .runner import Item, Runner
+from .video import VideoReader, VideoWriter
+from .window import check_display, show
+
+TITLE = "fcos_deploy"
+OK, UNREADABLE, WRONG_USE = 0, 1, 2
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Reads the command line; argparse ends the program with code 2 on wrong use."""
+    text = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="fcos_deploy",
+        description=__doc__,
+        formatter_class=text,
+        epilog="exit code: 0 all well, 1 an input could not be read, 2 wrong use or bad model",
+    )
+    parser.add_argument("--model", required=True, help="folder that tools/export_model.py wrote")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--input", nargs="+", help="image files, folders, or patterns in quotes")
+    source.add_argument("--video", metavar="FILE", help="video file")
+    source.add_argument("--play", metavar="FILE", help="video file, shown in a window at its pace")
+    source.add_argument(
+        "--camera", nargs="?", type=int, const=0, metavar="INDEX", help="shown in a window"
+    )
+    parser.add_argument("--output", type=Path, help="drawn images or video: file, or folder")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what is found")
+    parser.add_argument(
+        "--coco", metavar="ANNOTATIONS", help="--json gets COCO results for the images of this file"
+    )
+    parser.add_argument("--score-threshold", type=float, help="default: those of infer.yaml")
+    parser.add_argument("--batch", type=int, default=1, help="images at a time; default: 1")
+    parser.add_argument("--threads", type=int, help="of the engine; default: it chooses")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0 if all went well, 1 if an input could not be read, 2 for wrong use."""
+    args = parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: files are closed
+    try:
+        if args.coco and not (args.json and args.input):
+            raise ValueError("--coco needs --input, and --json with the file to write")
+        if args.play or (args.camera is not None and not args.output):
+            check_display()
+        if args.input:
+            return run_images(args)
+        return run_video(args)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_USE
+
+
+def run_images(args: argparse.Namespace) -> int:
+    """Images in, drawn images and JSON out; returns the exit code."""
+    paths = list_images(args.input)
+    targets = image_targets(paths, args.output) if args.output else []
+    runner = load_runner(args, draws=bool(args.output))
+    names = runner.detector.settings.class_names
+    results = CocoResults(args.coco, names) if args.coco else PlainResults(names)
+    target_of = dict(zip(map(str, paths), targets, strict=False))
+    unreadable: list[str] = []
+    with suppress(KeyboardInterrupt), closing(runner.run(readable(paths, unreadable))) as items:
+        for item in items:
+            results.add(item.name, item.found)
+            print(f"{item.name}: {summary(item.found.above(runner.draw_score), names)}")
+            if item.drawn is not None:
+                with runner.clock("encode"):
+                    write_image(target_of[item.name], item.drawn)
+    if args.json:
+        write_json(args.json, results.content)
+    stopped = runner.num_done + len(unreadable) < len(paths)
+    print(f"{runner.num_done} of {len(paths)} images{', stopped' if stopped else ''}")
+    print(runner.speed())
+    for line in unreadable:
+        print(f"skipped: {line}", file=sys.stderr)
+    if unknown := getattr(results, "unknown", None):
+        print(
+            f"{args.json} lacks {len(unknown)} images that are not in {args.coco}, the first is "
+            f"{unknown[0]}",
+            file=sys.stderr,
+        )
+    return UNREADABLE if unreadable else OK
+
+
+def readable(paths: list[Path], unreadable: list[str]) -> Iterator[Item]:
+    """The images; what is wrong with the others goes to `unreadable`."""
+    for path in paths:
+        try:
+            yield Item(str(path), read_image(path))
+        except ImageError as error:
+            unreadable.append(str(error))
+
+
+def run_video(args: argparse.Namespace) -> int:
+    """Frames in, a drawn video, a window and JSON out; returns the exit code."""
+    source = args.camera if args.camera is not None else args.video or args.play
+    shows = bool(args.play) or (args.camera is not None and not args.output)
+    with ExitStack() as stack:
+        try:
+            reader = stack.enter_context(VideoReader(source))
+        except ValueError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return UNREADABLE
+        target = video_target(source, args.output) if args.output else None
+        runner = load_runner(args, draws=bool(target) or shows)
+        writer = target and stack.enter_context(VideoWriter(target, reader.fps, reader.size))
+        pace = 1 / reader.fps if args.play else 0.0
+        results = PlainResults(runner.detector.settings.class_names) if args.json else None
+        frames = (Item(i, frame) for i, frame in enumerate(reader))
+        items = stack.enter_context(closing(runner.run(frames)))
+        complete = False
+        with suppress(KeyboardInterrupt):
+            complete = handle_frames(items, runner, results, writer, shows, pace)
+    if args.json:
+        write_json(args.json, results.content)
+    return report_video(reader, runner, complete, target)
+
+
+def handle_frames(
+    items: Iterator[Item],
+    runner: Runner,
+    results: PlainResults | None,
+    writer: VideoWriter | None,
+    shows: bool,
+    pace: float,
+) -> bool:
+    """Writes and shows the frames; whether all came, and Esc ended nothing.
+
+    Args:
+        items: with what was found.
+        runner: that makes them.
+        results: to which they are added, or None.
+        writer: of the drawn video, or None.
+        shows: in a window.
+        pace: least time of a frame in the window, s.
+    """
+    due = time.perf_counter()
+    for item in items:
+        if results is not None:
+            results.add(item.name, item.found)
+        if writer is not None:
+            with runner.clock("encode"):
+                writer.write(item.drawn)
+        if shows:
+            due = max(due + pace, time.perf_counter() - pace)
+            time.sleep(max(0.0, due - time.perf_counter()))
+            if not show(TITLE, item.drawn, wait=False):
+                return False
+    return True
+
+
+def report_video(reader: VideoReader, runner: Runner, complete: bool, target: Path | None) -> int:
+    """Prints what was done; returns the exit code."""
+    line = f"{reader.name}: {runner.num_done} frames"
+    cut_short = complete and reader.frame_count is not None and runner.num_done < reader.frame_count
+    if not complete:
+        line += ", stopped before its end"
+    elif cut_short:
+        line += f", the video ends before the {reader.frame_count} that it announces"
+    print(line if target is None else f"{line}; written to {target}")
+    print(runner.speed())
+    return UNREADABLE if cut_short else OK
+
+
+def load_runner(args: argparse.Namespace, draws: bool) -> Runner:
+    """The detector of the command line and its stages."""
+    return Runner(Detector(args.model, args.threads, args.score_threshold), args.batch, draws)
+
+
+def summary(found: Detections, class_names: list[str]) -> str:
+    """Such as "2 car, 1 person"."""
+    names = [class_names[label] for label in found.classes]
+    counts = {name: names.count(name) for name in names}
+    return ", ".join(f"{num} {name}" for name, num in counts.items()) or "nothing"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""Image files to uint8 arrays, as the eye sees them, and the names that stand for image files."""
+
+import glob
+import os
+import struct
+import zlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+ORIENTATION_TAG = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Formats that Pillow names but which are no pictures, or which it cannot decode by itself.
+NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
+# What Pillow's decoders raise on damaged files.
+DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    zlib.error,
+)
+BOMB_ERRORS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+STRIP_ROWS = 512
+
+
+class ImageError(ValueError):
+    """An image file that cannot be read; the message is one line with the file and the cause.
+
+    It takes the message alone, so that it keeps its type on the way out of data loader workers.
+    """
+
+
+def read_image(path: str | Path, format: str = "BGR") -> np.ndarray:
+    """Read one image file.
+
+    The EXIF orientation is applied (values outside 1..8 are ignored), transparent pixels are
+    put on white, animations and multi-page files give their first frame, 16-bit gray is scaled
+    from 0..65535, and gray values of other ranges (float, 32 bit) from their own min..max.
+    Colour profiles are not applied. Files that end early are errors, never half a picture.
+
+    Args:
+        path: the file; its name need not tell the format.
+        format: order of the channels, "BGR" or "RGB".
+    Returns:
+        uint8 array of shape (H, W, 3), contiguous.
+    Raises:
+        ImageError: if the file is missing, no image, damaged, or larger than Pillow's limit.
+        ValueError: if `format` is another word.
+    """
+    if format not in ("BGR", "RGB"):
+        raise ValueError(f"format must be 'BGR' or 'RGB', got {format!r}")
+    path = Path(path)
+    try:
+        _check_content(path)
+        # By name Pillow would map raw data into memory, and mix up turned gray TIFF files.
+        with path.open("rb") as file, Image.open(file) as image:
+            image.load()
+            method = UPRIGHT.get(_orientation(image))
+            image = _to_8_bit(image)
+            return _to_array(image if method is None else image.transpose(method), format)
+    except ImageError:
+        raise
+    except (*BOMB_ERRORS, *DECODE_ERRORS) as error:
+        raise ImageError(f"{path}: {_cause(error)}") from error
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Height and width in px that `read_image` will give, from the head of the file.
+
+    Raises:
+        ImageError: if the file is missing or no image.
+    """
+    path = Path(path)
+    try:
+        _check_content(path)
+        with path.open("rb") as file, Image.open(file) as image:
+            width, height = image.size
+            turned = image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
+            return (width, height) if turned else (height, width)
+    except ImageError:
+        raise
+    except (*BOMB_ERRORS, *DECODE_ERRORS) as error:
+        raise ImageError(f"{path}: {_cause(error)}") from error
+
+
+def list_images(inputs: list[str]) -> list[Path]:
+    """Turn files, folders and glob patterns into image paths, each once, in the order given.
+
+    A folder gives what lies directly in it and has the extension of an image, sorted by name;
+    a subfolder with such a name is kept, so that reading it reports it. A file that is named
+    or matched by a pattern is always taken, whatever its extension.
+
+    Args:
+        inputs: names of files or folders, or glob patterns (`**` goes through folders).
+    Returns:
+        paths, not checked to be readable.
+    Raises:
+        ValueError: if a name does not exist, or a folder or pattern gives no image.
+    """
+    # A dict, for it keeps the order.
+    paths = dict.fromkeys(path for name in inputs for path in _paths_of(name))
+    return list(paths)
+
+
+@lru_cache(maxsize=1)
+def image_extensions() -> frozenset[str]:
+    """Extensions of the picture formats that this Pillow reads, in lower case, with the dot."""
+    extensions = Image.registered_extensions()  # loads the plugins that fill Image.OPEN
+    readable = set(Image.OPEN) - NOT_PICTURES
+    return frozenset(extension for extension, name in extensions.items() if name in readable)
+
+
+def _paths_of(name: str) -> list[Path]:
+    path = Path(name)
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if _named_like_image(p))
+        if not found and _named_like_image(path):
+            found = [path]
+        if not found:
+            raise ValueError(f"{name}: the folder holds no image")
+    elif path.exists():
+        found = [path]
+    elif glob.has_magic(name):
+        matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]
+        found = [p for p in matches if p.is_file() or _named_like_image(p)]
+        if not found:
+            raise ValueError(f"{name}: no image matches this pattern")
+    else:
+        raise ValueError(f"{name}: no such file or folder")
+    return found
+
+
+def _named_like_image(path: Path) -> bool:
+    # Hidden files are left out, as by a shell's `*`: `._a.jpg` is not a picture.
+    return path.suffix.lower() in image_extensions() and not path.name.startswith(".")
+
+
+def _check_content(path: Path) -> None:
+    size = path.stat().st_size
+    if path.is_dir():
+        raise ImageError(f"{path}: a folder, not an image file")
+    if not path.is_file():  # reading from a pipe or a device could block for ever
+        raise ImageError(f"{path}: not a regular file")
+    if size == 0:
+        raise ImageError(f"{path}: the file is empty")
+
+
+def _cause(error: Exception) -> str:
+    """The cause in words of ours: Pillow's messages name buffers, tiles and decoders."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image, or of a format that this Pillow does not read"
+    if isinstance(error, BOMB_ERRORS):
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # Pillow warns at its limit, refuses at twice
+        return f"more pixels than Pillow accepts ({limit:,}, see PIL.Image.MAX_IMAGE_PIXELS)"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno).lower()
+    if "truncated" in str(error).lower():
+        return "the file is cut short"
+    return "the image data are damaged or of an unsupported kind"
+
+
+def _orientation(image: Image.Image) -> object:
+    if image.format == "TIFF":
+        return None  # Pillow has turned it while loading; older ones leave the tag as it was
+    try:
+        return image.getexif().get(ORIENTATION_TAG)
+    except DECODE_ERRORS:
+        # The picture itself is fine: viewers show it as it is stored.
+        return None
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Scale gray images of more than 8 bits to mode L; other images are returned as they are."""
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        return image
+    values = np.asarray(image).astype(np.float32)
+    finite = np.isfinite(values)
+    low, high = (values[finite].min(), values[finite].max()) if finite.any() else (0, 0)
+    if image.mode != "F" and low >= 0 and high <= 65535:
+        # A fixed range, so that the images of a series keep their relative brightness.
+        low, high = 0, 65535
+    values[~finite] = low
+    values -= low
+    values *= 255 / (high - low) if high > low else 0
+    return Image.fromarray(np.rint(values, out=values).astype(np.uint8))
+
+
+def _to_array(image: Image.Image, format: str) -> np.ndarray:
+    # Strip by strip: besides the decoded image only the result is held in full.
+    width, height = image.size
+    array = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, STRIP_ROWS):
+        bottom = min(top + STRIP_ROWS, height)
+        rgb = np.asarray(_to_rgb(image.crop((0, top, width, bottom))))
+        array[top:bottom] = rgb if format == "RGB" else rgb[:, :, ::-1]
+    return array
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    transparent = image.mode.endswith(("A", "a")) or "transparency" in image.info
+    if not transparent:
+        return image.convert("RGB")
+    rgba = image.convert("RGBA")
+    white = Image.new("RGBA", rgba.size, "white")
+    return Image.alpha_composite(white, rgba).convert("RGB")

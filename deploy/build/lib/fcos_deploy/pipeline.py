@@ -1,0 +1,104 @@
+"""Stages that overlap in threads, and how long each takes."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from itertools import islice
+
+_END = object()
+WAIT = 0.1  # s between looks at whether a stage is still wanted
+
+
+def buffered(items: Iterable, size: int) -> Iterator:
+    """The items in their order, made in a thread of their own that is at most `size` ahead.
+
+    An error of the maker comes out here, after the items before it. When the taker stops early,
+    so does the maker.
+    """
+    ready: queue.Queue = queue.Queue(size)
+    stopped = threading.Event()
+
+    def put(item: object, error: BaseException | None = None) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put((item, error), timeout=WAIT)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def make() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    # Closes what it was made from, in the thread that ran it.
+                    getattr(items, "close", lambda: None)()
+                    return
+            put(_END)
+        except BaseException as error:  # it belongs to the thread that takes
+            put(_END, error)
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def batches(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of `size` items; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+class Clock:
+    """Mean time of each part, after a warm-up."""
+
+    def __init__(self, warm_up: int = 3) -> None:
+        """`warm_up` is how often a part runs at first without being counted."""
+        self.warm_up = warm_up
+        self._seconds: dict[str, float] = {}
+        self._items: dict[str, int] = {}
+        self._calls: dict[str, int] = {}
+
+    @contextmanager
+    def __call__(self, part: str, items: int = 1) -> Iterator[None]:
+        """Times what happens in the `with` block, which handles so many items."""
+        start = time.perf_counter()
+        yield
+        calls = self._calls[part] = self._calls.get(part, 0) + 1
+        if calls > self.warm_up:
+            self._seconds[part] = self._seconds.get(part, 0.0) + time.perf_counter() - start
+            self._items[part] = self._items.get(part, 0) + items
+
+    def each(self, part: str, items: Iterable) -> Iterator:
+        """The items, with the time that it takes to get each."""
+        iterator = iter(items)
+        while True:
+            with self(part):
+                item = next(iterator, _END)
+            if item is _END:
+                return
+            yield item
+
+    def stage(self, part: str, work: Callable, groups: Iterable[Sized]) -> Iterator:
+        """What `work` makes of each group of items, with the time that it takes."""
+        for group in groups:
+            with self(part, len(group)):
+                done = work(group)
+            yield done
+
+    def milliseconds(self) -> dict[str, float]:
+        """Mean of each part for an item; without parts that were not counted."""
+        return {part: 1000 * s / self._items[part] for part, s in self._seconds.items()}

@@ -1,0 +1,86 @@
+"""Detections as JSON."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from .detector import Detections
+
+
+class PlainResults:
+    """For each image or frame its name, and class, score and box of each object."""
+
+    def __init__(self, class_names: list[str]) -> None:
+        """`class_names` are those of the model."""
+        self._class_names = class_names
+        self.content: list[dict] = []
+
+    def add(self, name: str | int, found: Detections) -> None:
+        """The detections on one image, or on the frame of that number."""
+        objects = [
+            {
+                "class": self._class_names[c],
+                "score": round(float(s), 5),
+                "box_xyxy": _rounded(b),
+            }
+            for b, s, c in zip(found.boxes, found.scores, found.classes, strict=True)
+        ]
+        self.content.append(
+            {"frame" if isinstance(name, int) else "image": name, "objects": objects}
+        )
+
+
+class CocoResults:
+    """COCO's result format, which its metric reads.
+
+    Attributes:
+        unknown: images that the annotation file does not have.
+    """
+
+    def __init__(self, annotation_file: str | Path, class_names: list[str]) -> None:
+        """
+        Args:
+            annotation_file: of the dataset; tells the ids of images and classes.
+            class_names: of the model.
+
+        Raises:
+            ValueError: no COCO file, or one without these classes; names it.
+        """
+        try:
+            coco = json.loads(Path(annotation_file).read_text(encoding="utf-8"))
+            self._image_ids = {x["file_name"]: x["id"] for x in coco["images"]}
+            ids = {x["name"]: x["id"] for x in coco["categories"]}
+        except OSError:
+            raise ValueError(f"{annotation_file}: no such file") from None
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{annotation_file}: not a COCO annotation file") from None
+        if missing := [name for name in class_names if name not in ids]:
+            raise ValueError(f"{annotation_file}: it has no class {', '.join(map(repr, missing))}")
+        self._class_ids = [ids[name] for name in class_names]
+        # The names in the file may begin with a folder that the images lie in.
+        self._by_name = {Path(name).name: i for name, i in self._image_ids.items()}
+        self.content: list[dict] = []
+        self.unknown: list[str] = []
+
+    def add(self, name: str, found: Detections) -> None:
+        """The detections on one image."""
+        path = Path(name)
+        image_id = self._image_ids.get(path.as_posix(), self._by_name.get(path.name))
+        if image_id is None:
+            self.unknown.append(name)
+            return
+        xywh = np.concatenate((found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]), axis=1)
+        for box, score, label in zip(xywh, found.scores, found.classes, strict=True):
+            row = {"image_id": image_id, "category_id": self._class_ids[label]}
+            self.content.append({**row, "bbox": _rounded(box), "score": round(float(score), 6)})
+
+
+def write_json(path: Path, content: list) -> None:
+    """Writes the file, and the folder that it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _rounded(box: np.ndarray) -> list[float]:
+    return [round(float(x), 3) for x in box]

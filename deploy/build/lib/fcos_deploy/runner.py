@@ -1,0 +1,125 @@
+"""Streams of images through a detector, in stages that overlap."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .detector import Detections, Detector
+from .draw import draw_detections
+from .pipeline import Clock, batches, buffered
+
+PARTS = ("decode", "preprocess", "engine", "post-process", "draw", "encode")
+AHEAD = 2  # groups that a stage may be ahead of the next
+
+
+@dataclass
+class Item:
+    """One image or frame on its way."""
+
+    name: str | int  # file, or number of the frame
+    image: np.ndarray  # BGR uint8 (H, W, 3)
+    found: Detections | None = None
+    drawn: np.ndarray | None = None  # as `image`
+
+
+@dataclass
+class Group:
+    """Items that the engine runs on together."""
+
+    items: list[Item]
+    inputs: tuple[np.ndarray, np.ndarray] | None = None  # of the engine
+    outputs: list[np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Runner:
+    """Finds, and draws where asked; each stage has a thread of its own.
+
+    Attributes:
+        clock: of the stages.
+        num_done: images that came out.
+        draw_score: detections in pictures have a score above it.
+    """
+
+    def __init__(self, detector: Detector, batch: int = 1, draws: bool = True) -> None:
+        """
+        Args:
+            detector: that runs.
+            batch: images at a time.
+            draws: whether the items that come out are drawn on.
+
+        Raises:
+            ValueError: a batch that the model does not take.
+        """
+        limit = detector.settings.batch
+        if batch < 1 or (limit is not None and batch > limit):
+            legal = "at least 1" if limit is None else f"in [1, {limit}], as the model takes"
+            raise ValueError(f"the batch must be {legal}, got {batch}")
+        self.detector, self.batch, self.draws = detector, batch, draws
+        # Those that are sure enough for a picture.
+        self.draw_score = max(detector.settings.draw, detector.score)
+        self.clock = Clock()
+        self.num_done = 0
+        self._times: list[float] = []  # when each item came out
+
+    def run(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items in their order, with what was found on them."""
+        images = self.clock.each("decode", items)
+        groups: Iterable = (Group(group) for group in batches(images, self.batch))
+        groups = self.clock.stage("preprocess", self._preprocess, buffered(groups, AHEAD))
+        groups = self.clock.stage("engine", self._detect, buffered(groups, AHEAD))
+        groups = self.clock.stage("post-process", self._postprocess, buffered(groups, AHEAD))
+        if self.draws:
+            groups = self.clock.stage("draw", self._draw, groups)
+        for group in buffered(groups, AHEAD):
+            for item in group.items:
+                yield item
+                self.num_done += 1
+                self._times.append(time.perf_counter())
+
+    def speed(self) -> str:
+        """A few lines: images per second as a whole, and milliseconds of each part.
+
+        The first images, on which the engine warms up, do not count.
+        """
+        parts = self.clock.milliseconds()
+        first = self.clock.warm_up * self.batch
+        if len(self._times) < first + 2 or "engine" not in parts:
+            return "too few images to tell the speed"
+        rate = (len(self._times) - 1 - first) / (self._times[-1] - self._times[first])
+        lines = [f"{rate:.2f} images/s with {self.detector.engine.name}, batch {self.batch}"]
+        lines += [f"  {part:<13}{parts[part]:8.1f} ms" for part in PARTS if part in parts]
+        return "\n".join(lines)
+
+    def _preprocess(self, group: Group) -> Group:
+        group.inputs = self.detector.preprocess([item.image for item in group.items])
+        return group
+
+    def _detect(self, group: Group) -> Group:
+        group.outputs = self.detector.engine.run(*group.inputs)
+        return group
+
+    def _postprocess(self, group: Group) -> Group:
+        sizes = [item.image.shape[:2] for item in group.items]
+        results = self.detector.postprocess(group.outputs, group.inputs[1], sizes)
+        for item, found in zip(group.items, results, strict=True):
+            item.found = found
+        return group
+
+    def _draw(self, group: Group) -> Group:
+        settings = self.detector.settings
+        for item in group.items:
+            found = item.found.above(self.draw_score)
+            item.drawn = draw_detections(
+                item.image,
+                found.boxes,
+                found.classes,
+                found.scores,
+                settings.class_names,
+                settings.class_colors,
+            )
+        return group

@@ -1,0 +1,157 @@
+"""Videos and cameras, frame by frame, with OpenCV. Frames are uint8 BGR (H, W, 3)."""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+# FFmpeg writes its own lines about each damaged file; ours name the file and the cause. OpenCV
+# looks at this once, when it opens the first video.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+DEFAULT_FPS = 30.0  # where the source does not tell, as many cameras
+
+
+class VideoReader:
+    """Iterates once over the frames of a video file or a camera.
+
+    Attributes:
+        name: the file, or "camera 0".
+        fps: frames per second.
+        frame_count: frames that the header announces, or None; the file may end earlier.
+        size: (h, w) px of the frames.
+        num_decoded: frames given out so far.
+    """
+
+    def __init__(self, source: str | Path | int) -> None:
+        """Open the source and decode its first frame.
+
+        Args:
+            source: a file, or the index of a camera.
+        Raises:
+            ValueError: if the source does not open or has no frame; names it and the cause.
+        """
+        self.name = f"camera {source}" if isinstance(source, int) else str(source)
+        _check_source(source)
+        # OpenCV tells of each way to open that it tried in vain.
+        log = getattr(cv2.utils, "logging", cv2)  # the former since OpenCV 5
+        level = log.setLogLevel(0)
+        self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+        log.setLogLevel(level)
+        # The header may be wrong, or before the rotation of a phone's video: the frame decides.
+        found, self._first = self._capture.read()
+        if not found:
+            opened = self._capture.isOpened()
+            self._capture.release()
+            raise ValueError(f"{self.name}: {_cause(source, opened)}")
+        self.size = self._first.shape[:2]
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if math.isfinite(fps) and fps > 0 else DEFAULT_FPS
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.frame_count = int(count) if math.isfinite(count) and count > 0 else None
+        self.num_decoded = 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        found, frame = self._first is not None, self._first
+        self._first = None
+        while found:
+            self.num_decoded += 1
+            yield frame
+            found, frame = self._capture.read()
+
+    def close(self) -> None:
+        """Give the file or the camera free."""
+        self._capture.release()
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class VideoWriter:
+    """Writes frames to an mp4 file; to be used in a `with` statement.
+
+    An mp4 can be played only after it was closed, which `with` does after errors and Ctrl-C, too.
+    A file without frames is deleted. Sides of odd length get one more line of pixels, for the
+    codec stores colours in pairs.
+
+    Attributes:
+        num_written: frames written so far.
+    """
+
+    def __init__(self, path: str | Path, fps: float, size: tuple[int, int]) -> None:
+        """Create the file.
+
+        Args:
+            path: a name that ends in .mp4, in a folder that exists.
+            fps: frames per second.
+            size: (h, w) px of the frames.
+        Raises:
+            ValueError: if the name, rate or size is not legal, or the file cannot be written.
+        """
+        self.path, self.size, self.num_written = Path(path), tuple(size), 0
+        if self.path.suffix.lower() != ".mp4":
+            raise ValueError(f"{path}: videos are written as .mp4, give such a name")
+        if not (math.isfinite(fps) and fps > 0):
+            raise ValueError(f"{path}: the frame rate must be positive, got {fps}")
+        if min(self.size) < 1:
+            raise ValueError(f"{path}: the frames must have pixels, got (h, w) = {self.size}")
+        if not self.path.parent.is_dir():
+            raise ValueError(f"{path}: there is no folder {self.path.parent}")
+        height, width = (side + side % 2 for side in self.size)
+        codec = cv2.VideoWriter_fourcc(*"mp4v")
+        self._writer = cv2.VideoWriter(str(path), codec, fps, (width, height))
+        if not self._writer.isOpened():
+            raise ValueError(f"{path}: the file cannot be written, or OpenCV has no mp4 codec")
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append one frame, uint8 BGR (H, W, 3).
+
+        Raises:
+            ValueError: if the frame has another size or type; OpenCV would drop it silently.
+        """
+        if frame.shape != (*self.size, 3) or frame.dtype != np.uint8:
+            got = f"{frame.dtype} {frame.shape}"
+            raise ValueError(f"{self.path}: frames must be uint8 {(*self.size, 3)}, got {got}")
+        bottom, right = (side % 2 for side in self.size)
+        if bottom or right:
+            frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        self._writer.write(frame)
+        self.num_written += 1
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.release()
+        if self.num_written == 0:
+            self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _check_source(source: str | Path | int) -> None:
+    if isinstance(source, int):
+        return
+    path = Path(source)
+    if not path.exists():
+        raise ValueError(f"{source}: no such file")
+    if not path.is_file():
+        raise ValueError(f"{source}: not a file")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{source}: the file is empty")
+
+
+def _cause(source: str | Path | int, opened: bool) -> str:
+    if isinstance(source, int):
+        return "gives no picture" if opened else "there is no such camera, or it is in use"
+    if opened:
+        return "no frame can be decoded"
+    return "not a video that OpenCV can open (damaged, cut short, or of another format)"

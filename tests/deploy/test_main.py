@@ -1,0 +1,152 @@
+"""python -m fcos_deploy on a graph that finds the same on every image."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny_model import write_model
+
+from fcos_deploy.__main__ import main
+from fcos_deploy.video import VideoReader
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    return str(write_model(tmp_path / "exported"))
+
+
+def write_images(folder: Path, num: int) -> Path:
+    folder.mkdir()
+    for i in range(num):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((64, 96, 3), 10 * i, np.uint8))
+    return folder
+
+
+def write_video(path: Path, num: int) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 12.5, (96, 64))
+    for i in range(num):
+        writer.write(np.full((64, 96, 3), 20 * i, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 2, 9])
+def test_images(model: str, tmp_path: Path, batch: int) -> None:
+    images = write_images(tmp_path / "in", 5)
+    arguments = ["--model", model, "--input", str(images), "--batch", str(batch)]
+    drawn, found = tmp_path / "drawn", tmp_path / "found.json"
+    assert main([*arguments, "--output", str(drawn), "--json", str(found)]) == 0
+
+    content = json.loads(found.read_text())
+    assert [Path(x["image"]).name for x in content] == [f"{i}.png" for i in range(5)]
+    assert content[3]["objects"] == [
+        {"class": "dog", "score": 0.9, "box_xyxy": [4.0, 8.0, 24.0, 48.0]},
+        {"class": "cat", "score": 0.3, "box_xyxy": [0.0, 0.0, 16.0, 16.0]},
+    ]
+    picture = cv2.imread(str(drawn / "3.png"))
+    # In the colour of infer.yaml; the cat is below the threshold of pictures.
+    assert picture[30, 4].tolist() == [0, 255, 0]
+    assert not (picture == [0, 0, 255]).all(axis=2).any()
+
+
+def test_unreadable_images_are_named_and_the_rest_is_done(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    images = write_images(tmp_path / "in", 3)
+    (images / "1.png").write_bytes(b"")
+    (images / "9.jpg").write_text("no picture")
+    assert main(["--model", model, "--input", str(images), "--batch", "2"]) == 1
+
+    out, err = capsys.readouterr()
+    assert "2 of 4 images" in out
+    assert f"{images / '1.png'}: the file is empty" in err and f"{images / '9.jpg'}: " in err
+
+
+def test_coco_results(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    images = write_images(tmp_path / "in", 3)
+    coco = {
+        "images": [{"id": 7, "file_name": "sub/0.png"}, {"id": 8, "file_name": "2.png"}],
+        "categories": [{"id": 5, "name": "dog"}, {"id": 3, "name": "cat"}],
+    }
+    annotations, found = tmp_path / "val.json", tmp_path / "found.json"
+    annotations.write_text(json.dumps(coco))
+    arguments = ["--model", model, "--input", str(images), "--json", str(found)]
+    assert main([*arguments, "--coco", str(annotations)]) == 0
+
+    rows = json.loads(found.read_text())
+    assert [(x["image_id"], x["category_id"]) for x in rows] == [(7, 5), (7, 3), (8, 5), (8, 3)]
+    assert rows[0]["bbox"] == [4.0, 8.0, 20.0, 40.0] and rows[0]["score"] == 0.9
+    assert "lacks 1 images" in capsys.readouterr().err
+
+
+def test_video(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    video = write_video(tmp_path / "a.mp4", 8)
+    target, found = tmp_path / "b.mp4", tmp_path / "f.json"
+    arguments = ["--model", model, "--video", str(video), "--batch", "3"]
+    assert main([*arguments, "--output", str(target), "--json", str(found)]) == 0
+
+    with VideoReader(target) as reader:
+        frames = list(reader)
+    assert (len(frames), reader.fps, reader.size) == (8, 12.5, (64, 96))
+    # Frames in their order, drawn on.
+    assert [round(frame[60, 90].mean() / 20) for frame in frames] == [*range(8)]
+    blue, green, red = frames[4][30, 4].tolist()  # on grey; the codec mixes colours
+    assert green > max(blue, red) + 50
+    assert [x["frame"] for x in json.loads(found.read_text())] == [*range(8)]
+    out = capsys.readouterr().out
+    assert "8 frames; written to" in out and "engine" in out and "images/s" in out
+
+
+def test_damaged_video(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    assert main(["--model", model, "--video", str(tmp_path / "a.mp4")]) == 1
+    assert f"error: {tmp_path / 'a.mp4'}: not a video" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "nowhere"], "nowhere: no such file or folder"),
+        (["--input", "{in}", "--coco", "x.json"], "--coco needs --input, and --json"),
+        (["--input", "{in}", "--json", "y", "--coco", "x.json"], "x.json: no such file"),
+        (["--input", "{in}", "--batch", "0"], "batch must be at least 1, got 0"),
+        (["--input", "{in}", "--score-threshold", "1"], "score threshold must be in [0, 1), got 1"),
+        (["--input", "{in}", "--threads", "0"], "threads must be between 1 and"),
+    ],
+)
+def test_wrong_use_gets_one_line(
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    arguments: list[str],
+    message: str,
+) -> None:
+    images = str(write_images(tmp_path / "in", 1))
+    arguments = [images if x == "{in}" else x for x in arguments]
+    assert main(["--model", model, *arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+
+
+def test_runs_where_torch_detectron2_and_fcos_d2_are_not(model: str, tmp_path: Path) -> None:
+    images = write_images(tmp_path / "in", 1)
+    program = (
+        "import sys\n"
+        "for name in ('torch', 'torchvision', 'detectron2', 'fcos_d2', 'matplotlib'):\n"
+        "    sys.modules[name] = None\n"  # importing it is an ImportError
+        f"sys.path.insert(0, {str(DEPLOY)!r})\n"
+        "from fcos_deploy.__main__ import main\n"
+        f"sys.exit(main(['--model', {model!r}, '--input', {str(images)!r}]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 of 1 images" in done.stdout

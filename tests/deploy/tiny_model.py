@@ -1,0 +1,83 @@
+"""A folder as tools/export_model.py writes one, whose graph finds the same on every image."""
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+# What it finds, best first: 3 boxes xyxy in px of the resized image, scores and classes.
+BOXES = [[2.0, 4.0, 12.0, 24.0], [0.0, 0.0, 8.0, 8.0], [5.0, 5.0, 5.0, 9.0]]
+SCORES = [0.9, 0.3, 0.2]  # the third box has no width
+CLASSES = [1, 0, 0]
+
+
+def write_model(folder: Path, **changes: object) -> Path:
+    """Writes model.onnx and infer.yaml; `changes` replace top-level keys of the latter."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    def constant(name: str, values: list, dtype: type) -> onnx.TensorProto:
+        return numpy_helper.from_array(np.array(values, dtype)[None], name)
+
+    # As many rows as there are images: the constants, expanded by the number of sizes.
+    nodes = [
+        helper.make_node("Shape", ["image_sizes"], ["num"], start=0, end=1),
+        *(
+            node
+            for name, rank in (("boxes", 2), ("scores", 1), ("classes", 1))
+            for node in (
+                helper.make_node("Concat", ["num", f"ones{rank}"], [f"shape_{name}"], axis=0),
+                helper.make_node("Expand", [f"one_{name}", f"shape_{name}"], [name]),
+            )
+        ),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [
+            helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", "h", "w", 3]),
+            helper.make_tensor_value_info("image_sizes", TensorProto.INT64, ["n", 2]),
+        ],
+        [
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["n", 3, 4]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 3]),
+            helper.make_tensor_value_info("classes", TensorProto.INT64, ["n", 3]),
+        ],
+        [
+            constant("one_boxes", BOXES, np.float32),
+            constant("one_scores", SCORES, np.float32),
+            constant("one_classes", CLASSES, np.int64),
+            numpy_helper.from_array(np.ones(2, np.int64), "ones2"),
+            numpy_helper.from_array(np.ones(1, np.int64), "ones1"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, folder / "model.onnx")
+    settings = tiny_settings() | changes
+    (folder / "infer.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return folder
+
+
+def tiny_settings() -> dict:
+    """The content of its infer.yaml."""
+    return {
+        "format_version": 1,
+        "model": "model.onnx",
+        "format": "onnx",
+        "resize": {"short_side": 32, "long_side": 64},
+        "pixel_mean": [1.0, 2.0, 3.0],
+        "pixel_std": [1.0, 1.0, 1.0],
+        "thresholds": {"class_probability": 0.05, "nms_iou": 0.6, "score": 0.0, "draw": 0.5},
+        "classes": [
+            {"name": "cat", "color_rgb": [255, 0, 0]},
+            {"name": "dog", "color_rgb": [0, 255, 0]},
+        ],
+        "graph": {
+            "image_format": "BGR",
+            "size_divisibility": 32,
+            "fixed_size": None,
+            "batch": None,
+            "raw_heads": False,
+        },
+    }

@@ -156,6 +156,14 @@ def test_limit_of_detections_counts(tmp_path):
     assert len(set(limited)) == 3
 
 
+def test_box_with_the_id_0_counts(tmp_path):
+    """pycocotools takes the 0 of a match for no match, and calls the detection false."""
+    register(tmp_path, [[{"bbox": [0, 0, 50, 50], "category_id": 3, "id": 0}]])
+    found = [detected([[0, 0, 50, 50]], [0.5], [0])]
+    assert evaluate(FastCOCOEvaluator(NAME), found)["bbox"]["AP"] == pytest.approx(100)
+    assert evaluate(detectron2_evaluator(), found)["bbox"]["AP"] == 0
+
+
 def test_results_of_some_images(tmp_path):
     truth, found = draw(5)
     register(tmp_path, truth)

@@ -54,6 +54,8 @@ setup(
         "fvcore>=0.1.5.post20221221",
         "iopath>=0.1.9",
         "pycocotools>=2.0.6",
+        # The fast COCO metric, which runs on pycocotools where there is no wheel of hotcoco.
+        "hotcoco>=1.3; platform_machine in 'x86_64 AMD64 aarch64 arm64'",
         "opencv-python>=4.7",
         "pillow>=10.1",
         "pyyaml>=6.0",

@@ -10,7 +10,7 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog, build_detection_test_loader
 from detectron2.engine import DefaultTrainer, HookBase, TrainerBase
 from detectron2.engine.hooks import PreciseBN
-from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
+from detectron2.evaluation import DatasetEvaluator
 from detectron2.solver import LRMultiplier
 from detectron2.utils.events import EventWriter
 from fvcore.nn.precise_bn import get_bn_modules
@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from ..checkpoint import FCOSCheckpointer
 from ..data.loader import build_training_loader, start_at
 from ..data.mapper import FCOSDatasetMapper
+from ..evaluation.coco import FastCOCOEvaluator
 from ..evaluation.views import ViewSettings
 from ..evaluation.voc import VOCEvaluator
 from .best import EarlyStop
@@ -189,8 +190,7 @@ def build_evaluator(dataset_name: str, output_dir: str) -> DatasetEvaluator:
     """
     if MetadataCatalog.get(dataset_name).get("evaluator_type") == "pascal_voc":
         return VOCEvaluator(dataset_name)
-    # detectron2's faster implementation is compiled code, which may be absent.
-    return COCOEvaluator(dataset_name, output_dir=output_dir, use_fast_impl=False)
+    return FastCOCOEvaluator(dataset_name, output_dir=output_dir)
 
 
 def class_names(dataset_names: str | list[str]) -> list[str] | None:

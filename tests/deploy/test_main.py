@@ -91,7 +91,7 @@ def test_coco_results(model: str, tmp_path: Path, capsys: pytest.CaptureFixture)
 def test_video(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     video = write_video(tmp_path / "a.mp4", 8)
     target, found = tmp_path / "b.mp4", tmp_path / "f.json"
-    arguments = ["--model", model, "--video", str(video), "--batch", "3"]
+    arguments = ["--model", model, "--video", str(video), "--batch", "2"]
     assert main([*arguments, "--output", str(target), "--json", str(found)]) == 0
 
     with VideoReader(target) as reader:

@@ -12,13 +12,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+from detectron2.structures import Instances
 from tqdm import tqdm
 
 from fcos_d2.predictor import Predictor
@@ -31,9 +32,11 @@ from fcos_d2.visualization import (
     write_image,
 )
 from fcos_deploy.image import ImageError, list_images, read_image
+from fcos_deploy.pipeline import buffered
 
 WINDOW = "fcos_d2"
 ESCAPE, NO_KEY = 27, 255
+AHEAD = 4  # frames that are decoded, and that are looked at, before they are wanted
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -144,8 +147,9 @@ def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | No
                 tqdm.write(f"skipped: {error}", file=sys.stderr)
                 continue
             start = time.perf_counter()
-            drawn, num = draw(predictor, image)
-            line = f"{path}: {num} detections in {time.perf_counter() - start:.2f} s"
+            found = predictor(image)
+            drawn = draw(predictor, image, found)
+            line = f"{path}: {len(found)} detections in {time.perf_counter() - start:.2f} s"
             renamed = target is not None and target.name != path.name
             if target is not None:
                 write_image(target, drawn)
@@ -161,9 +165,9 @@ def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | No
 def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | None) -> int:
     """Draw all frames, until the end, Ctrl-C or Esc, and return their number."""
     num_drawn, at_end = 0, False
-    with suppress(KeyboardInterrupt):
-        for frame in tqdm(reader, total=reader.frame_count, unit="frame"):
-            drawn, _ = draw(predictor, frame)
+    with suppress(KeyboardInterrupt), closing(looked_at(predictor, reader)) as frames:
+        for frame, found in tqdm(frames, total=reader.frame_count, unit="frame"):
+            drawn = draw(predictor, frame, found)
             if writer is not None:
                 writer.write(drawn)
             num_drawn += 1
@@ -181,12 +185,22 @@ def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | 
     return num_drawn
 
 
-def draw(predictor: Predictor, image: np.ndarray) -> tuple[np.ndarray, int]:
-    """The image with its detections drawn, and their number."""
-    found = predictor(image)
+def looked_at(predictor: Predictor, reader: VideoReader) -> Iterator[tuple[np.ndarray, Instances]]:
+    """The frames with their detections.
+
+    Of a file they are made ahead: one thread decodes and another detects while the caller draws
+    and writes. Of a camera they are made when asked for, or the picture would be an old one.
+    """
+    if reader.is_live:
+        return ((frame, predictor(frame)) for frame in reader)
+    return buffered(((frame, predictor(frame)) for frame in buffered(reader, AHEAD)), AHEAD)
+
+
+def draw(predictor: Predictor, image: np.ndarray, found: Instances) -> np.ndarray:
+    """The image with its detections drawn."""
     boxes, classes = found.pred_boxes.tensor.numpy(), found.pred_classes.numpy()
     names = predictor.class_names
-    return draw_detections(image, boxes, classes, found.scores.numpy(), names), len(found)
+    return draw_detections(image, boxes, classes, found.scores.numpy(), names)
 
 
 def show(image: np.ndarray, wait: bool) -> bool:

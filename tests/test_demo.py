@@ -1,8 +1,10 @@
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -222,6 +224,90 @@ def test_interrupt_keeps_what_was_written(
     assert run(demo, "--video-input", path, "--output", target) == 0
     assert len(list(VideoReader(target))) == 3
     assert "3 frames drawn, stopped before its end" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_keeps_what_was_written(
+    demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, number: int
+) -> None:
+    """It comes while the third frame is drawn and other threads are ahead."""
+    before = signal.getsignal(signal.SIGTERM)
+    drawn = []
+
+    def draw_or_end(*arguments: object) -> np.ndarray:
+        drawn.append(arguments)
+        if len(drawn) == 3:
+            os.kill(os.getpid(), number)
+        return arguments[0]
+
+    monkeypatch.setattr(demo, "draw_detections", draw_or_end)
+    path, target = save_video(tmp_path / "v.mp4", 12), tmp_path / "o.mp4"
+    try:
+        assert run(demo, "--video-input", path, "--output", target) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(list(VideoReader(target))) == 2
+    assert "2 frames drawn, stopped before its end" in capsys.readouterr().out
+    assert not [t for t in threading.enumerate() if t.name == "buffered"]
+
+
+def test_frames_keep_their_order_and_detections(demo: ModuleType, tmp_path: Path) -> None:
+    levels = list(range(0, 240, 20))
+    with VideoWriter(tmp_path / "v.mp4", 5, (48, 64)) as writer:
+        for level in levels:
+            writer.write(np.full((48, 64, 3), level, np.uint8))
+
+    def level_of(image: np.ndarray) -> int:
+        return round(image.mean() / 20)
+
+    with VideoReader(tmp_path / "v.mp4") as reader:
+        pairs = list(demo.looked_at(level_of, reader))
+    assert [found for _, found in pairs] == [level_of(frame) for frame, _ in pairs]
+    assert [found for _, found in pairs] == list(range(12))
+
+
+def test_error_of_the_detector_comes_out_and_the_video_stays(
+    demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(FixedPredictor):
+        def __call__(self, image: np.ndarray) -> Instances:
+            if self.calls == 2:
+                raise RuntimeError("out of memory")
+            return super().__call__(image)
+
+    monkeypatch.setattr(demo, "Predictor", Broken)
+    path, target = save_video(tmp_path / "v.mp4"), tmp_path / "o.mp4"
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run(demo, "--video-input", path, "--output", target)
+    assert len(list(VideoReader(target))) == 2
+    assert not [t for t in threading.enumerate() if t.name == "buffered"]
+
+
+def test_escape_ends_a_shown_video(
+    demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    shown = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "imshow", lambda name, image: shown.append(image))
+    monkeypatch.setattr(cv2, "waitKey", lambda delay: 27 if len(shown) == 2 else 255)
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *arguments: 1)
+
+    assert run(demo, "--video-input", save_video(tmp_path / "v.mp4", 20)) == 0
+    assert len(shown) == 2
+    assert "2 frames drawn, stopped before its end" in capsys.readouterr().out
+    assert not [t for t in threading.enumerate() if t.name == "buffered"]
+
+
+def test_a_camera_is_not_buffered(demo: ModuleType) -> None:
+    taken = []
+    reader = type(
+        "Camera",
+        (),
+        {"is_live": True, "__iter__": lambda self: (taken.append(i) or i for i in range(9))},
+    )()
+    frames = demo.looked_at(lambda frame: -frame, reader)
+    assert next(frames) == (0, 0) and next(frames) == (1, -1)
+    assert taken == [0, 1]
 
 
 def test_interrupt_between_images(

@@ -20,6 +20,7 @@ class VideoReader:
 
     Attributes:
         name: the file, or "camera 0".
+        is_live: whether it is a camera.
         fps: frames per second.
         frame_count: frames that the header announces, or None; the file may end earlier.
         size: (h, w) px of the frames.
@@ -34,7 +35,8 @@ class VideoReader:
         Raises:
             ValueError: if the source does not open or has no frame; names it and the cause.
         """
-        self.name = f"camera {source}" if isinstance(source, int) else str(source)
+        self.is_live = isinstance(source, int)
+        self.name = f"camera {source}" if self.is_live else str(source)
         _check_source(source)
         # OpenCV tells of each way to open that it tried in vain.
         log = getattr(cv2.utils, "logging", cv2)  # the former since OpenCV 5

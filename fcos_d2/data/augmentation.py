@@ -5,9 +5,11 @@ import torch
 import torch.nn.functional as F
 from detectron2.data import transforms as T
 
+from .resize import FastResizeTransform
+
 
 class ResizeShortestEdge(T.ResizeShortestEdge):
-    """detectron2's resize to a short side, which keeps at least one pixel of a very thin image.
+    """detectron2's resize to a short side, faster, and of a very thin image one pixel is kept.
 
     There the limit on the long side rounds the short one to 0 (2000 x 1 px at 224 to 400).
     """
@@ -21,22 +23,19 @@ class ResizeShortestEdge(T.ResizeShortestEdge):
     def get_transform(self, image: np.ndarray) -> T.Transform:
         """`image` is (H, W, C); see detectron2."""
         transform = super().get_transform(image)
-        if isinstance(transform, T.ResizeTransform):
-            transform.new_h, transform.new_w = max(transform.new_h, 1), max(transform.new_w, 1)
-        return transform
+        is_resize = isinstance(transform, T.ResizeTransform)
+        return FastResizeTransform.like(transform) if is_resize else transform
 
 
 class ResizeScale(T.ResizeScale):
-    """detectron2's large-scale jitter, which keeps at least one pixel of a very thin image.
+    """detectron2's large-scale jitter, faster, and of a very thin image one pixel is kept.
 
     Source: arXiv 2012.07177.
     """
 
     def get_transform(self, image: np.ndarray) -> T.Transform:
         """`image` is (H, W, C); see detectron2."""
-        transform = super().get_transform(image)
-        transform.new_h, transform.new_w = max(transform.new_h, 1), max(transform.new_w, 1)
-        return transform
+        return FastResizeTransform.like(super().get_transform(image))
 
 
 class TorchResizeShortestEdge(ResizeShortestEdge):

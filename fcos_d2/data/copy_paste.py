@@ -3,6 +3,7 @@
 import numpy as np
 from detectron2.data import transforms as T
 
+from .resize import FastResizeTransform
 from .sample import Sample, box_of_mask, decoded, encode
 
 LEAST_PIXELS = 4  # of an object, below which it is not pasted
@@ -39,7 +40,7 @@ def paste_instances(sample: Sample, partner: Sample, min_visible: float) -> Samp
     left = np.random.randint(width - new_width + 1)
     move = T.TransformList(
         [
-            T.ResizeTransform(old_height, old_width, new_height, new_width),
+            FastResizeTransform(old_height, old_width, new_height, new_width),
             T.PadTransform(
                 left,
                 top,

@@ -19,6 +19,7 @@ from fcos_deploy.image import ImageError, read_image
 from .augmentation_geometry import visible_share
 from .mixing import ImageMixing
 from .pipeline import build_augmentations, build_mixing
+from .resize import to_planes
 from .unreadable import UnreadableCounter
 
 logger = logging.getLogger(__name__)
@@ -180,11 +181,14 @@ class FCOSDatasetMapper(DatasetMapper):
         """
         augmented = T.AugInput(image, boxes=boxes)
         transforms = self.augmentations(augmented)
-        chw = np.ascontiguousarray(augmented.image.transpose(2, 0, 1))
-        return torch.from_numpy(chw), transforms
+        return torch.from_numpy(to_planes(augmented.image)), transforms
 
 
 def _boxes_of(annotations: list[dict]) -> np.ndarray:
     """(M, 4) xyxy, px."""
-    boxes = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations]
-    return np.array(boxes, dtype=float).reshape(-1, 4)
+    boxes = np.array([a["bbox"] for a in annotations], dtype=float).reshape(-1, 4)
+    modes = {a["bbox_mode"] for a in annotations}
+    for mode in modes:
+        chosen = [a["bbox_mode"] == mode for a in annotations]
+        boxes[chosen] = BoxMode.convert(boxes[chosen], mode, BoxMode.XYXY_ABS)
+    return boxes

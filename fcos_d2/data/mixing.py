@@ -13,6 +13,7 @@ from detectron2.data import transforms as T
 from fcos_deploy.image import ImageError
 
 from .copy_paste import paste_instances
+from .resize import FastResizeTransform
 from .sample import Sample
 
 TRIES = 10  # records drawn for one partner before it is done without
@@ -155,7 +156,7 @@ class ImageMixing:
         top = np.random.randint(new_height - height + 1)
         left = np.random.randint(new_width - width + 1)
         transforms = [
-            T.ResizeTransform(old_height, old_width, new_height, new_width),
+            FastResizeTransform(old_height, old_width, new_height, new_width),
             T.CropTransform(left, top, width, height, new_width, new_height),
         ]
         return sample.transformed(T.TransformList(transforms), self.min_visible)

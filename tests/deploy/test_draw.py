@@ -1,8 +1,10 @@
 import itertools
+from collections import Counter
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from fcos_deploy import draw
 from fcos_deploy.draw import class_color, contact_sheet, draw_detections
@@ -107,6 +109,36 @@ def test_other_scripts_are_not_question_marks(
     assert not np.array_equal(images[1], images[2])
 
 
+def test_text_of_other_scripts_is_drawn_into_a_part_of_the_picture_as_into_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(draw, "PUT_TEXT_IS_ASCII", True)
+    for origin in [(30, 40), (0, 12), (150, 40), (-20, 40), (30, 3), (300, 300)]:
+        canvas = np.random.default_rng(0).integers(0, 256, (60, 200, 3), np.uint8)
+        whole = Image.fromarray(canvas)
+        ImageDraw.Draw(whole).text(origin, "Füße jÄ", (1, 2, 3), draw._font(0.6), anchor="ls")
+        draw._put_text(canvas, "Füße jÄ", origin, 0.6, (1, 2, 3))
+        assert np.array_equal(canvas, np.asarray(whole)), origin
+
+
+def test_an_object_keeps_number_and_color_of_its_track() -> None:
+    boxes = [detections((20, 40, 90, 90)), detections((100, 30, 180, 90))]
+    frames = [
+        draw_detections(
+            blank(100, 300),
+            **{**b, "class_ids": np.array([c])},
+            scores=None,
+            class_names=["ab", "ab"],
+            track_ids=np.array([track]),
+        )
+        for b, c, track in [(boxes[0], 0, 7), (boxes[1], 1, 7), (boxes[0], 0, 8)]
+    ]
+    colors = [frame.reshape(-1, 3)[frame.reshape(-1, 3).any(axis=1)] for frame in frames]
+    most = [Counter(map(tuple, color.tolist())).most_common(1)[0][0] for color in colors]
+    assert most == [class_color(7), class_color(7), class_color(8)]
+    assert draw._texts(np.array([1]), np.array([0.5]), ["a", "b"], np.array([12])) == ["b #12 50%"]
+
+
 def test_colors_are_stable_and_apart() -> None:
     colors = [class_color(i) for i in range(80)]
 
@@ -125,6 +157,7 @@ def test_colors_are_stable_and_apart() -> None:
         (dict(image=np.zeros((4, 4), np.uint8)), r"got uint8 \(4, 4\)"),
         (dict(boxes=np.zeros((2, 4))), r"boxes must be \(1, 4\).* got \(2, 4\)"),
         (dict(scores=np.zeros(3)), r"scores must be \(1,\).* got \(3,\)"),
+        (dict(track_ids=np.zeros(3, int)), "need 1 track_ids, as there are classes, got 3"),
         (dict(class_ids=np.array([2])), "class 2 has no name: there are 2"),
     ],
 )

@@ -20,6 +20,8 @@ _LEVELS = {"DLA34": ((16, 0), (32, 0), (64, 1), (128, 2), (256, 2), (512, 1))}
 class Block(nn.Module):
     """Two 3x3 convolutions beside a shortcut that the caller gives."""
 
+    conv_norm_pairs = (("conv1", "bn1"), ("conv2", "bn2"))  # see `fold_batch_norms`
+
     def __init__(self, in_channels: int, out_channels: int, stride: int, norm: str) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
@@ -35,6 +37,8 @@ class Block(nn.Module):
 
 class Root(nn.Module):
     """Aggregates the features of a tree: they are stacked and mixed by a 1x1 convolution."""
+
+    conv_norm_pairs = (("conv", "bn"),)
 
     def __init__(self, in_channels: int, out_channels: int, norm: str) -> None:
         super().__init__()

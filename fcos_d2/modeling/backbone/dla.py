@@ -31,8 +31,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, shortcut: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride), as `shortcut`."""
-        x = self.bn1(self.conv1(x)).relu()
-        return (self.bn2(self.conv2(x)) + shortcut).relu()
+        x = self.bn1(self.conv1(x)).relu_()
+        return (self.bn2(self.conv2(x)) + shortcut).relu_()
 
 
 class Root(nn.Module):
@@ -47,7 +47,7 @@ class Root(nn.Module):
 
     def forward(self, *features: Tensor) -> Tensor:
         """Tensors (N, ..., H, W) of one size -> (N, out_channels, H, W)."""
-        return self.bn(self.conv(torch.cat(features, dim=1))).relu()
+        return self.bn(self.conv(torch.cat(features, dim=1))).relu_()
 
 
 class Tree(nn.Module):
@@ -191,7 +191,7 @@ def _conv_norm(
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
         body_norm(norm, out_channels),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
     )
 
 

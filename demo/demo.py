@@ -67,6 +67,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--device", help="cpu, cuda, ...; default: the GPU if there is one")
     parser.add_argument(
+        "--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the convolutions"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="with torch.compile: slow start, then faster"
+    )
+    parser.add_argument(
         "--trust-checkpoint", action="store_true", help="open weights that can run code (pickles)"
     )
     parser.add_argument(
@@ -130,6 +136,8 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
         slice_overlap=args.slice_overlap,
         tta=args.tta,
         device=args.device,
+        precision=args.precision,
+        compile=args.compile,
         opts=args.opts,
         trust_checkpoint=args.trust_checkpoint,
     )

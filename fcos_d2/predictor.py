@@ -1,6 +1,7 @@
 """One predictor for yaml and python configs, single images and batches."""
 
 import copy
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,12 @@ from . import model_zoo
 from .checkpoint import FCOSCheckpointer
 from .data.mapper import FCOSDatasetMapper
 from .engine.distributed import resolve_device
+from .engine.step import PRECISIONS, cpu_has_bf16
 from .engine.trainer import class_names
 from .evaluation.views import MultiViewModel, ViewSettings
+from .modeling.folding import fold_batch_norms
+
+logger = logging.getLogger(__name__)
 
 
 class Predictor:
@@ -34,6 +39,8 @@ class Predictor:
         slice_overlap: float | None = None,
         tta: bool | None = None,
         device: str | None = None,
+        precision: str = "fp32",
+        compile: bool = False,
         opts: list[str] | None = None,
         trust_checkpoint: bool = False,
     ) -> None:
@@ -50,11 +57,15 @@ class Predictor:
             tta: merge the detections of several sizes and of the mirror image, as the config
                 describes them; None keeps what the config says.
             device: "cpu", "cuda", ...; None takes the config's, or the CPU where there is no GPU.
+            precision: "fp32"; "bf16" or "fp16" for convolutions in half precision, on GPUs (bf16
+                also on CPUs that have it; others compute in fp32).
+            compile: have torch.compile make the network faster, which takes minutes in the first
+                call, and again where images come in several sizes.
             opts: overrides of the config, see `model_zoo.get_config`.
             trust_checkpoint: also open weights that can run code, see `read_checkpoint`.
 
         Raises:
-            ValueError: bad config, weights, threshold or slices; names it.
+            ValueError: bad config, weights, threshold, slices or precision; names it.
         """
         if confidence_threshold is not None and not 0 <= confidence_threshold < 1:
             raise ValueError(f"confidence_threshold must be in [0, 1), got {confidence_threshold}")
@@ -64,11 +75,14 @@ class Predictor:
         is_yaml = isinstance(config, CfgNode)
         views = (ViewSettings.from_config if is_yaml else ViewSettings.from_lazy)(config)
         build = _from_yaml if is_yaml else _from_lazy
-        self.model, mapper, config_weights, dataset_names = build(config, device)
-        self.model.eval()
+        model, mapper, config_weights, dataset_names = build(config, device)
+        self._dtype = inference_dtype(precision, next(model.parameters()).device.type)
+        checkpoint = _load_detector(model, weights or config_weights, trust_checkpoint)
+        self.model = fold_batch_norms(model)
+        if compile:
+            compile_network(self.model)
         self.mapper, self._detector = views.loader_mapper(mapper), views.wrap(self.model, mapper)
         self._select_above(confidence_threshold)
-        checkpoint = _load_detector(self.model, weights or config_weights, trust_checkpoint)
         names = checkpoint.get("class_names") or class_names(dataset_names) or []
         num_classes = last_stage(self.model).num_classes
         # A checkpoint of another dataset than the config's must not borrow its names.
@@ -116,7 +130,10 @@ class Predictor:
             ValueError: an array of another shape or type.
         """
         batch = [self._prepare(image) for image in images]
-        return [output["instances"].to("cpu") for output in self._detector(batch)]
+        device_type = next(self.model.parameters()).device.type
+        with torch.autocast(device_type, self._dtype, enabled=self._dtype is not None):
+            outputs = self._detector(batch)
+        return [output["instances"].to("cpu") for output in outputs]
 
     def _prepare(self, image: np.ndarray | str | Path) -> dict:
         if isinstance(image, (str, Path)):
@@ -153,6 +170,33 @@ def with_views(
         elif value is not None:
             OmegaConf.update(config, f"train.{lazy_key}", value)
     return config
+
+
+def inference_dtype(precision: str, device_type: str) -> torch.dtype | None:
+    """What to run convolutions in; None: in float32.
+
+    Args:
+        precision: "fp32", "bf16" or "fp16".
+        device_type: "cpu", "cuda", ...
+
+    Raises:
+        ValueError: another precision, or fp16 on a CPU.
+    """
+    if precision not in ("fp32", *PRECISIONS):
+        raise ValueError(f"precision must be one of {['fp32', *PRECISIONS]}, got {precision!r}")
+    if device_type == "cpu" and precision == "fp16":
+        raise ValueError("precision 'fp16' needs a GPU; on a CPU take 'fp32' or 'bf16'")
+    if device_type == "cpu" and precision == "bf16" and not cpu_has_bf16():
+        logger.warning("this CPU cannot compute in bf16: detecting in float32")
+        return None
+    return PRECISIONS.get(precision)
+
+
+def compile_network(model: nn.Module) -> None:
+    """Has backbone and FCOS head compiled at their first call; boxes come and go in any number, so
+    what makes them is left as it is."""
+    model.backbone.compile()
+    model.proposal_generator.fcos_head.compile()
 
 
 def last_stage(model: nn.Module) -> nn.Module:

@@ -9,7 +9,7 @@ from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.evaluation.slicing import Slicing
 from fcos_d2.evaluation.tta import FlipsAndScales
 from fcos_d2.evaluation.views import ViewSettings
-from fcos_d2.predictor import with_views
+from fcos_d2.predictor import inference_dtype, with_views
 from fcos_deploy.image import ImageError
 
 OPTS = ["MODEL.FCOS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu"]
@@ -52,7 +52,9 @@ def test_threshold_reaches_fcos(weights, image):
         for threshold in (0, 0.5)
     )
     assert 0 < len(some) < len(everything)
-    assert_same(some, everything[everything.scores > 0.5])
+    # Class by class: of equal scores rounding decides which class comes first.
+    wanted = everything[everything.scores > 0.5]
+    assert_same(*(x[x.pred_classes.argsort(stable=True)] for x in (some, wanted)))
 
 
 def test_threshold_without_a_quality_branch(weights, image):
@@ -141,6 +143,53 @@ def test_test_time_augmentation(weights, image):
     found = everything(image)
     assert 0 < len(some(image)) < len(found)
     assert_same(some(image), found[found.scores >= 0.4])
+
+
+def test_the_network_is_folded_and_its_boxes_stay(weights, image):
+    predictor = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
+    plain = model_zoo.get_model("Recipes/R18-Scratch", OPTS).eval()
+    FCOSCheckpointer(plain).load(weights)
+    assert len([*predictor.model.modules()]) < len([*plain.modules()])
+    with torch.inference_mode():
+        expected = plain([predictor._prepare(image)])[0]["instances"]
+    found = predictor(image)
+    assert len(found) > 10
+    torch.testing.assert_close(found.scores, expected.scores, atol=1e-4, rtol=1e-4)
+    boxes, others = found.pred_boxes.tensor, expected.pred_boxes.tensor
+    torch.testing.assert_close(boxes, others, atol=1e-2, rtol=1e-4)
+
+
+def test_half_precision(weights, image, monkeypatch, caplog):
+    plain = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)(image)
+    monkeypatch.setattr("fcos_d2.predictor.cpu_has_bf16", lambda: True)
+    found = Predictor("Recipes/R18-Scratch", weights, precision="bf16", opts=OPTS)(image)
+    assert found.scores.dtype == torch.float32
+    assert not torch.equal(found.scores[:5], plain.scores[:5])
+    torch.testing.assert_close(found.scores[:5], plain.scores[:5], atol=0.03, rtol=0)
+    monkeypatch.setattr("fcos_d2.predictor.cpu_has_bf16", lambda: False)
+    assert inference_dtype("bf16", "cpu") is None
+    assert "cannot compute in bf16: detecting in float32" in caplog.text
+    assert inference_dtype("fp16", "cuda") == torch.float16
+    assert inference_dtype("fp32", "cuda") is None
+    with pytest.raises(ValueError, match="precision must be one of .*'fp32'.* got 'int8'"):
+        inference_dtype("int8", "cuda")
+    with pytest.raises(ValueError, match="'fp16' needs a GPU"):
+        Predictor("Recipes/R18-Scratch", weights, precision="fp16", device="cpu", opts=OPTS)
+
+
+def test_compiled(weights, image, monkeypatch):
+    """With the compiler's first half only: its second, code in C++, takes a minute."""
+    compiled = []
+
+    def compile_eagerly(self: torch.nn.Module) -> None:
+        compiled.append(type(self).__name__)
+        self._compiled_call_impl = torch.compile(self._call_impl, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_eagerly)
+    plain = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
+    predictor = Predictor("Recipes/R18-Scratch", weights, compile=True, opts=OPTS)
+    assert compiled == ["FPN", "FCOSHead"]
+    assert_same(predictor(image), plain(image))
 
 
 def test_mistakes_are_named(weights, image, tmp_path):

@@ -8,6 +8,7 @@ from detectron2.engine import default_argument_parser
 
 from ..checkpoint import FCOSCheckpointer
 from ..data.formats import FORMATS
+from ..modeling.folding import fold_batch_norms
 from . import lazy
 from .setup import setup
 from .trainer import Trainer
@@ -97,11 +98,11 @@ def _evaluate_yaml(cfg: CfgNode, trust_checkpoint: bool) -> dict:
     FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint).load(
         cfg.MODEL.WEIGHTS, checkpointables=[]
     )
-    return Trainer.test(cfg, model)
+    return Trainer.test(cfg, fold_batch_norms(model))
 
 
 def _evaluate_lazy(cfg: object, trust_checkpoint: bool) -> dict:
     model = lazy.build_lazy_model(cfg).eval()
     checkpointer = FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint)
     checkpointer.load(cfg.train.init_checkpoint, checkpointables=[])
-    return lazy.evaluate(cfg, model)
+    return lazy.evaluate(cfg, fold_batch_norms(model))

@@ -73,8 +73,9 @@ class ExportableDetector(nn.Module):
 
         Returns:
             boxes (N, D, 4) xyxy px, clipped to the image, scores (N, D) best first, classes (N, D)
-            int64; D is max_detections, and the score of unused rows is 0. With `raw_heads` boxes
-            (N, R, 4), not clipped, and scores (N, R, K).
+            int64; D is max_detections, or less where there never are as many candidates, and the
+            score of unused rows is 0. With `raw_heads` boxes (N, R, 4), not clipped, and scores
+            (N, R, K).
         """
         features = self.backbone(
             normalized(
@@ -141,21 +142,20 @@ class ExportableDetector(nn.Module):
         # (N, 1, 4): width, height, width, height
         limits = image_sizes.to(boxes.dtype).flip(1).repeat(1, 2)[:, None]
         clipped = torch.minimum(boxes.clamp(min=0), limits)
+        scores = self._score(products)
         if selection["nms_thresh"] > 0:
             kept = self.suppress(
                 clipped if generator.clip_before_nms else boxes,
-                products,
+                scores,
                 classes,
                 nms_thresh,
                 generator.num_classes,
             )
-            products = torch.where(kept, products, 0.0)
-        products, best = products.topk(selection["max_detections"], dim=1)
-        return (
-            clipped.gather(1, best[..., None].expand(-1, -1, 4)),
-            self._score(products),
-            classes.gather(1, best),
-        )
+            scores = torch.where(kept, scores, 0.0)
+        num_candidates = len(levels) * selection["topk_candidates"]
+        scores, best = scores.topk(min(selection["max_detections"], num_candidates), dim=1)
+        boxes = clipped.gather(1, best[..., None].expand(-1, -1, 4))
+        return boxes, scores, classes.gather(1, best)
 
 
 def normalized(images: Tensor, image_sizes: Tensor, mean: Tensor, std: Tensor) -> Tensor:

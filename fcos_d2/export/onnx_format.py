@@ -87,9 +87,9 @@ def dynamic_shapes(step: int, batch: bool, size: bool) -> tuple[dict, dict]:
     shapes = {0: torch.export.Dim("batch", min=1, max=256)} if batch else {}
     images = dict(shapes)
     if size:
-        # In steps of the coarsest level, so that all levels have whole numbers of cells.
-        images[1] = step * torch.export.Dim("rows", min=1, max=512)
-        images[2] = step * torch.export.Dim("columns", min=1, max=512)
+        # From two steps on: torch.export takes a side of one cell for a constant.
+        images[1] = step * torch.export.Dim("rows", min=2, max=512)
+        images[2] = step * torch.export.Dim("columns", min=2, max=512)
     return images, shapes
 
 

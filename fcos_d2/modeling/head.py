@@ -64,7 +64,8 @@ def build_tower(
             tower.append(nn.GroupNorm(32, channels))
         elif norm != "none":
             tower.append(PerLevelNorm(get_norm(norm, channels) for _ in range(num_levels)))
-        tower.append(nn.ReLU())
+        # In place: the gradients of norms and convolutions need their inputs, not this.
+        tower.append(nn.ReLU(inplace=True))
     return tower
 
 

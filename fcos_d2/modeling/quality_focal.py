@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .fused_focal import negative_focal_sum
+
 
 def quality_focal_loss(
     cls_logits: Tensor, labels: Tensor, quality: Tensor, beta: float = 2.0
@@ -32,13 +34,12 @@ def quality_focal_loss(
     """
     if beta < 1:
         raise ValueError(f"beta must be at least 1, got {beta}")
-    logits = _positive_logits(cls_logits, labels)
+    total, logits = _negative_sum(cls_logits, labels, 1.0, beta)
     negative = torch.zeros_like(logits)
     exchanged = _quality_focal(logits, quality.detach(), beta) - _quality_focal(
         logits, negative, beta
     )
-    all_negative = cls_logits.sigmoid() ** beta * F.softplus(cls_logits)
-    return all_negative.sum() + exchanged.sum()
+    return total + exchanged.sum()
 
 
 def _quality_focal(logits: Tensor, target: Tensor, beta: float) -> Tensor:
@@ -69,18 +70,21 @@ def varifocal_loss(
     """
     if gamma != 0 and gamma < 1:
         raise ValueError(f"gamma must be 0 or at least 1, got {gamma}")
-    logits, quality = _positive_logits(cls_logits, labels), quality.detach()
+    total, logits = _negative_sum(cls_logits, labels, alpha, gamma)
+    quality = quality.detach()
     entropy = F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
     negative = _varifocal_negative(logits, alpha, gamma)
     exchanged = torch.where(quality > 0, quality * entropy - negative, 0.0)
-    return _varifocal_negative(cls_logits, alpha, gamma).sum() + exchanged.sum()
+    return total + exchanged.sum()
 
 
 def _varifocal_negative(logits: Tensor, alpha: float, gamma: float) -> Tensor:
     return alpha * logits.sigmoid() ** gamma * F.softplus(logits)
 
 
-def _positive_logits(cls_logits: Tensor, labels: Tensor) -> Tensor:
-    """(P,) logits of the true class of each positive location."""
-    positive = labels < cls_logits.shape[1]
-    return cls_logits[positive, labels[positive]]
+def _negative_sum(
+    cls_logits: Tensor, labels: Tensor, weight: float, gamma: float
+) -> tuple[Tensor, Tensor]:
+    """As `negative_focal_sum`, with the (P,) logits of positive locations alone."""
+    total, label_logits = negative_focal_sum(cls_logits, labels, weight, gamma)
+    return total, label_logits[labels < cls_logits.shape[1]]

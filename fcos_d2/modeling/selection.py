@@ -62,47 +62,73 @@ def select_detections(
     """
     if thresh_with_quality and not quality_logits:
         raise ValueError("thresh_with_quality needs quality logits, and there are none")
-    candidates = []
-    first_idx = 0
-    quality = quality_logits or [None] * len(locations)
-    for level_inputs in zip(locations, cls_logits, ltrb, quality, strict=True):
-        level = level_candidates(*level_inputs, score_thresh, thresh_with_quality, topk_candidates)
-        candidates.append(level._replace(location_idxs=level.location_idxs + first_idx))
-        first_idx += len(level_inputs[0])
-    merged = Detections(*(torch.cat(field) for field in zip(*candidates, strict=True)))
+    candidates = best_candidates(
+        locations,
+        cls_logits,
+        ltrb,
+        quality_logits,
+        score_thresh,
+        score_thresh if thresh_with_quality else 0.0,
+        topk_candidates,
+    )
     if clip_size is not None:
-        merged = merged._replace(boxes=clip_boxes_to_image(merged.boxes, clip_size))
-    return suppress(merged, nms_thresh, max_detections)
+        candidates = candidates._replace(boxes=clip_boxes_to_image(candidates.boxes, clip_size))
+    return suppress(candidates, nms_thresh, max_detections)
 
 
-def level_candidates(
-    locations: Tensor,
-    cls_logits: Tensor,
-    ltrb: Tensor,
-    quality_logits: Tensor | None,
-    score_thresh: float,
-    thresh_with_quality: bool,
+def best_candidates(
+    locations: list[Tensor],
+    cls_logits: list[Tensor],
+    ltrb: list[Tensor],
+    quality_logits: list[Tensor],
+    class_thresh: float,
+    product_thresh: float,
     topk_candidates: int,
 ) -> Detections:
-    """The best pairs of location and class on one level; arguments as in `select_detections`.
+    """The best pairs of location and class of each level, level after level, best first.
 
     One location may give several classes. Of equal scores at the cut, exactly as many are kept as
-    `topk_candidates` allows.
+    `topk_candidates` allows. All levels go through the same few steps: a GPU is waited for where
+    the number of candidates, and that of those kept, must be known, not at every level.
+
+    Args:
+        locations, cls_logits, ltrb, quality_logits, topk_candidates: see `select_detections`.
+        class_thresh: the class probability must be above it, in [0, 1).
+        product_thresh: likewise class x quality probability; 0: whatever it is.
     """
     # Comparing logits spares a sigmoid for every class of every location.
-    location_idxs, classes = (cls_logits > _logit(score_thresh)).nonzero(as_tuple=True)
-    products = cls_logits[location_idxs, classes].sigmoid()
-    if quality_logits is not None:
-        products = products * quality_logits[location_idxs].sigmoid()
-    if thresh_with_quality:
-        # The product is below the class probability, so the first comparison lost nothing.
-        above = products > score_thresh
-        location_idxs, classes, products = location_idxs[above], classes[above], products[above]
-    products, best = products.topk(min(topk_candidates, len(products)))
-    location_idxs, classes = location_idxs[best], classes[best]
-    boxes = ltrb_to_boxes(locations[location_idxs], ltrb[location_idxs])
-    scores = products if quality_logits is None else products.sqrt()
+    above = torch.cat([x > _logit(class_thresh) for x in cls_logits])
+    location_idxs, classes = above.nonzero(as_tuple=True)
+    products = torch.cat(cls_logits)[location_idxs, classes].sigmoid()
+    if quality_logits:
+        products = products * torch.cat(quality_logits)[location_idxs].sigmoid()
+    levels = torch.cat([x.new_full((len(x),), i, dtype=torch.int64) for i, x in enumerate(ltrb)])
+    order, products = best_of_groups(products, levels[location_idxs], len(ltrb), topk_candidates)
+    if product_thresh > 0:
+        above = products > product_thresh
+        order, products = order[above], products[above]
+    location_idxs, classes = location_idxs[order], classes[order]
+    boxes = ltrb_to_boxes(torch.cat(locations)[location_idxs], torch.cat(ltrb)[location_idxs])
+    scores = products.sqrt() if quality_logits else products
     return Detections(boxes, scores, classes, location_idxs)
+
+
+def best_of_groups(
+    values: Tensor, groups: Tensor, num_groups: int, topk: int
+) -> tuple[Tensor, Tensor]:
+    """The `topk` highest values of each group, or all of a smaller one.
+
+    Args:
+        values: (C,) >= 0.
+        groups: (C,) int64 in [0, num_groups).
+
+    Returns:
+        Their indices in [0, C) and values, group after group, from the highest.
+    """
+    members = groups == torch.arange(num_groups, device=groups.device)[:, None]  # (groups, C)
+    best, order = torch.where(members, values, -1.0).topk(min(topk, len(values)), dim=1)
+    found = (best >= 0).flatten().nonzero()[:, 0]
+    return order.flatten()[found], best.flatten()[found]
 
 
 def suppress(detections: Detections, nms_thresh: float, max_detections: int) -> Detections:

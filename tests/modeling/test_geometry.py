@@ -24,6 +24,7 @@ FUNCTION_FILES = (
     "selection",
     "assignment_atss",
     "assignment_tal",
+    "fused_focal",
     "quality_focal",
     "targets",
     "criterion",

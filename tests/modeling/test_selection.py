@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from fcos_d2.modeling.geometry import LocationGrid, level_locations
-from fcos_d2.modeling.selection import Detections, level_candidates, select_detections, suppress
+from fcos_d2.modeling.selection import (
+    Detections,
+    best_candidates,
+    best_of_groups,
+    select_detections,
+    suppress,
+)
 
 DEFAULTS = {
     "score_thresh": 0.05,
@@ -135,12 +141,19 @@ def one_level(num_locations: int, num_classes: int, dtype=torch.float32) -> tupl
 def test_exactly_k_candidates_are_kept_when_scores_tie(topk):
     # 4 locations with 2 classes: 8 equal scores.
     locations, _, ltrb, _ = one_level(4, 2)
-    candidates = level_candidates(
-        locations, torch.zeros(4, 2), ltrb, torch.zeros(4), 0.05, False, topk
+    candidates = best_candidates(
+        [locations], [torch.zeros(4, 2)], [ltrb], [torch.zeros(4)], 0.05, 0.0, topk
     )
     assert len(candidates.scores) == min(topk, 8)
     pairs = set(zip(candidates.location_idxs.tolist(), candidates.classes.tolist(), strict=True))
     assert len(pairs) == min(topk, 8)
+
+
+def test_best_of_groups_on_paper():
+    # Group 0 holds 5, 7, 6 (at 1, 3, 4), group 2 holds 9, 1 (at 0, 2); group 1 is empty.
+    groups, values = torch.tensor([2, 0, 2, 0, 0]), torch.tensor([9.0, 5, 1, 7, 6])
+    order, best = best_of_groups(values, groups, 3, topk=2)
+    assert (order.tolist(), best.tolist()) == ([3, 4, 0, 2], [7, 6, 9, 1])
 
 
 def test_exactly_as_many_detections_are_kept_when_scores_tie():

@@ -20,6 +20,8 @@ _LEVELS = {"DLA34": ((16, 0), (32, 0), (64, 1), (128, 2), (256, 2), (512, 1))}
 class Block(nn.Module):
     """Two 3x3 convolutions beside a shortcut that the caller gives."""
 
+    conv_norm_pairs = (("conv1", "bn1"), ("conv2", "bn2"))  # see `fold_batch_norms`
+
     def __init__(self, in_channels: int, out_channels: int, stride: int, norm: str) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
@@ -29,12 +31,14 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, shortcut: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride), as `shortcut`."""
-        x = self.bn1(self.conv1(x)).relu()
-        return (self.bn2(self.conv2(x)) + shortcut).relu()
+        x = self.bn1(self.conv1(x)).relu_()
+        return (self.bn2(self.conv2(x)) + shortcut).relu_()
 
 
 class Root(nn.Module):
     """Aggregates the features of a tree: they are stacked and mixed by a 1x1 convolution."""
+
+    conv_norm_pairs = (("conv", "bn"),)
 
     def __init__(self, in_channels: int, out_channels: int, norm: str) -> None:
         super().__init__()
@@ -43,7 +47,7 @@ class Root(nn.Module):
 
     def forward(self, *features: Tensor) -> Tensor:
         """Tensors (N, ..., H, W) of one size -> (N, out_channels, H, W)."""
-        return self.bn(self.conv(torch.cat(features, dim=1))).relu()
+        return self.bn(self.conv(torch.cat(features, dim=1))).relu_()
 
 
 class Tree(nn.Module):
@@ -187,7 +191,7 @@ def _conv_norm(
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
         body_norm(norm, out_channels),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
     )
 
 

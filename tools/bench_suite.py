@@ -1,0 +1,133 @@
+"""All measurements against their targets, into the tables of docs/benchmarks.md."""
+
+import argparse
+import importlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from bench_common import describe_machine, markdown_list, markdown_table
+
+DEFAULT_PAGE = str(Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md")
+
+
+class Section(NamedTuple):
+    """One table: rows are what the function returns, one dict each with the keys name, ours, peer
+    (both in `unit`), unit, ratio, target and note."""
+
+    module: str
+    function: str
+    arguments: tuple
+    needs_gpu: bool = False
+
+
+SECTIONS = {
+    "losses": Section("bench_losses", "measure", ([10, 100, 500, 2000], 3)),
+    "folding": Section(
+        "bench_inference", "measure_folding", (["FCOS-RT/R50", "FCOS-RT/DLA34"], (512, 736), 7)
+    ),
+    "peers": Section("bench_inference", "measure_peers", ((800, 1088), 5)),
+    "mapper": Section("bench_data", "measure_mapper", (5,)),
+    "drawing": Section("bench_data", "measure_drawing", (11,)),
+    "video": Section("bench_data", "measure_video", (3,)),
+    "evaluation": Section("bench_evaluation", "measure_evaluation", (5000, 100, 1)),
+    "gpu": Section("bench_gpu", "measure_gpu", ((800, 1088), 21), needs_gpu=True),
+}
+
+
+def run_suite(arguments: argparse.Namespace) -> None:
+    """The command: each section in turn; the page is written after each, so none is lost.
+
+    Raises:
+        ValueError: the page lacks a section's marks; or a section could not be measured, at the
+            end, when the others are.
+    """
+    torch.set_num_threads(arguments.threads)
+    page = Path(arguments.output)
+    replace_between(page.read_text(encoding="utf-8"), "machine", "", page)
+    for name in arguments.sections:
+        replace_between(page.read_text(encoding="utf-8"), name, "", page)
+    write_between(page, "machine", markdown_list(describe_machine()))
+    absent = []
+    for name in arguments.sections:
+        section = SECTIONS[name]
+        if section.needs_gpu and not torch.cuda.is_available():
+            print(f"## {name}: left out, torch finds no GPU", flush=True)
+            continue
+        print(f"## {name}", flush=True)
+        start = time.perf_counter()
+        try:
+            measure = load(section)
+        except ImportError as error:
+            print(f"not measured: {error}", flush=True)
+            absent.append(name)
+            continue
+        table = ratio_table(measure(*section.arguments))
+        print(f"{table}\n\n{time.perf_counter() - start:.0f} s\n", flush=True)
+        write_between(page, name, table)
+    if absent:
+        raise ValueError(f"not measured: {', '.join(absent)}; the lines above say why")
+
+
+def load(section: Section) -> Callable[..., list[dict]]:
+    """The measuring function of a section.
+
+    Raises:
+        ImportError: the module, or something that it needs, is not there.
+    """
+    return getattr(importlib.import_module(section.module), section.function)
+
+
+def ratio_table(rows: list[dict]) -> str:
+    """Each ratio with its target beside it, and whether it is reached."""
+    header = ["", "fcos_d2", "other", "unit", "ratio", "target", "reached", "note"]
+    lines = []
+    for row in rows:
+        ratio, target = row["ratio"], row["target"]
+        reached = "-" if target is None else "yes" if ratio >= target else "**no**"
+        lines.append(
+            [
+                row["name"],
+                significant(row["ours"]),
+                significant(row["peer"]),
+                row["unit"],
+                f"{ratio:.2f}",
+                "-" if target is None else f"{target:g}",
+                reached,
+                row["note"],
+            ]
+        )
+    return markdown_table(header, lines)
+
+
+def significant(value: float | None) -> str:
+    """Three significant digits, without an exponent."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def write_between(page: Path, name: str, text: str) -> None:
+    """Replaces what is between the marks of a section in a file."""
+    content = page.read_text(encoding="utf-8")
+    page.write_text(replace_between(content, name, text, page), encoding="utf-8")
+
+
+def replace_between(content: str, name: str, text: str, page: Path) -> str:
+    """
+    Args:
+        content: has the lines `<!-- NAME:begin -->` and `<!-- NAME:end -->`, once each.
+        text: what shall be between them.
+        page: named in the error.
+
+    Raises:
+        ValueError: the marks are not there, not once or not in this order.
+    """
+    begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
+    before, found_begin, rest = content.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found_begin and found_end) or begin in after or end in after:
+        raise ValueError(f"{page}: needs the lines {begin.strip()} and {end} once, in this order")
+    return f"{before}{begin}\n{text}\n\n{end}{after}"

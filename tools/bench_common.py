@@ -10,9 +10,10 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+import detectron2
 import torch
 
-VERSIONED = ("torch", "torchvision", "detectron2", "onnxruntime", "openvino", "opencv-python")
+VERSIONED = ("torch", "torchvision", "onnxruntime", "openvino", "opencv-python", "fcos_d2")
 
 
 def time_in_turns(
@@ -71,8 +72,9 @@ def describe_machine() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    found = {"Python": platform.python_version()}
-    for name in (*VERSIONED, "fcos_d2"):
+    # detectron2 is not always there as a distribution.
+    found = {"Python": platform.python_version(), "detectron2": detectron2.__version__}
+    for name in VERSIONED:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -57,7 +57,7 @@ class TorchSubject(Subject):
             model: has an attribute `backbone`; takes the list of what `prepare` makes of an image.
             head: the module of it that predicts from the features.
         """
-        self.name, self.model, self._head, self._prepare = name, model, head, prepare
+        self.name, self.model, self.head, self._prepare = name, model, head, prepare
         self._device = torch.device(recipe.device)
         self._dtype = PRECISIONS[recipe.precision]
 
@@ -80,7 +80,7 @@ class TorchSubject(Subject):
             self.synchronize()
             marks.append(time.perf_counter())
 
-        modules = (self.model.backbone, self._head)
+        modules = (self.model.backbone, self.head)
         hooks = [
             register(mark)
             for module in modules

@@ -41,34 +41,43 @@ def run_suite(arguments: argparse.Namespace) -> None:
     """The command: each section in turn; the page is written after each, so none is lost.
 
     Raises:
-        ValueError: the page lacks a section's marks; or a section could not be measured, at the
-            end, when the others are.
+        ValueError: the page lacks a section's marks; or a section could not be measured, which is
+            said at the end, when the others are.
     """
     torch.set_num_threads(arguments.threads)
     page = Path(arguments.output)
-    replace_between(page.read_text(encoding="utf-8"), "machine", "", page)
-    for name in arguments.sections:
+    for name in arguments.sections:  # before minutes of measuring
         replace_between(page.read_text(encoding="utf-8"), name, "", page)
-    write_between(page, "machine", markdown_list(describe_machine()))
     absent = []
     for name in arguments.sections:
-        section = SECTIONS[name]
-        if section.needs_gpu and not torch.cuda.is_available():
-            print(f"## {name}: left out, torch finds no GPU", flush=True)
+        if SECTIONS[name].needs_gpu and not torch.cuda.is_available():
+            print(f"## {name}\n\nleft out: torch finds no GPU\n", flush=True)
             continue
-        print(f"## {name}", flush=True)
-        start = time.perf_counter()
+        print(f"## {name}\n", flush=True)
         try:
-            measure = load(section)
+            text = measure_section(SECTIONS[name])
         except ImportError as error:
-            print(f"not measured: {error}", flush=True)
+            print(f"not measured: {error}\n", flush=True)
             absent.append(name)
             continue
-        table = ratio_table(measure(*section.arguments))
-        print(f"{table}\n\n{time.perf_counter() - start:.0f} s\n", flush=True)
-        write_between(page, name, table)
+        print(f"{text}\n", flush=True)
+        content = replace_between(page.read_text(encoding="utf-8"), name, text, page)
+        page.write_text(content, encoding="utf-8")
     if absent:
         raise ValueError(f"not measured: {', '.join(absent)}; the lines above say why")
+
+
+def measure_section(section: Section) -> str:
+    """The table, and below it what the figures depend on.
+
+    Raises:
+        ImportError: the module, or something that it needs, is not there.
+    """
+    start = time.perf_counter()
+    measure = load(section)
+    table = ratio_table(measure(*section.arguments))
+    seconds = f"{time.perf_counter() - start:.0f} s"
+    return f"{table}\n\n{markdown_list(describe_machine() | {'measuring took': seconds})}"
 
 
 def load(section: Section) -> Callable[..., list[dict]]:
@@ -107,12 +116,6 @@ def significant(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def write_between(page: Path, name: str, text: str) -> None:
-    """Replaces what is between the marks of a section in a file."""
-    content = page.read_text(encoding="utf-8")
-    page.write_text(replace_between(content, name, text, page), encoding="utf-8")
 
 
 def replace_between(content: str, name: str, text: str, page: Path) -> str:

@@ -97,6 +97,11 @@ def test_each_ratio_beside_its_target():
     assert bench_suite.ratio_table(ROWS) == TABLE
 
 
+def test_the_best_peer_is_the_measure():
+    row = bench_common.row_beside_peers("n", {"ours": 2.0, "a": 5.0, "b": 4.0}, "ms", 1.5)
+    assert (row["peer"], row["ratio"], row["note"]) == (4.0, 2.0, "a 5, b 4")
+
+
 def test_suite_writes_sections_and_names_missing_ones(tmp_path: Path, monkeypatch, capsys):
     page = tmp_path / "page.md"
     page.write_text(

@@ -107,3 +107,36 @@ def spread(values: list[float]) -> tuple[float, float]:
         return values[0], values[0]
     first, _, third = statistics.quantiles(values, n=4, method="inclusive")
     return first, third
+
+
+def row_beside_peers(
+    name: str, values: dict[str, float], unit: str, target: float | None
+) -> dict[str, str | float | None]:
+    """A row of the suite.
+
+    Args:
+        values: of "ours" and of each peer; less is better.
+        target: what the ratio shall reach; None where none is set.
+
+    Returns:
+        name, ours, peer (the best one's value), unit, ratio (peer over ours), target and note,
+        which names the peers with their values.
+    """
+    peers = {peer: value for peer, value in values.items() if peer != "ours"}
+    best = min(peers.values())
+    return {
+        "name": name,
+        "ours": values["ours"],
+        "peer": best,
+        "unit": unit,
+        "ratio": best / values["ours"],
+        "target": target,
+        "note": ", ".join(f"{peer} {significant(value)}" for peer, value in peers.items()),
+    }
+
+
+def significant(value: float | None) -> str:
+    """Three significant digits, without an exponent; "-" for no value."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

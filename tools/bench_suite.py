@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from bench_common import describe_machine, markdown_list, markdown_table
+from bench_common import describe_machine, markdown_list, markdown_table, significant
 
 DEFAULT_PAGE = str(Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md")
 
@@ -84,9 +84,12 @@ def load(section: Section) -> Callable[..., list[dict]]:
     """The measuring function of a section.
 
     Raises:
-        ImportError: the module, or something that it needs, is not there.
+        ImportError: the module, its function, or something that it needs, is not there.
     """
-    return getattr(importlib.import_module(section.module), section.function)
+    module = importlib.import_module(section.module)
+    if not hasattr(module, section.function):
+        raise ImportError(f"{section.module} has no function {section.function}")
+    return getattr(module, section.function)
 
 
 def ratio_table(rows: list[dict]) -> str:
@@ -109,13 +112,6 @@ def ratio_table(rows: list[dict]) -> str:
             ]
         )
     return markdown_table(header, lines)
-
-
-def significant(value: float | None) -> str:
-    """Three significant digits, without an exponent."""
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def replace_between(content: str, name: str, text: str, page: Path) -> str:

@@ -69,9 +69,10 @@ def measure(
     images = random_images(size, batch)
     calls = {str(i): lambda s=s: s.detect(images) for i, s in enumerate(subjects)}
     times = list(time_in_turns(calls, warmup, repeats).values())
+    parts = parts_in_turns(subjects, images, max(1, repeats // 3))
     first = statistics.median(times[0])
     rows = []
-    for recipe, subject, milliseconds in zip(recipes, subjects, times, strict=True):
+    for recipe, subject, milliseconds, steps in zip(recipes, subjects, times, parts, strict=True):
         median = statistics.median(milliseconds)
         rows.append(
             {
@@ -85,7 +86,7 @@ def measure(
                 "ratio": median / first,
                 "gflop": operations(subject, images),
                 "parameters": subject.parameters,
-                "parts_ms": parts(subject, images, repeats),
+                "parts_ms": steps,
                 "memory_bytes": memory_apart(recipe, size, batch),
             }
         )
@@ -98,11 +99,16 @@ def random_images(size: tuple[int, int], batch: int) -> list[np.ndarray]:
     return [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(batch)]
 
 
-def parts(subject: Subject, images: list[np.ndarray], repeats: int) -> dict[str, float]:
-    """Median milliseconds of each part. Calls of their own: on a GPU each part waits for the last,
-    which the whole does not."""
-    calls = [subject.parts(images) for _ in range(max(1, repeats // 3))]
-    return {name: statistics.median(call[name] for call in calls) for name in calls[0]}
+def parts_in_turns(
+    subjects: list[Subject], images: list[np.ndarray], repeats: int
+) -> list[dict[str, float]]:
+    """Median milliseconds of each part of each subject. Calls of their own: on a GPU each part
+    waits for the last, which the whole does not."""
+    turns = [[subject.parts(images) for subject in subjects] for _ in range(repeats)]
+    return [
+        {name: statistics.median(call[name] for call in calls) for name in calls[0]}
+        for calls in zip(*turns, strict=True)
+    ]
 
 
 def operations(subject: Subject, images: list[np.ndarray]) -> float | None:

@@ -8,7 +8,8 @@ import statistics
 from collections.abc import Callable
 
 import torch
-from benchmark import NUM_CLASSES, time_in_turns
+from bench_assignment import NUM_CLASSES
+from bench_common import row_beside_peers, time_in_turns
 from detectron2 import model_zoo as detectron2_zoo
 from detectron2.config import instantiate
 from torch import Tensor, nn
@@ -35,19 +36,14 @@ def measure_folding(
         warmup: calls before them.
 
     Returns:
-        Rows with name, ours_ms and unfolded_ms (medians), ratio (unfolded over ours) and target
-        (None where none is set).
+        Rows of the suite, see `row_beside_peers`, in ms.
     """
     rows = []
     for name in names:
         plain = our_model(name)
         subjects = {"ours": fold_batch_norms(plain), "unfolded": plain}
         medians = detection_medians(subjects, size, repeats, warmup)
-        rows.append(
-            {"name": name}
-            | {f"{subject}_ms": median for subject, median in medians.items()}
-            | {"ratio": medians["unfolded"] / medians["ours"], "target": FOLDING_TARGETS.get(name)}
-        )
+        rows.append(row_beside_peers(name, medians, "ms", FOLDING_TARGETS.get(name)))
     return rows
 
 
@@ -58,8 +54,7 @@ def measure_peers(size: tuple[int, int], repeats: int, warmup: int = 2) -> list[
         size, repeats, warmup: see `measure_folding`.
 
     Returns:
-        One row with name, ours_ms, torchvision_ms and detectron2_ms (medians), ratio (the faster
-        peer over ours) and target.
+        One row of the suite, see `row_beside_peers`, in ms.
     """
     subjects = {
         "ours": fold_batch_norms(our_model("FCOS/R50-1x")),
@@ -67,12 +62,7 @@ def measure_peers(size: tuple[int, int], repeats: int, warmup: int = 2) -> list[
         "detectron2": detectron2_model(),
     }
     medians = detection_medians(subjects, size, repeats, warmup)
-    fastest = min(medians["torchvision"], medians["detectron2"])
-    return [
-        {"name": "FCOS R50"}
-        | {f"{subject}_ms": median for subject, median in medians.items()}
-        | {"ratio": fastest / medians["ours"], "target": PEER_TARGET}
-    ]
+    return [row_beside_peers("FCOS R50", medians, "ms", PEER_TARGET)]
 
 
 def detection_medians(

@@ -11,14 +11,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
-from benchmark import (
-    NUM_CLASSES,
-    SIZE_BOUNDS,
-    STRIDES,
-    peak_memory,
-    random_truth,
-    time_in_turns,
-)
+from bench_assignment import NUM_CLASSES, SIZE_BOUNDS, STRIDES, random_truth
+from bench_common import peak_memory, row_beside_peers, time_in_turns
 from detectron2.modeling.box_regression import Box2BoxTransformLinear
 from detectron2.modeling.meta_arch.fcos import FCOS as Detectron2FCOS
 from detectron2.structures import Boxes, Instances
@@ -50,9 +44,8 @@ def measure(boxes: list[int], repeats: int, warmup: int = 2) -> list[dict]:
         warmup: calls before them.
 
     Returns:
-        Rows with name, boxes, ours_ms, torchvision_ms and detectron2_ms (medians), ratio (the
-        faster peer over ours) and target (None where none is set); ours_mb, torchvision_mb,
-        detectron2_mb (extra peak memory, 10^6 bytes), memory_ratio and memory_target alike.
+        Two rows of the suite for each number of boxes, see `row_beside_peers`: the time, and the
+        peak of extra memory.
     """
     rows = []
     for num_boxes in boxes:
@@ -62,19 +55,10 @@ def measure(boxes: list[int], repeats: int, warmup: int = 2) -> list[dict]:
             times = time_in_turns(subjects, warmup, repeats)
             memory = {name: peak_memory(run) / 1e6 for name, run in subjects.items()}
         medians = {name: statistics.median(values) for name, values in times.items()}
-        rows.append(
-            {"name": "targets + losses", "boxes": num_boxes}
-            | {f"{name}_ms": median for name, median in medians.items()}
-            | {"ratio": _ratio(medians), "target": TIME_TARGETS.get(num_boxes)}
-            | {f"{name}_mb": size for name, size in memory.items()}
-            | {"memory_ratio": _ratio(memory), "memory_target": MEMORY_TARGETS.get(num_boxes)}
-        )
+        time_target, memory_target = TIME_TARGETS.get(num_boxes), MEMORY_TARGETS.get(num_boxes)
+        rows.append(row_beside_peers(f"{num_boxes} boxes, time", medians, "ms", time_target))
+        rows.append(row_beside_peers(f"{num_boxes} boxes, memory", memory, "MB", memory_target))
     return rows
-
-
-def _ratio(values: dict[str, float]) -> float:
-    """The best peer over ours."""
-    return min(value for name, value in values.items() if name != "ours") / values["ours"]
 
 
 def loss_subjects(truth: list[tuple[Tensor, Tensor]]) -> dict[str, Callable[[], dict]]:

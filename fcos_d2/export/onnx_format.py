@@ -39,7 +39,7 @@ def export_onnx(
     graph = onnx_graph(detector, example, shapes)
     _give_defaults(graph, detector)
     if half_weights:
-        _halve_weights(graph)
+        halve_weights(graph)
     onnx.checker.check_model(graph, full_check=True)
     onnx.save(graph, path)
 
@@ -139,7 +139,7 @@ def _give_defaults(graph: "onnx.ModelProto", detector: ExportableDetector) -> No
             graph.graph.initializer.append(numpy_helper.from_array(value.cpu().numpy(), name))
 
 
-def _halve_weights(graph: "onnx.ModelProto") -> None:
+def halve_weights(graph: "onnx.ModelProto") -> None:
     """Stores large weights in float16, each with a cast, which engines do once, when they load."""
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper

@@ -1,7 +1,7 @@
 """Untrained detectors that find a lot, with scores far apart."""
 
 import torch
-from detectron2.modeling.backbone import Backbone
+from conftest import TinyBackbone
 from torch import Tensor, nn
 
 from fcos_d2.modeling import FCOS, FCOSHead, FCOSProposalGenerator
@@ -21,9 +21,12 @@ def confident(model: FCOS, bias: float = -2.0, spread: float = 1.5) -> FCOS:
     return model.eval()
 
 
-def tiny_detector(backbone: Backbone, quality: str = "ctrness", **options: object) -> FCOS:
-    """Three classes on two levels; `options` are of the proposal generator."""
+def tiny_detector(backbone: TinyBackbone, quality: str = "ctrness", **options: object) -> FCOS:
+    """Three classes on two levels, always of the same weights; `options` are of the proposal
+    generator."""
     torch.manual_seed(0)
+    backbone.p3.reset_parameters()
+    backbone.p4.reset_parameters()
     head = FCOSHead(
         in_channels=32,
         num_classes=3,

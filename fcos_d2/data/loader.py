@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from detectron2.config import configurable
@@ -154,7 +153,6 @@ def build_training_loader(
         num_workers=num_workers,
         collate_fn=_as_list,
         persistent_workers=num_workers > 0,
-        worker_init_fn=_use_one_thread,
     )
 
 
@@ -187,11 +185,6 @@ def seeded(seed: int) -> Iterator[None]:
 def _sample_seed(*words: int) -> int:
     """A number in [0, 2 ** 32) that differs for each row of words."""
     return int(np.random.SeedSequence(words).generate_state(1)[0])
-
-
-def _use_one_thread(worker: int) -> None:
-    # As torch does in its workers: more threads would take each other's cores.
-    cv2.setNumThreads(1)
 
 
 def _as_list(batch: list[dict]) -> list[dict]:

@@ -12,7 +12,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetMapper
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
-from detectron2.structures import BoxMode
+from detectron2.structures import Boxes, BoxMode, Instances
 
 from fcos_deploy.image import ImageError, read_image
 
@@ -166,6 +166,23 @@ class FCOSDatasetMapper(DatasetMapper):
             self._transform_annotations(dataset_dict, transforms, image_size)
         return dataset_dict
 
+    def _transform_annotations(
+        self, dataset_dict: dict, transforms: T.Transform, image_shape: tuple[int, int]
+    ) -> None:
+        """As detectron2's, but boxes without masks go through in one array.
+
+        Those of whole numbers keep fractions of a pixel here, which detectron2 cuts off.
+        """
+        if self.use_instance_mask:
+            return super()._transform_annotations(dataset_dict, transforms, image_shape)
+        kept = [a for a in dataset_dict.pop("annotations") if a.get("iscrowd", 0) == 0]
+        height, width = image_shape
+        boxes = transforms.apply_box(_boxes_of(kept)).clip(0, [width, height] * 2)
+        instances = Instances(image_shape)
+        instances.gt_boxes = Boxes(torch.from_numpy(boxes.astype(np.float32)))
+        instances.gt_classes = torch.tensor([a["category_id"] for a in kept], dtype=torch.int64)
+        dataset_dict["instances"] = instances[instances.gt_boxes.nonempty(threshold=1e-5)]
+
     def to_input(
         self, image: np.ndarray, boxes: np.ndarray | None = None
     ) -> tuple[torch.Tensor, T.Transform]:
@@ -187,8 +204,8 @@ class FCOSDatasetMapper(DatasetMapper):
 def _boxes_of(annotations: list[dict]) -> np.ndarray:
     """(M, 4) xyxy, px."""
     boxes = np.array([a["bbox"] for a in annotations], dtype=float).reshape(-1, 4)
-    modes = {a["bbox_mode"] for a in annotations}
-    for mode in modes:
-        chosen = [a["bbox_mode"] == mode for a in annotations]
-        boxes[chosen] = BoxMode.convert(boxes[chosen], mode, BoxMode.XYXY_ABS)
+    modes = np.array([a["bbox_mode"] for a in annotations], dtype=int)
+    for mode in {*modes.tolist()}:
+        chosen = modes == mode
+        boxes[chosen] = BoxMode.convert(boxes[chosen], BoxMode(mode), BoxMode.XYXY_ABS)
     return boxes

@@ -47,12 +47,15 @@ class FastResizeTransform(T.ResizeTransform):
 
 def to_planes(image: np.ndarray) -> np.ndarray:
     """(H, W, C) -> (C, H, W), contiguous, of the same type."""
-    if image.dtype == np.uint8 and image.strides[1] < 0:
-        image = cv2.flip(image[:, ::-1], 1)  # numpy copies mirrored views byte by byte
-    if image.dtype != np.uint8 or not image.flags.c_contiguous:
+    is_mirrored = image.strides[1] < 0
+    straight = image[:, ::-1] if is_mirrored else image
+    if image.dtype != np.uint8 or not straight.flags.c_contiguous:
         return np.ascontiguousarray(image.transpose(2, 0, 1))
     planes = np.empty((image.shape[2], *image.shape[:2]), np.uint8)
-    cv2.split(image, list(planes))
+    cv2.split(straight, list(planes))
+    if is_mirrored:
+        for plane in planes:
+            cv2.flip(plane, 1, plane)  # numpy copies mirrored views byte by byte
     return planes
 
 

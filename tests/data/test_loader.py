@@ -3,6 +3,7 @@
 import random
 from itertools import islice
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -41,6 +42,22 @@ def test_a_resumed_run_gets_what_was_next():
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_workers_change_nothing(num_workers):
     assert batches(5) == batches(5, num_workers=num_workers)
+
+
+def enlarging_mapper(record):
+    image = np.full((480, 640, 3), record["name"], np.uint8)
+    return int(cv2.resize(image, (1067, 800)).max())
+
+
+def test_workers_use_opencv_after_their_parent_did():
+    """The threads of its pool are not in the worker, where `cv2.setNumThreads` waits for them."""
+    cv2.resize(np.zeros((480, 640, 3), np.uint8), (3000, 2000))
+    with seeded(3):
+        loader = build_training_loader(
+            RECORDS, mapper=enlarging_mapper, total_batch_size=2, num_workers=1
+        )
+    loader.timeout = 60  # s
+    assert sorted({value for batch in islice(loader, 20) for value in batch}) == [*range(6)]
 
 
 def test_every_sample_has_its_own_random_numbers():

@@ -1,7 +1,8 @@
 import cv2
 import numpy as np
 import pytest
-from detectron2.data import MapDataset
+import torch
+from detectron2.data import DatasetMapper, MapDataset
 from detectron2.data import transforms as T
 from detectron2.structures import BoxMode
 from torch.utils.data import DataLoader
@@ -103,3 +104,43 @@ def test_unreadable_image_in_evaluation_is_black(tmp_path, caplog):
     mapped = mapper(is_train=False)(record(tmp_path, "broken.png", readable=False))
     assert mapped["image"].shape == (3, 40, 60) and not mapped["image"].any()
     assert "broken.png" in caplog.text
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_annotations_are_those_of_detectron2(tmp_path, flip):
+    """Boxes across the border, outside of it, without area, of two modes; other keys are left."""
+    given = record(tmp_path)
+    box = given["annotations"][0]
+    box["bbox"] = [3.0, 4.0, 10.5, 8.0]
+    modes = [BoxMode.XYWH_ABS, BoxMode.XYXY_ABS]
+    boxes = [
+        [-5.0, -5, 12, 9],
+        [25.0, 15, 29, 30],
+        [31.0, 2, 40, 9],
+        [3.0, 3, 0, 5],
+        [1.0, 2, 4, 5],
+    ]
+    given["annotations"] += [
+        box | {"bbox": b, "bbox_mode": modes[i % 2], "category_id": i, "segmentation": [[0.0] * 6]}
+        for i, b in enumerate(boxes)
+    ]
+    for annotations in (given["annotations"], []):
+        augmentations = [T.Resize((33, 47)), *([T.RandomFlip(1.0)] if flip else [])]
+        arguments = dict(is_train=True, augmentations=augmentations, image_format="BGR")
+        ours = FCOSDatasetMapper(**arguments)(given | {"annotations": annotations})
+        theirs = DatasetMapper(**arguments)(given | {"annotations": annotations})
+        ours, theirs = ours["instances"], theirs["instances"]
+        assert ours.image_size == theirs.image_size and [*ours.get_fields()] == [
+            *theirs.get_fields()
+        ]
+        assert torch.equal(ours.gt_boxes.tensor, theirs.gt_boxes.tensor)
+        assert torch.equal(ours.gt_classes, theirs.gt_classes)
+        assert (ours.gt_boxes.tensor.dtype, ours.gt_classes.dtype) == (torch.float32, torch.int64)
+
+
+def test_boxes_of_whole_numbers_keep_fractions(tmp_path):
+    """[3, 4, 13, 12] xyxy, of 30 x 20 px in 45 x 25: times 1.5 and 1.25."""
+    augmentations = [T.Resize((25, 45))]
+    ours = FCOSDatasetMapper(is_train=True, augmentations=augmentations, image_format="BGR")
+    boxes = ours(record(tmp_path))["instances"].gt_boxes.tensor
+    assert boxes.tolist() == [[4.5, 5.0, 19.5, 15.0]]

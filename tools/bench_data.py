@@ -55,7 +55,7 @@ def measure_mapper(repeats: int = 20) -> list[dict]:
 def measure_drawing(repeats: int = 11) -> list[dict]:
     """Frames/s of one core with 50 boxes on 1280 x 720, against detectron2's VideoVisualizer."""
     rng = np.random.default_rng(0)
-    image = _picture(0, 720, 1280)
+    image = picture(0, 720, 1280)
     corners = rng.uniform(0, (1100, 600), (50, 2))
     boxes = np.hstack([corners, corners + rng.uniform(30, 250, (50, 2))]).clip(0, (1280, 720) * 2)
     class_ids, scores = rng.integers(0, len(CLASS_NAMES), 50), rng.uniform(0.3, 1, 50)
@@ -90,7 +90,7 @@ def measure_video(repeats: int = 3, num_frames: int = 4) -> list[dict]:
         predictor = Predictor(VIDEO_CONFIG, str(weights), confidence_threshold=VIDEO_THRESHOLD)
         with VideoWriter(source, 25, VIDEO_SIZE) as writer:
             for i in range(num_frames):
-                writer.write(np.roll(_picture(0, *VIDEO_SIZE), 8 * i, axis=1))
+                writer.write(np.roll(picture(0, *VIDEO_SIZE), 8 * i, axis=1))
         with VideoReader(source) as reader:
             frames = list(reader)
 
@@ -159,7 +159,7 @@ def _load_demo() -> ModuleType:
     return module
 
 
-def _picture(seed: int, height: int, width: int) -> np.ndarray:
+def picture(seed: int, height: int, width: int) -> np.ndarray:
     """A drawn scene with some noise: as a jpeg it has about the bytes of a photo."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (height // 40 + 1, width // 40 + 1, 3), np.uint8)
@@ -173,7 +173,7 @@ def _picture(seed: int, height: int, width: int) -> np.ndarray:
 
 
 def _record(path: Path, seed: int) -> dict:
-    cv2.imwrite(str(path), _picture(seed, 480, 640), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    cv2.imwrite(str(path), picture(seed, 480, 640), [cv2.IMWRITE_JPEG_QUALITY, 90])
     annotation = {"bbox_mode": BoxMode.XYWH_ABS, "category_id": 1, "iscrowd": 0}
     boxes = [[40.0 * i, 30.0 * i, 100.0, 80.0] for i in range(NUM_BOXES)]
     return {

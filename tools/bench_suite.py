@@ -32,6 +32,9 @@ SECTIONS = {
     "mapper": Section("bench_data", "measure_mapper", (5,)),
     "drawing": Section("bench_data", "measure_drawing", (11,)),
     "video": Section("bench_data", "measure_video", (3,)),
+    "deploy": Section(
+        "bench_deploy", "measure_deploy", (["FCOS-RT/DLA34", "FCOS-RT/R50"], (512, 736), 7)
+    ),
     "evaluation": Section("bench_evaluation", "measure_evaluation", (5000, 100, 1)),
     "gpu": Section("bench_gpu", "measure_gpu", ((800, 1088), 21), needs_gpu=True),
 }

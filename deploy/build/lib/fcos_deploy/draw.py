@@ -4,6 +4,7 @@ import colorsys
 import importlib.util
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 SHEET_COLOR, TITLE_COLOR = WHITE, (40, 40, 40)
 
 
+@lru_cache(maxsize=1024)
 def class_color(class_id: int) -> Color:
     """The colour of a class, always the same, and far from those of its neighbours.
 
@@ -44,6 +46,7 @@ def draw_detections(
     scores: np.ndarray | None,
     class_names: Sequence[str],
     class_colors: Sequence[Color] | None = None,
+    track_ids: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw boxes with class names and scores, the surest ones on top.
 
@@ -57,6 +60,8 @@ def draw_detections(
         scores: (M,) in [0, 1], or None.
         class_names: K names.
         class_colors: K colours; None takes `class_color`.
+        track_ids: (M,) ints, the same for an object in all frames: it is written, and the colour
+            is that of the object, not of its class. None: there are none.
     Returns:
         a new image of the same shape.
     Raises:
@@ -64,7 +69,9 @@ def draw_detections(
     """
     boxes, class_ids = np.asarray(boxes, np.float64), np.asarray(class_ids)
     scores = None if scores is None else np.asarray(scores, np.float64)
-    _check_detections(image, boxes, class_ids, scores, class_names)
+    _check_detections(image, boxes, class_ids, scores, class_names, track_ids)
+    texts = _texts(class_ids, scores, class_names, track_ids)
+    color_ids, colors = (class_ids, class_colors) if track_ids is None else (track_ids, None)
     canvas = np.ascontiguousarray(image).copy()
     height, width = canvas.shape[:2]
     # Beyond the border by one line width, so that a cut-off box shows an open side.
@@ -74,13 +81,10 @@ def draw_detections(
     sizes = boxes[:, 2:] - boxes[:, :2]
     order = np.argsort(-sizes.prod(axis=1) if scores is None else scores, kind="stable")
     for i in order:
-        class_id = int(class_ids[i])
-        color = class_color(class_id) if class_colors is None else class_colors[class_id]
+        color_id = int(color_ids[i])
+        color = class_color(color_id) if colors is None else colors[color_id]
         cv2.rectangle(canvas, corners[i, :2].tolist(), corners[i, 2:].tolist(), color, line)
-        text = class_names[class_id]
-        if scores is not None:
-            text = f"{text} {scores[i]:.0%}"
-        _put_label(canvas, text, corners[i].tolist(), color)
+        _put_label(canvas, texts[i], corners[i].tolist(), color)
     return canvas
 
 
@@ -125,6 +129,7 @@ def _check_detections(
     class_ids: np.ndarray,
     scores: np.ndarray | None,
     class_names: Sequence[str],
+    track_ids: np.ndarray | None,
 ) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
@@ -133,9 +138,26 @@ def _check_detections(
         raise ValueError(f"boxes must be ({num}, 4), as there are classes, got {boxes.shape}")
     if scores is not None and scores.shape != (num,):
         raise ValueError(f"scores must be ({num},), as there are classes, got {scores.shape}")
+    if track_ids is not None and len(track_ids) != num:
+        raise ValueError(f"need {num} track_ids, as there are classes, got {len(track_ids)}")
     for class_id in class_ids:
         if not 0 <= class_id < len(class_names):
             raise ValueError(f"class {class_id} has no name: there are {len(class_names)} names")
+
+
+def _texts(
+    class_ids: np.ndarray,
+    scores: np.ndarray | None,
+    class_names: Sequence[str],
+    track_ids: np.ndarray | None,
+) -> list[str]:
+    """Name, number and score of each object, as far as they are known."""
+    texts = [class_names[class_id] for class_id in class_ids]
+    if track_ids is not None:
+        texts = [f"{text} #{track_id}" for text, track_id in zip(texts, track_ids, strict=True)]
+    if scores is not None:
+        texts = [f"{text} {score:.0%}" for text, score in zip(texts, scores, strict=True)]
+    return texts
 
 
 def _line_width(height: int, width: int) -> int:
@@ -188,9 +210,14 @@ def _put_text(
 ) -> None:
     """Write text whose base line starts at `origin` (x, y)."""
     if PUT_TEXT_IS_ASCII and not text.isascii():
-        picture = Image.fromarray(canvas)
-        ImageDraw.Draw(picture).text(origin, text, color, _font(scale), anchor="ls")
-        canvas[:] = np.asarray(picture)
+        width, height, descent = _text_size(text, scale)
+        x, y = max(0, origin[0] - 1), max(0, origin[1] - height)
+        part = canvas[y : origin[1] + descent, x : origin[0] + width + 1]
+        if part.size:
+            picture = Image.fromarray(part)  # the part alone, for this copies
+            offset = origin[0] - x, origin[1] - y
+            ImageDraw.Draw(picture).text(offset, text, color, _font(scale), anchor="ls")
+            part[:] = np.asarray(picture)
     else:
         thickness = _text_thickness(scale)
         cv2.putText(canvas, text, origin, FONT, scale, color, thickness, cv2.LINE_AA)
@@ -200,6 +227,7 @@ def _text_thickness(scale: float) -> int:
     return max(1, round(1.6 * scale))
 
 
+@lru_cache(maxsize=16)
 def _font(scale: float) -> ImageFont.FreeTypeFont:
     # Matplotlib's has Greek and Cyrillic letters, too; it need not be there.
     matplotlib = importlib.util.find_spec("matplotlib")

@@ -40,7 +40,7 @@ def buffered(items: Iterable, size: int) -> Iterator:
         except BaseException as error:  # it belongs to the thread that takes
             put(_END, error)
 
-    thread = threading.Thread(target=make, daemon=True)
+    thread = threading.Thread(target=make, name="buffered", daemon=True)
     thread.start()
     try:
         while True:

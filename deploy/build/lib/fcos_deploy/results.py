@@ -8,6 +8,14 @@ import numpy as np
 from .detector import Detections
 
 
+def objects_of(found: Detections, class_names: list[str]) -> list[dict]:
+    """Class, score and box (xyxy px) of each object, as JSON knows them."""
+    return [
+        {"class": class_names[label], "score": round(float(score), 5), "box_xyxy": _rounded(box)}
+        for box, score, label in zip(found.boxes, found.scores, found.classes, strict=True)
+    ]
+
+
 class PlainResults:
     """For each image or frame its name, and class, score and box of each object."""
 
@@ -18,17 +26,8 @@ class PlainResults:
 
     def add(self, name: str | int, found: Detections) -> None:
         """The detections on one image, or on the frame of that number."""
-        objects = [
-            {
-                "class": self._class_names[c],
-                "score": round(float(s), 5),
-                "box_xyxy": _rounded(b),
-            }
-            for b, s, c in zip(found.boxes, found.scores, found.classes, strict=True)
-        ]
-        self.content.append(
-            {"frame" if isinstance(name, int) else "image": name, "objects": objects}
-        )
+        key = "frame" if isinstance(name, int) else "image"
+        self.content.append({key: name, "objects": objects_of(found, self._class_names)})
 
 
 class CocoResults:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,10 +21,12 @@ class VideoReader:
 
     Attributes:
         name: the file, or "camera 0".
+        is_live: whether it is a camera.
         fps: frames per second.
         frame_count: frames that the header announces, or None; the file may end earlier.
         size: (h, w) px of the frames.
         num_decoded: frames given out so far.
+        is_live: whether it is a camera.
     """
 
     def __init__(self, source: str | Path | int) -> None:
@@ -34,7 +37,8 @@ class VideoReader:
         Raises:
             ValueError: if the source does not open or has no frame; names it and the cause.
         """
-        self.name = f"camera {source}" if isinstance(source, int) else str(source)
+        self.is_live = isinstance(source, int)
+        self.name = f"camera {source}" if self.is_live else str(source)
         _check_source(source)
         # OpenCV tells of each way to open that it tried in vain.
         log = getattr(cv2.utils, "logging", cv2)  # the former since OpenCV 5
@@ -53,6 +57,8 @@ class VideoReader:
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.frame_count = int(count) if math.isfinite(count) and count > 0 else None
         self.num_decoded = 0
+        # OpenCV hangs if it is closed while it reads.
+        self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         found, frame = self._first is not None, self._first
@@ -60,11 +66,13 @@ class VideoReader:
         while found:
             self.num_decoded += 1
             yield frame
-            found, frame = self._capture.read()
+            with self._lock:
+                found, frame = self._capture.read()  # nothing once it is closed
 
     def close(self) -> None:
-        """Give the file or the camera free."""
-        self._capture.release()
+        """Give the file or the camera free; another thread may be reading."""
+        with self._lock:
+            self._capture.release()
 
     def __enter__(self) -> "VideoReader":
         return self

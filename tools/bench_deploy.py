@@ -1,0 +1,94 @@
+"""The deploy runtime beside the model that it comes from, and its video beside its engine."""
+
+import statistics
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from bench_common import row_beside_peers, time_in_turns
+from bench_data import picture
+from bench_inference import our_model
+
+from fcos_d2.data.mapper import FCOSDatasetMapper
+from fcos_d2.export import ExportOptions, export
+from fcos_d2.model_zoo import get_config
+from fcos_d2.modeling.folding import fold_batch_norms
+from fcos_deploy import Detector
+from fcos_deploy.runner import Item, Runner
+from fcos_deploy.video import VideoReader, VideoWriter
+
+# How often the deploy runtime must be as fast as the model in NCHW with its norms.
+TARGETS = {"FCOS-RT/DLA34": 1.2, "FCOS-RT/R50": 1.3}
+VIDEO_TARGET = 0.95
+
+
+def measure_deploy(names: list[str], size: tuple[int, int], repeats: int) -> list[dict]:
+    """ONNX Runtime against torch, from the resized image to the boxes; then a video.
+
+    Args:
+        names: of configs, one row each; the last one also runs on a video.
+        size: height and width of the images, px.
+        repeats: measured calls of each, in turns; and frames of the video.
+
+    Returns:
+        Rows of the suite, see `row_beside_peers`, in ms.
+    """
+    rows = []
+    image = picture(0, *size)
+    chw = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    for name in names:
+        plain = our_model(name)
+        folded = fold_batch_norms(plain)
+        with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+            detector = _exported(plain, name, Path(folder))
+            inputs = detector.preprocess([image])
+            subjects = {
+                "ours": lambda d=detector, x=inputs: d.postprocess(d.engine.run(*x), x[1], [size]),
+                "torch, unfolded": lambda m=plain: m([{"image": chw}]),
+                "torch, folded": lambda m=folded: m([{"image": chw}]),
+            }
+            times = time_in_turns(subjects, 2, repeats)
+            medians = {key: statistics.median(values) for key, values in times.items()}
+            row = row_beside_peers(name, medians, "ms", TARGETS.get(name))
+            # The target is against the model as it is.
+            row["peer"] = medians["torch, unfolded"]
+            row["ratio"] = row["peer"] / row["ours"]
+            rows.append(row)
+            if name == names[-1]:
+                rows.append(_video_row(detector, size, repeats))
+    return rows
+
+
+def _exported(model: torch.nn.Module, name: str, folder: Path) -> Detector:
+    mapper = FCOSDatasetMapper(get_config(name), is_train=False)
+    classes = [f"class {i}" for i in range(model.proposal_generator.num_classes)]
+    with torch.inference_mode(False):
+        export(model, mapper, classes, folder, ExportOptions())
+    return Detector(folder)
+
+
+def _video_row(detector: Detector, size: tuple[int, int], num_frames: int) -> dict:
+    """From file to drawn file, against the engine alone on frames in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.mp4", Path(folder) / "out.mp4"
+        with VideoWriter(source, 25, size) as writer:
+            for i in range(num_frames):
+                writer.write(np.roll(picture(0, *size), 8 * i, axis=1))
+        with VideoReader(source) as reader:
+            prepared = [detector.preprocess([frame]) for frame in reader]
+
+        def whole() -> None:
+            with VideoReader(source) as reader, VideoWriter(target, 25, size) as writer:
+                frames = (Item(i, frame) for i, frame in enumerate(reader))
+                for item in Runner(detector).run(frames):
+                    writer.write(item.drawn)
+
+        def engine_alone() -> None:
+            for inputs in prepared:
+                detector.engine.run(*inputs)
+
+        subjects = {"ours": whole, "engine alone": engine_alone}
+        times = time_in_turns(subjects, 1, 3)
+    medians = {key: statistics.median(values) / num_frames for key, values in times.items()}
+    return row_beside_peers("video, whole pipeline", medians, "ms a frame", VIDEO_TARGET)

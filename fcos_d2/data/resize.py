@@ -39,24 +39,30 @@ class FastResizeTransform(T.ResizeTransform):
         bilinear = interp is None and self.interp == Image.BILINEAR
         if bilinear and img.dtype == np.uint8 and img.shape == (self.h, self.w, 3):
             if self.new_h >= self.h and self.new_w >= self.w:
-                return cv2.resize(img, (self.new_w, self.new_h), interpolation=cv2.INTER_LINEAR)
+                return _enlarge(img, (self.new_h, self.new_w))
             if 2 * self.new_h <= self.h and 2 * self.new_w <= self.w:
                 return _shrink(img, (self.new_h, self.new_w))
         return super().apply_image(img, interp)
 
 
 def to_planes(image: np.ndarray) -> np.ndarray:
-    """(H, W, C) -> (C, H, W), contiguous, of the same type."""
-    is_mirrored = image.strides[1] < 0
-    straight = image[:, ::-1] if is_mirrored else image
-    if image.dtype != np.uint8 or not straight.flags.c_contiguous:
+    """(H, W, C) -> (C, H, W), contiguous, of the same type; a view if it lies so in memory."""
+    if image.dtype != np.uint8 or image.strides[1] >= 0:
         return np.ascontiguousarray(image.transpose(2, 0, 1))
+    # numpy copies mirrored views byte by byte.
     planes = np.empty((image.shape[2], *image.shape[:2]), np.uint8)
-    cv2.split(straight, list(planes))
-    if is_mirrored:
-        for plane in planes:
-            cv2.flip(plane, 1, plane)  # numpy copies mirrored views byte by byte
+    for plane, source in zip(planes, image[:, ::-1].transpose(2, 0, 1), strict=True):
+        cv2.flip(source, 1, plane)
     return planes
+
+
+def _enlarge(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    # Channel by channel, for the network wants them so: a second copy would take as long.
+    planes = np.empty((3, *size), np.uint8)
+    for channel, plane in enumerate(planes):
+        source = cv2.extractChannel(image, channel)
+        cv2.resize(source, size[::-1], plane, interpolation=cv2.INTER_LINEAR)
+    return planes.transpose(1, 2, 0)
 
 
 def _shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

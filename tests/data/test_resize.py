@@ -54,6 +54,14 @@ def test_real_images_are_within_one_grey_level(shared_dir: Path, kind: str, scal
             assert (differences > 0).mean() <= LARGEST_SHARES[kind], (path.name, scale)
 
 
+def test_enlarged_images_are_those_of_the_deployed_model() -> None:
+    """fcos_deploy, which has no torch, resizes all channels at once."""
+    image = np.random.default_rng(0).integers(0, 256, (90, 121, 3), np.uint8)
+    for height, width in [(90, 121), (91, 121), (120, 161), (333, 444)]:
+        ours = FastResizeTransform(90, 121, height, width).apply_image(image)
+        assert np.array_equal(ours, cv2.resize(image, (width, height)))
+
+
 def test_noise_and_extreme_shapes_are_within_one_grey_level() -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (120, 161, 3), np.uint8)

@@ -8,7 +8,6 @@ Small objects in large images: add --slice 640.
 """
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -17,7 +16,6 @@ from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from detectron2.structures import Instances
 from tqdm import tqdm
@@ -33,9 +31,9 @@ from fcos_d2.visualization import (
 )
 from fcos_deploy.image import ImageError, list_images, read_image
 from fcos_deploy.pipeline import buffered
+from fcos_deploy.window import check_display, show
 
-WINDOW = "fcos_d2"
-ESCAPE, NO_KEY = 27, 255
+TITLE = "fcos_d2"
 AHEAD = 4  # frames that are decoded, and that are looked at, before they are wanted
 
 
@@ -110,10 +108,8 @@ def prepare(args: argparse.Namespace, stack: ExitStack) -> Callable[[], int]:
     Raises:
         ValueError, OSError: naming what is wrong.
     """
-    if args.output is None and sys.platform.startswith("linux"):
-        # OpenCV would abort the process.
-        if not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
-            raise ValueError("this machine has no display for a window: use --output")
+    if args.output is None:
+        check_display()
     if args.input:
         paths = list_images(args.input)
         targets = image_targets(paths, args.output) if args.output else [None] * len(paths)
@@ -163,7 +159,7 @@ def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | No
                 write_image(target, drawn)
             tqdm.write(f"{line}, written to {target}" if renamed else line)
             num_drawn += 1
-            if target is None and not show(drawn, wait=True):
+            if target is None and not show(TITLE, drawn, wait=True):
                 break
     print(f"{num_drawn} of {len(paths)} images drawn, {len(unreadable)} unreadable", end="")
     print(":" if unreadable else "", *unreadable, sep="\n  ")
@@ -179,7 +175,7 @@ def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | 
             if writer is not None:
                 writer.write(drawn)
             num_drawn += 1
-            if writer is None and not show(drawn, wait=False):
+            if writer is None and not show(TITLE, drawn, wait=False):
                 break
         else:
             at_end = True
@@ -209,20 +205,6 @@ def draw(predictor: Predictor, image: np.ndarray, found: Instances) -> np.ndarra
     boxes, classes = found.pred_boxes.tensor.numpy(), found.pred_classes.numpy()
     names = predictor.class_names
     return draw_detections(image, boxes, classes, found.scores.numpy(), names)
-
-
-def show(image: np.ndarray, wait: bool) -> bool:
-    """Show the image, until a key if `wait`; False if the user wants to end (Esc, q, closed)."""
-    try:
-        cv2.imshow(WINDOW, image)
-    except cv2.error as error:
-        raise OSError("this OpenCV was built without windows: use --output") from error
-    while True:
-        key = cv2.waitKey(50 if wait else 1) & 0xFF
-        if key in (ESCAPE, ord("q")) or cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1:
-            return False
-        if key != NO_KEY or not wait:
-            return True
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def run_video(args: argparse.Namespace) -> int:
             print(f"error: {error}", file=sys.stderr)
             return UNREADABLE
         target = video_target(source, args.output) if args.output else None
-        runner = load_runner(args, draws=bool(target) or shows)
+        runner = load_runner(args, draws=bool(target) or shows, is_live=reader.is_live)
         writer = target and stack.enter_context(VideoWriter(target, reader.fps, reader.size))
         pace = 1 / reader.fps if args.play else 0.0
         results = PlainResults(runner.detector.settings.class_names) if args.json else None
@@ -184,9 +184,10 @@ def report_video(reader: VideoReader, runner: Runner, complete: bool, target: Pa
     return UNREADABLE if cut_short else OK
 
 
-def load_runner(args: argparse.Namespace, draws: bool) -> Runner:
+def load_runner(args: argparse.Namespace, draws: bool, is_live: bool = False) -> Runner:
     """The detector of the command line and its stages."""
-    return Runner(Detector(args.model, args.threads, args.score_threshold), args.batch, draws)
+    detector = Detector(args.model, args.threads, args.score_threshold)
+    return Runner(detector, args.batch, draws, is_live)
 
 
 def summary(found: Detections, class_names: list[str]) -> str:

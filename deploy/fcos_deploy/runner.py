@@ -37,7 +37,7 @@ class Group:
 
 
 class Runner:
-    """Finds, and draws where asked; each stage has a thread of its own.
+    """Finds, and draws where asked; each stage has a thread of its own, unless the source is live.
 
     Attributes:
         clock: of the stages.
@@ -45,12 +45,15 @@ class Runner:
         draw_score: detections in pictures have a score above it.
     """
 
-    def __init__(self, detector: Detector, batch: int = 1, draws: bool = True) -> None:
+    def __init__(
+        self, detector: Detector, batch: int = 1, draws: bool = True, is_live: bool = False
+    ) -> None:
         """
         Args:
             detector: that runs.
             batch: images at a time.
             draws: whether the items that come out are drawn on.
+            is_live: make items when they are asked for, not ahead: those of a camera would be old.
 
         Raises:
             ValueError: a batch that the model does not take.
@@ -59,7 +62,7 @@ class Runner:
         if batch < 1 or (limit is not None and batch > limit):
             legal = "at least 1" if limit is None else f"in [1, {limit}], as the model takes"
             raise ValueError(f"the batch must be {legal}, got {batch}")
-        self.detector, self.batch, self.draws = detector, batch, draws
+        self.detector, self.batch, self.draws, self.is_live = detector, batch, draws, is_live
         # Those that are sure enough for a picture.
         self.draw_score = max(detector.settings.draw, detector.score)
         self.clock = Clock()
@@ -70,12 +73,16 @@ class Runner:
         """The items in their order, with what was found on them."""
         images = self.clock.each("decode", items)
         groups: Iterable = (Group(group) for group in batches(images, self.batch))
-        groups = self.clock.stage("preprocess", self._preprocess, buffered(groups, AHEAD))
-        groups = self.clock.stage("engine", self._detect, buffered(groups, AHEAD))
-        groups = self.clock.stage("post-process", self._postprocess, buffered(groups, AHEAD))
+        stages = {
+            "preprocess": self._preprocess,
+            "engine": self._detect,
+            "post-process": self._postprocess,
+        }
         if self.draws:
-            groups = self.clock.stage("draw", self._draw, groups)
-        for group in buffered(groups, AHEAD):
+            stages["draw"] = self._draw
+        for part, work in stages.items():
+            groups = self.clock.stage(part, work, self._ahead(groups))
+        for group in self._ahead(groups):
             for item in group.items:
                 yield item
                 self.num_done += 1
@@ -94,6 +101,9 @@ class Runner:
         lines = [f"{rate:.2f} images/s with {self.detector.engine.name}, batch {self.batch}"]
         lines += [f"  {part:<13}{parts[part]:8.1f} ms" for part in PARTS if part in parts]
         return "\n".join(lines)
+
+    def _ahead(self, groups: Iterable) -> Iterable:
+        return groups if self.is_live else buffered(groups, AHEAD)
 
     def _preprocess(self, group: Group) -> Group:
         group.inputs = self.detector.preprocess([item.image for item in group.items])

@@ -205,7 +205,8 @@ def _boxes_of(annotations: list[dict]) -> np.ndarray:
     """(M, 4) xyxy, px."""
     boxes = np.array([a["bbox"] for a in annotations], dtype=float).reshape(-1, 4)
     modes = np.array([a["bbox_mode"] for a in annotations], dtype=int)
-    for mode in {*modes.tolist()}:
+    boxes[modes == BoxMode.XYWH_ABS, 2:] += boxes[modes == BoxMode.XYWH_ABS, :2]
+    for mode in {*modes.tolist()} - {BoxMode.XYWH_ABS, BoxMode.XYXY_ABS}:
         chosen = modes == mode
         boxes[chosen] = BoxMode.convert(boxes[chosen], BoxMode(mode), BoxMode.XYXY_ABS)
     return boxes

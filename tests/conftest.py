@@ -8,6 +8,8 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling.backbone import Backbone
 from torch import Tensor, nn
 
+from fcos_d2.modeling import FCOSProposalGenerator
+
 # The tensors of the tests are small, and threads that wait for each other on a busy machine cost
 # many times what they save.
 torch.set_num_threads(1)
@@ -50,3 +52,21 @@ class TinyBackbone(Backbone):
 @pytest.fixture
 def tiny_backbone() -> TinyBackbone:
     return TinyBackbone()
+
+
+class NoHead(nn.Module):
+    """In the place of a head where none is called."""
+
+    num_classes, num_levels, quality_branch = 2, 2, True
+
+
+def headless_generator(**options: object) -> FCOSProposalGenerator:
+    """Levels of stride 8 and 16 that meet at 16 px."""
+    return FCOSProposalGenerator(
+        head=NoHead(),
+        num_classes=2,
+        in_features=["p3", "p4"],
+        strides=[8, 16],
+        size_bounds=[16],
+        **options,
+    )

@@ -13,6 +13,7 @@ from detectron2.modeling.roi_heads.box_head import FastRCNNConvFCHead
 from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
 from detectron2.utils.events import EventStorage
+from golden_units import RecordedHead
 from torch import Tensor, nn
 
 from fcos_d2.config import get_cfg
@@ -66,20 +67,6 @@ def no_truth(num_images: int = 2) -> list[Instances]:
     return [truth([], []) for _ in range(num_images)]
 
 
-class FixedHead(nn.Module):
-    """Gives the same outputs for any features."""
-
-    def __init__(self, outputs: HeadOutputs) -> None:
-        super().__init__()
-        self.num_classes = outputs.cls_logits[0].shape[1]
-        self.num_levels = len(outputs.cls_logits)
-        self.quality_branch = True
-        self.outputs = outputs
-
-    def forward(self, features: list[Tensor]) -> HeadOutputs:
-        return self.outputs
-
-
 # --- worked out on paper ----------------------------------------------------------------------
 
 
@@ -93,7 +80,7 @@ def paper_generator(num_images: int, **options) -> FCOSProposalGenerator:
     )
     levels = {"in_features": ["p3"], "strides": [8], "size_bounds": []}
     return FCOSProposalGenerator(
-        head=FixedHead(outputs), num_classes=1, **levels, **options
+        head=RecordedHead(outputs), num_classes=1, **levels, **options
     ).train()
 
 
@@ -251,7 +238,7 @@ def test_padding_that_predicts_nothing_does_not_matter():
     padded = []
     for field, value in zip(outputs, (-100.0, 1.0, 0.0, 0.0), strict=True):
         padded.append([nn.functional.pad(x, (0, 4, 0, 2), value=value) for x in field])
-    generators = [build(FixedHead(x)) for x in (outputs, HeadOutputs(*padded))]
+    generators = [build(RecordedHead(x)) for x in (outputs, HeadOutputs(*padded))]
     features = {"p3": None, "p4": None}
     expected, actual = (train_losses(x, features, some_truth()) for x in generators)
     torch.testing.assert_close(actual, expected)
@@ -367,7 +354,7 @@ def test_task_aligned_losses_on_paper():
         [torch.zeros(1, 1, 1, 1)],
     )
     generator = build(
-        FixedHead(outputs),
+        RecordedHead(outputs),
         in_features=["p3"],
         strides=[8],
         size_bounds=[],
@@ -496,7 +483,7 @@ def test_box_features_belong_to_the_location_of_the_box():
         rows, columns = torch.meshgrid(*(torch.arange(s) for s in x.shape[-2:]), indexing="ij")
         marker = torch.stack((torch.full_like(rows, level), columns, rows)).float()
         markers.append(marker.expand(len(x), -1, -1, -1))
-    head = FixedHead(outputs._replace(box_features=markers))
+    head = RecordedHead(outputs._replace(box_features=markers))
     generator = build(head, yield_box_features=True).eval()
     detections, _ = generator(image_list(2), {"p3": None, "p4": None})
     for n, instances in enumerate(detections):

@@ -2,9 +2,8 @@ import math
 
 import numpy as np
 import torch
-from torch import nn
+from conftest import headless_generator
 
-from fcos_d2.modeling import FCOSProposalGenerator
 from fcos_d2.visualization.assignment import (
     LEVEL_COLORS,
     assignment_sheet,
@@ -13,23 +12,6 @@ from fcos_d2.visualization.assignment import (
     positive_locations,
 )
 
-
-class NoHead(nn.Module):
-    num_classes, num_levels, quality_branch = 2, 2, True
-
-
-def generator(**options) -> FCOSProposalGenerator:
-    """Levels of stride 8 and 16 that meet at 16 px."""
-    return FCOSProposalGenerator(
-        head=NoHead(),
-        num_classes=2,
-        in_features=["p3", "p4"],
-        strides=[8, 16],
-        size_bounds=[16],
-        **options,
-    )
-
-
 # 24 px wide: p3 learns it at (12, 12) and (20, 12) ..., where no side is farther than 16 px.
 BOXES = torch.tensor([[4.0, 4.0, 28.0, 28.0], [40.0, 40.0, 41.0, 41.0]])
 
@@ -37,7 +19,7 @@ BOXES = torch.tensor([[4.0, 4.0, 28.0, 28.0], [40.0, 40.0, 41.0, 41.0]])
 def test_positive_locations_on_paper():
     """Sides of the first box are 16 px or less away at x, y in {12, 20}; at stride 16 the location
     (8, 8) has l = 4 and r = 20, and (24, 24) likewise; the tiny box contains no location."""
-    (p3, learned3), (p4, learned4) = positive_locations(BOXES, (64, 64), generator())
+    (p3, learned3), (p4, learned4) = positive_locations(BOXES, (64, 64), headless_generator())
     assert p3.tolist() == [[12, 12], [20, 12], [12, 20], [20, 20]]
     assert p4.tolist() == [[8, 8], [24, 8], [8, 24], [24, 24]]
     assert learned3.tolist() == learned4.tolist() == [0] * 4
@@ -46,7 +28,7 @@ def test_positive_locations_on_paper():
 def test_dots_lie_on_the_locations_in_the_colour_of_the_level():
     image = np.full((64, 64, 3), 128, np.uint8)
     picture, counts = draw_assignment(
-        image, BOXES, torch.tensor([0, 1]), ["a", "b"], generator(), zoom=4
+        image, BOXES, torch.tensor([0, 1]), ["a", "b"], headless_generator(), zoom=4
     )
     assert picture.shape == (256, 256, 3) and counts == [4, 4]
     assert tuple(picture[4 * 20, 4 * 12]) == LEVEL_COLORS[0]
@@ -57,17 +39,19 @@ def test_dots_lie_on_the_locations_in_the_colour_of_the_level():
 
 
 def test_legend_and_sheet():
-    strip = legend(generator(), 400)
+    strip = legend(headless_generator(), 400)
     assert strip.shape == (52, 400, 3)
     assert tuple(strip[13, 16]) == LEVEL_COLORS[0] and tuple(strip[39, 16]) == LEVEL_COLORS[1]
-    sheet = assignment_sheet([np.zeros((40, 300, 3), np.uint8)] * 3, list("abc"), generator(), 2)
+    sheet = assignment_sheet(
+        [np.zeros((40, 300, 3), np.uint8)] * 3, list("abc"), headless_generator(), 2
+    )
     assert sheet.shape[1] >= 600 and sheet.shape[0] > 80 + 52
-    assert math.isfinite(generator().target_maker.size_ranges[0][1])
+    assert math.isfinite(headless_generator().target_maker.size_ranges[0][1])
 
 
 def test_an_assigner_that_needs_predictions_shows_boxes_alone():
     image = np.zeros((64, 64, 3), np.uint8)
-    aligned = generator(assigner="task_aligned", cls_loss="quality_focal")
+    aligned = headless_generator(assigner="task_aligned", cls_loss="quality_focal")
     picture, counts = draw_assignment(image, BOXES, torch.tensor([0, 1]), ["a", "b"], aligned)
     assert counts == [] and picture[4:28, 4:28].any() and not picture[12:20, 12:20].any()
     assert legend(aligned, 400).shape == (26, 400, 3)

@@ -89,6 +89,22 @@ class DatasetReport:
 
     def html(self) -> str:
         """One file, with pictures of the images that have problems."""
+        style = (
+            "body{font-family:sans-serif;margin:2em}h1{overflow-wrap:anywhere}"
+            "pre{background:#f4f4f4;padding:1em}"
+            "td{padding:.2em .6em;vertical-align:top}figure{display:inline-block;margin:.5em;"
+            "max-width:320px}img{max-width:320px}.error{background:#fdd}.warning{background:#ffd}"
+        )
+        summary = "\n".join([*self._counts(), "", *self._sizes()])
+        return (
+            f"<!doctype html><meta charset='utf-8'><title>{html.escape(self.name)}</title>"
+            f"<style>{style}</style><h1>{html.escape(self.name)}</h1>"
+            f"{histogram_svg(self.levels)}<pre>{html.escape(summary)}</pre>{self._problems_html()}"
+        )
+
+    def _problems_html(self) -> str:
+        if not self.problems:
+            return "<p>Nothing is wrong.</p>"
         pictures = "".join(
             f"<figure><img src='{url}' alt=''><figcaption>{html.escape(caption)}</figcaption>"
             "</figure>"
@@ -100,17 +116,8 @@ class DatasetReport:
             + "</tr>"
             for p in sorted(self.problems, key=lambda p: -SEVERITIES.index(p.severity))[:2000]
         )
-        style = (
-            "body{font-family:sans-serif;margin:2em}h1{overflow-wrap:anywhere}"
-            "pre{background:#f4f4f4;padding:1em}"
-            "td{padding:.2em .6em;vertical-align:top}figure{display:inline-block;margin:.5em;"
-            "max-width:320px}img{max-width:320px}.error{background:#fdd}.warning{background:#ffd}"
-        )
-        summary = "\n".join([*self._counts(), "", *self._sizes()])
         return (
-            f"<!doctype html><meta charset='utf-8'><title>{html.escape(self.name)}</title>"
-            f"<style>{style}</style><h1>{html.escape(self.name)}</h1>"
-            f"{histogram_svg(self.levels)}<pre>{html.escape(summary)}</pre><h2>Problems</h2>"
+            "<h2>Problems</h2>"
             "<p>Boxes that are kept are yellow, the one that the line names is red.</p>"
             f"{pictures}"
             f"<table><tr><th>severity</th><th>what</th><th>where</th><th>done</th></tr>{rows}</table>"
@@ -196,16 +203,16 @@ def size_shares(levels: LevelStatistics) -> list[tuple[str, float, float]]:
 
 def histogram_svg(levels: LevelStatistics) -> str:
     """The bins as pairs of bars, above the ranges of the levels on the same scale."""
-    step, height = 70, 160  # px: a bin, the bars
+    step, height = 84, 160  # px: a bin, which its label fills, and the bars
     parts = []
     for i, (label, share, longest) in enumerate(size_shares(levels)):
-        for shift, value, color in ((6, share, "#4878d0"), (34, longest, "#ee854a")):
+        for shift, value, color in ((14, share, "#4878d0"), (42, longest, "#ee854a")):
             tall = height * value
             parts.append(
                 f"<rect x='{i * step + shift}' y='{height - tall + 20:.1f}' width='28' "
                 f"height='{tall:.1f}' fill='{color}'><title>{label}: {value:.1%}</title></rect>"
             )
-        parts.append(f"<text x='{i * step + 35}' y='{height + 36}'>{label}</text>")
+        parts.append(f"<text x='{i * step + step // 2}' y='{height + 36}'>{label}</text>")
     for row, (name, (low, high)) in enumerate(zip(levels.names, levels.ranges, strict=True)):
         left, right = (_bin_position(side) * step for side in (low, high))
         y = height + 48 + 18 * row

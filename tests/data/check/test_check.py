@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from conftest import headless_generator
 
 from fcos_d2.data.check import check_dataset, check_images, check_sets, level_statistics
 from fcos_d2.data.check.images import shared_content
@@ -32,20 +32,9 @@ NOTES = {
 }
 
 
-class NoHead(nn.Module):
-    num_classes, num_levels, quality_branch = 2, 2, True
-
-
 @pytest.fixture
 def generator() -> FCOSProposalGenerator:
-    """Levels of stride 8 and 16 that meet at 16 px."""
-    return FCOSProposalGenerator(
-        head=NoHead(),
-        num_classes=2,
-        in_features=["p3", "p4"],
-        strides=[8, 16],
-        size_bounds=[16],
-    )
+    return headless_generator()
 
 
 def coco_of(boxes: list, size: tuple[int, int] = (64, 64), names=("cat", "dog")) -> dict:

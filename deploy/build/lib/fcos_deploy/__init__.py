@@ -1,6 +1,0 @@
-"""Runs detectors that fcos_d2 exported, without torch."""
-
-from .detector import Detections, Detector
-
-__all__ = ["Detections", "Detector"]
-__version__ = "0.1.0"

@@ -2,7 +2,7 @@
 
 Four outputs in a row of a filter with three taps need six products instead of twelve. Nested in
 both directions, a tile of 4 x 4 outputs comes from 6 x 6 inputs by 36 products a pair of channels
-instead of 144 (arXiv 1509.09308, section 4). The matrices are those of its section 4.3.
+instead of 144. Source: arXiv 1509.09308, F(4x4, 3x3) and its matrices.
 """
 
 import torch

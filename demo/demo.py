@@ -71,6 +71,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--compile", action="store_true", help="with torch.compile: slow start, then faster"
     )
     parser.add_argument(
+        "--winograd", action="store_true", help="faster towers on CPUs, outputs within 1e-4"
+    )
+    parser.add_argument(
         "--trust-checkpoint", action="store_true", help="open weights that can run code (pickles)"
     )
     parser.add_argument(
@@ -134,6 +137,7 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
         device=args.device,
         precision=args.precision,
         compile=args.compile,
+        winograd=args.winograd,
         opts=args.opts,
         trust_checkpoint=args.trust_checkpoint,
     )

@@ -188,7 +188,7 @@ def test_window(
 def test_options_reach_the_predictor(demo: ModuleType, tmp_path: Path) -> None:
     output = ["--output", tmp_path / "o.png", "--confidence-threshold", 0.3, "--weights", "w.pth"]
     options = ["--slice", 640, "--slice-overlap", 0.25, "--tta"]
-    options += ["--precision", "bf16", "--compile"]
+    options += ["--precision", "bf16", "--compile", "--winograd"]
     options += ["--device", "cpu", "--opts", "MODEL.X", "-1"]
 
     assert run(demo, "--input", save(tmp_path / "a.png"), *output, *options) == 0
@@ -202,6 +202,7 @@ def test_options_reach_the_predictor(demo: ModuleType, tmp_path: Path) -> None:
         "device": "cpu",
         "precision": "bf16",
         "compile": True,
+        "winograd": True,
         "opts": ["MODEL.X", "-1"],
         "trust_checkpoint": False,
     }

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from detectron2.structures import Instances
 from tqdm import tqdm
 
 from fcos_d2.predictor import Predictor
@@ -32,6 +32,9 @@ from fcos_d2.visualization import (
 from fcos_deploy.image import ImageError, list_images, read_image
 from fcos_deploy.pipeline import buffered
 from fcos_deploy.window import check_display, show
+
+if TYPE_CHECKING:  # it would load torch before fcos_d2 has set it up
+    from detectron2.structures import Instances
 
 TITLE = "fcos_d2"
 AHEAD = 4  # frames that are decoded, and that are looked at, before they are wanted
@@ -193,7 +196,9 @@ def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | 
     return num_drawn
 
 
-def looked_at(predictor: Predictor, reader: VideoReader) -> Iterator[tuple[np.ndarray, Instances]]:
+def looked_at(
+    predictor: Predictor, reader: VideoReader
+) -> Iterator[tuple[np.ndarray, "Instances"]]:
     """The frames with their detections.
 
     Of a file they are made ahead: one thread decodes and another detects while the caller draws
@@ -204,7 +209,7 @@ def looked_at(predictor: Predictor, reader: VideoReader) -> Iterator[tuple[np.nd
     return buffered(((frame, predictor(frame)) for frame in buffered(reader, AHEAD)), AHEAD)
 
 
-def draw(predictor: Predictor, image: np.ndarray, found: Instances) -> np.ndarray:
+def draw(predictor: Predictor, image: np.ndarray, found: "Instances") -> np.ndarray:
     """The image with its detections drawn."""
     boxes, classes = found.pred_boxes.tensor.numpy(), found.pred_classes.numpy()
     names = predictor.class_names

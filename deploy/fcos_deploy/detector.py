@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -140,15 +139,9 @@ def resized_size(height: int, width: int, settings: Settings) -> tuple[int, int]
 
 
 def resize(image: np.ndarray, settings: Settings) -> np.ndarray:
-    """What training did, an antialiased bilinear resize; in the model's channel order.
-
-    To at least the size of the image its pixels are those of training, below that within 1 grey
-    level of them: see `fcos_d2.data.resize`.
-    """
+    """What the evaluation did, to the very pixels: Pillow's antialiased bilinear resize; in the
+    model's channel order."""
     height, width = resized_size(*image.shape[:2], settings)
-    if height >= image.shape[0] and width >= image.shape[1]:
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    else:
-        picture = Image.fromarray(np.ascontiguousarray(image))
-        image = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    image = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
     return image[:, :, ::-1] if settings.image_format == "RGB" else image

@@ -9,10 +9,12 @@ from .resize import FastResizeTransform
 
 
 class ResizeShortestEdge(T.ResizeShortestEdge):
-    """detectron2's resize to a short side, faster, and of a very thin image one pixel is kept.
+    """detectron2's resize to a short side, to the same pixels; of a very thin image one is kept.
 
     There the limit on the long side rounds the short one to 0 (2000 x 1 px at 224 to 400).
     """
+
+    transform: type[T.ResizeTransform] = T.ResizeTransform
 
     @classmethod
     def like(cls, other: T.ResizeShortestEdge) -> "ResizeShortestEdge":
@@ -24,7 +26,13 @@ class ResizeShortestEdge(T.ResizeShortestEdge):
         """`image` is (H, W, C); see detectron2."""
         transform = super().get_transform(image)
         is_resize = isinstance(transform, T.ResizeTransform)
-        return FastResizeTransform.like(transform) if is_resize else transform
+        return _at_least_one_pixel(self.transform, transform) if is_resize else transform
+
+
+class FastResizeShortestEdge(ResizeShortestEdge):
+    """The same at several times the speed, for training: within 1 grey level of Pillow."""
+
+    transform = FastResizeTransform
 
 
 class ResizeScale(T.ResizeScale):
@@ -35,7 +43,7 @@ class ResizeScale(T.ResizeScale):
 
     def get_transform(self, image: np.ndarray) -> T.Transform:
         """`image` is (H, W, C); see detectron2."""
-        return FastResizeTransform.like(super().get_transform(image))
+        return _at_least_one_pixel(FastResizeTransform, super().get_transform(image))
 
 
 class TorchResizeShortestEdge(ResizeShortestEdge):
@@ -81,4 +89,5 @@ class TorchResizeTransform(T.ResizeTransform):
         return resized.permute(1, 2, 0).numpy()
 
 
-RESIZES = {"PIL": ResizeShortestEdge, "torch": TorchResizeShortestEdge}
+def _at_least_one_pixel(kind: type[T.ResizeTransform], like: T.ResizeTransform) -> T.Transform:
+    return kind(like.h, like.w, max(like.new_h, 1), max(like.new_w, 1), like.interp)

@@ -6,7 +6,12 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetMapper
 from detectron2.data import transforms as T
 
-from .augmentation import RESIZES, ResizeScale
+from .augmentation import (
+    FastResizeShortestEdge,
+    ResizeScale,
+    ResizeShortestEdge,
+    TorchResizeShortestEdge,
+)
 from .augmentation_color import color_jitter
 from .augmentation_geometry import RandomAffine, RandomCropWithBoxes
 from .augmentation_square import CropOrPadToSquare
@@ -14,6 +19,11 @@ from .mixing import ImageMixing
 
 TRAIN_RULES = ("short_edge", "letterbox", "large_scale_jitter")
 TEST_RULES = ("short_edge", "letterbox")
+# In training and at test time: what is published as results comes from Pillow's very pixels.
+RESIZES = {
+    "PIL": (FastResizeShortestEdge, ResizeShortestEdge),
+    "torch": (TorchResizeShortestEdge, TorchResizeShortestEdge),
+}
 
 
 def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
@@ -64,14 +74,15 @@ def _resize(cfg: CfgNode, is_train: bool, short_edge: T.Augmentation) -> list[T.
     legal = TRAIN_RULES if is_train else TEST_RULES
     if rule not in legal:
         raise ValueError(f"INPUT.{key} must be one of {legal}, got {rule!r}")
+    kind = RESIZES[cfg.INPUT.RESIZE][0 if is_train else 1]
     if rule == "short_edge":
-        return [RESIZES[cfg.INPUT.RESIZE].like(short_edge)]
+        return [kind.like(short_edge)]
     side = cfg.INPUT.SQUARE_SIZE
     square = CropOrPadToSquare(side, cfg.INPUT.PAD_VALUE)
     if rule == "large_scale_jitter":
         return [ResizeScale(*cfg.INPUT.LSJ_SCALES, side, side), square]
     # A short side that the limit on the long one always cuts down to.
-    resize = RESIZES[cfg.INPUT.RESIZE]((side, side), side)
+    resize = kind((side, side), side)
     # At test time the batch is padded later: boxes are scaled back by the size without a border.
     return [resize, square] if is_train else [resize]
 

@@ -24,11 +24,6 @@ class FastResizeTransform(T.ResizeTransform):
         """Sizes before and after, px; `interp` is one of Pillow's methods."""
         super().__init__(h, w, new_h, new_w, interp)
 
-    @classmethod
-    def like(cls, other: T.ResizeTransform) -> "FastResizeTransform":
-        """The same sizes and method as `other`, but at least one pixel of each side."""
-        return cls(other.h, other.w, max(other.new_h, 1), max(other.new_w, 1), other.interp)
-
     def apply_image(self, img: np.ndarray, interp: int | None = None) -> np.ndarray:
         """(H, W, C) or (H, W) -> the new size; see detectron2.
 

@@ -89,13 +89,15 @@ def export(
     )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / options.model_file
-    step = model.backbone.size_divisibility
-    # At sizes of one step some levels have one cell, which tracing would take for a constant.
-    height, width = options.size or (2 * step + step, 4 * step)
+    step, stride = model.backbone.size_divisibility, max(model.proposal_generator.strides)
+    # Tracing would take the side of a level of one cell for a constant.
+    least = stride // step + 1  # steps, for two cells
+    height, width = options.size or (step * (least + 1), step * (2 * least + 1))
     num = options.batch or 2
     images = torch.zeros(num, height, width, 3, dtype=torch.uint8)
     example = images, torch.tensor([[height, width]] * num)
-    shapes = dynamic_shapes(step, batch=options.batch is None, size=options.size is None)
+    steps = (step, least) if options.size is None else None
+    shapes = dynamic_shapes(steps, batch=options.batch is None)
     if options.format == "torchscript":
         export_torchscript(detector, example, path)
     elif options.format == "torch-export":

@@ -7,8 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..modeling import FCOS
+from ..modeling.folding import fold_batch_norms
 from ..modeling.geometry import level_locations, location_grids, ltrb_to_boxes
-from ..modeling.head import HeadOutputs
+from ..modeling.head import FCOSHead, HeadOutputs
+from ..modeling.layers import PerLevelNorm
 from .suppression import kept_by_suppression
 
 
@@ -44,8 +46,8 @@ class ExportableDetector(nn.Module):
         ):
             if selection[key] < 1:
                 raise ValueError(f"{name} must be at least 1 for an export, got {selection[key]}")
-        self.backbone = model.backbone
-        self.head = generator.fcos_head
+        self.backbone = fold_batch_norms(model.backbone)
+        self.head = with_folded_towers(generator.fcos_head)
         self.generator = generator
         self.raw_heads = raw_heads
         self.suppress = suppress
@@ -156,6 +158,28 @@ class ExportableDetector(nn.Module):
         scores, best = scores.topk(min(selection["max_detections"], num_candidates), dim=1)
         boxes = clipped.gather(1, best[..., None].expand(-1, -1, 4))
         return boxes, scores, classes.gather(1, best)
+
+
+class LevelTowers(nn.ModuleList):
+    """A tower for each level, in the place of one whose norms alone differ between them."""
+
+    def forward(self, x: Tensor, level: int) -> Tensor:
+        """(N, C, Hi, Wi) of level `level` -> the same shape."""
+        return self[level](x)
+
+
+def with_folded_towers(head: FCOSHead) -> FCOSHead:
+    """A copy for inference whose norms per level are folded into convolutions per level."""
+    head = fold_batch_norms(head)
+    for name in ("share_tower", "cls_tower", "bbox_tower"):
+        layers = list(getattr(head, name))
+        if any(isinstance(layer, PerLevelNorm) for layer in layers):
+            levels = (
+                nn.Sequential(*(x[level] if isinstance(x, PerLevelNorm) else x for x in layers))
+                for level in range(head.num_levels)
+            )
+            setattr(head, name, LevelTowers(fold_batch_norms(tower) for tower in levels))
+    return head
 
 
 def normalized(images: Tensor, image_sizes: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -82,14 +82,20 @@ def onnx_graph(
     return program.model_proto
 
 
-def dynamic_shapes(step: int, batch: bool, size: bool) -> tuple[dict, dict]:
-    """Which sides of images (N, H, W, 3) and image_sizes (N, 2) are symbolic."""
+def dynamic_shapes(steps: tuple[int, int] | None, batch: bool) -> tuple[dict, dict]:
+    """Which sides of images (N, H, W, 3) and image_sizes (N, 2) are symbolic.
+
+    Args:
+        steps: height and width are multiples of the first number, px, and at least so many times
+            it; None: they are those of the example.
+        batch: N is symbolic.
+    """
     shapes = {0: torch.export.Dim("batch", min=1, max=256)} if batch else {}
     images = dict(shapes)
-    if size:
-        # From two steps on: torch.export takes a side of one cell for a constant.
-        images[1] = step * torch.export.Dim("rows", min=2, max=512)
-        images[2] = step * torch.export.Dim("columns", min=2, max=512)
+    if steps is not None:
+        step, least = steps
+        images[1] = step * torch.export.Dim("rows", min=least, max=512)
+        images[2] = step * torch.export.Dim("columns", min=least, max=512)
     return images, shapes
 
 

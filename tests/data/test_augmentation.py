@@ -3,7 +3,11 @@ import pytest
 from detectron2.data import transforms as T
 
 from fcos_d2 import model_zoo
-from fcos_d2.data.augmentation import ResizeShortestEdge, TorchResizeShortestEdge
+from fcos_d2.data.augmentation import (
+    FastResizeShortestEdge,
+    ResizeShortestEdge,
+    TorchResizeShortestEdge,
+)
 from fcos_d2.data.mapper import FCOSDatasetMapper
 
 
@@ -19,17 +23,28 @@ from fcos_d2.data.mapper import FCOSDatasetMapper
 )
 def test_resize_keeps_a_pixel(given, resized):
     image = np.zeros((*given, 3), np.uint8)
-    transform = ResizeShortestEdge(224, 400).get_transform(image)
-    assert transform.apply_image(image).shape[:2] == resized
+    for kind in (ResizeShortestEdge, FastResizeShortestEdge):
+        transform = kind(224, 400).get_transform(image)
+        assert transform.apply_image(image).shape[:2] == resized
+
+
+@pytest.mark.parametrize("size", [(50, 40), (300, 500), (97, 133)])
+def test_evaluation_resizes_to_the_pixels_of_detectron2(size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    ours = ResizeShortestEdge(120, 200).get_transform(image).apply_image(image)
+    theirs = T.ResizeShortestEdge(120, 200).get_transform(image).apply_image(image)
+    assert np.array_equal(ours, theirs)
 
 
 def test_mappers_use_it_with_the_settings_of_the_config():
     cfg = model_zoo.get_config("FCOS-RT/R50")
     ours = FCOSDatasetMapper(cfg, is_train=True).augmentations.augs[0]
     theirs = T.ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN, "choice")
-    assert type(ours) is ResizeShortestEdge and vars(ours) == vars(theirs)
-    lazy = model_zoo.get_config("lazy/FCOS-RT/R50").dataloader.test.mapper.augmentations[0]
-    assert lazy._target_ is ResizeShortestEdge
+    assert type(ours) is FastResizeShortestEdge and vars(ours) == vars(theirs)
+    assert type(FCOSDatasetMapper(cfg, is_train=False).augmentations.augs[0]) is ResizeShortestEdge
+    lazy = model_zoo.get_config("lazy/FCOS-RT/R50").dataloader
+    assert lazy.train.mapper.augmentations[0]._target_ is FastResizeShortestEdge
+    assert lazy.test.mapper.augmentations[0]._target_ is ResizeShortestEdge
 
 
 def test_torch_resize_on_paper():

@@ -6,7 +6,7 @@ from detectron2.config import instantiate
 from detectron2.data import transforms as T
 
 from fcos_d2.config import get_cfg
-from fcos_d2.data.augmentation import ResizeScale, ResizeShortestEdge
+from fcos_d2.data.augmentation import FastResizeShortestEdge, ResizeScale
 from fcos_d2.data.augmentation_color import RandomHueSaturation
 from fcos_d2.data.augmentation_geometry import RandomAffine, RandomCropWithBoxes
 from fcos_d2.data.augmentation_square import CropOrPadToSquare
@@ -73,7 +73,7 @@ def test_letterbox_with_mosaic_and_mixup():
     )
     lazy = lazy_mapper(
         [
-            L(ResizeShortestEdge)(short_edge_length=(320, 320), max_size=320),
+            L(FastResizeShortestEdge)(short_edge_length=(320, 320), max_size=320),
             L(CropOrPadToSquare)(side=320),
         ],
         min_visible=0.2,

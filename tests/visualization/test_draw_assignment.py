@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import torch
-from conftest import headless_generator
+from stand_ins import headless_generator
 
 from fcos_d2.visualization.assignment import (
     LEVEL_COLORS,

@@ -3,7 +3,7 @@ from detectron2.config import LazyCall as L
 from fvcore.common.param_scheduler import CosineParamScheduler
 from torch.optim import Adam
 
-from fcos_d2.data.augmentation import ResizeShortestEdge
+from fcos_d2.data.augmentation import FastResizeShortestEdge, ResizeShortestEdge
 from fcos_d2.data.augmentation_color import RandomHueSaturation
 from fcos_d2.data.augmentation_square import CropOrPadToSquare
 from fcos_d2.data.mixing import ImageMixing
@@ -19,9 +19,8 @@ model.backbone.bottom_up.stages.norm = "SyncBN"
 model.backbone.norm = "SyncBN"
 model.proposal_generator.head.norm = "SyncBN"
 
-letterbox = L(ResizeShortestEdge)(short_edge_length=(640, 640), max_size=640)
 dataloader.train.mapper.augmentations = [
-    letterbox,
+    L(FastResizeShortestEdge)(short_edge_length=(640, 640), max_size=640),
     L(CropOrPadToSquare)(side=640),
     L(T.RandomFlip)(horizontal=True),
     L(T.RandomBrightness)(intensity_min=0.8, intensity_max=1.2),
@@ -33,7 +32,9 @@ dataloader.train.mapper.mixing = L(ImageMixing)(
 )
 dataloader.train.mapper.min_visible = 0.1
 dataloader.train.total_batch_size = 64
-dataloader.test.mapper.augmentations = [letterbox]
+dataloader.test.mapper.augmentations = [
+    L(ResizeShortestEdge)(short_edge_length=(640, 640), max_size=640)
+]
 
 optimizer._target_ = Adam
 del optimizer.momentum

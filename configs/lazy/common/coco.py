@@ -4,7 +4,7 @@ import detectron2.data.transforms as T
 from detectron2.config import LazyCall as L
 from detectron2.data import build_detection_test_loader, get_detection_dataset_dicts
 
-from fcos_d2.data.augmentation import ResizeShortestEdge
+from fcos_d2.data.augmentation import FastResizeShortestEdge, ResizeShortestEdge
 from fcos_d2.data.loader import build_training_loader
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.engine.trainer import build_evaluator
@@ -16,7 +16,7 @@ dataloader = dict(
         mapper=L(FCOSDatasetMapper)(
             is_train=True,
             augmentations=[
-                L(ResizeShortestEdge)(
+                L(FastResizeShortestEdge)(
                     short_edge_length=[640, 672, 704, 736, 768, 800],
                     max_size=1333,
                     sample_style="choice",

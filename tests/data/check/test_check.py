@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import headless_generator
+from stand_ins import headless_generator
 
 from fcos_d2.data.check import check_dataset, check_images, check_sets, level_statistics
 from fcos_d2.data.check.images import shared_content

@@ -1,10 +1,12 @@
 """Untrained detectors that find a lot, with scores far apart."""
 
 import torch
-from conftest import TinyBackbone
+from detectron2.structures import ImageList
+from stand_ins import TinyBackbone
 from torch import Tensor, nn
 
 from fcos_d2.modeling import FCOS, FCOSHead, FCOSProposalGenerator
+from fcos_d2.modeling.head import HeadOutputs
 
 
 def confident(model: FCOS, bias: float = -2.0, spread: float = 1.5) -> FCOS:
@@ -12,13 +14,44 @@ def confident(model: FCOS, bias: float = -2.0, spread: float = 1.5) -> FCOS:
     generator = torch.Generator().manual_seed(3)
     head = model.proposal_generator.fcos_head
     with torch.no_grad():
-        for name, predictor in head.named_modules():
-            if isinstance(predictor, nn.Conv2d) and "tower" not in name:
-                fan_in = predictor.weight[0].numel() ** 0.5
-                predictor.weight.normal_(0, spread / fan_in, generator=generator)
+        for name, conv in head.named_modules():
+            if isinstance(conv, nn.Conv2d):
+                # Towers keep the size of what goes through, with any norm.
+                gain = 2**0.5 if "tower" in name else spread
+                gain /= conv.weight[0].numel() ** 0.5
+                conv.weight.normal_(0, gain, generator=generator)
         head.cls_logits.bias.fill_(bias)
         head.bbox_pred.bias.fill_(2.0)
     return model.eval()
+
+
+@torch.no_grad()
+def calm(model: FCOS, image: Tensor) -> FCOS:
+    """Scales the predictors to logits that neither saturate nor tie on the image.
+
+    Beside an image, where locations look alike and their scores tie, little is found.
+    """
+    generator = model.proposal_generator
+    head = generator.fcos_head
+
+    def outputs(x: Tensor) -> HeadOutputs:
+        features = model.backbone(x)
+        return head([features[name] for name in generator.in_features])
+
+    x = (image - model.pixel_mean) / model.pixel_std
+    x = ImageList.from_tensors([x], model.backbone.size_divisibility).tensor
+    found = outputs(x)
+    scaled = [
+        (head.cls_logits, found.cls_logits, 3.0),
+        (head.bbox_pred, found.ltrb_in_strides, 1.5),
+    ]
+    if head.quality_branch:
+        scaled.append((head.ctrness, found.quality_logits, 1.5))
+    for predictor, levels, spread in scaled:
+        predictor.weight.mul_(spread / torch.cat([level.flatten() for level in levels]).std())
+    beside = torch.cat([x.flatten(2)[0] for x in outputs(torch.zeros_like(x)).cls_logits], dim=1)
+    head.cls_logits.bias.sub_(beside.amax(dim=1) + 3.5)
+    return model
 
 
 def tiny_detector(backbone: TinyBackbone, quality: str = "ctrness", **options: object) -> FCOS:
@@ -52,7 +85,7 @@ def tiny_detector(backbone: TinyBackbone, quality: str = "ctrness", **options: o
         pixel_mean=[100.0, 110.0, 120.0],
         pixel_std=[50.0, 51.0, 52.0],
     )
-    return confident(model, bias=0.0, spread=3.0)
+    return calm(confident(model, bias=0.0), pictures((64, 96))[0])
 
 
 def pictures(*sizes: tuple[int, int]) -> list[Tensor]:

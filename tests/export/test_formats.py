@@ -127,10 +127,10 @@ def test_edited_settings_are_taken_up(onnx_folder: Path, tmp_path: Path, format:
     settings = yaml.safe_load(file.read_text())
     assert [x["name"] for x in settings["classes"]] == NAMES
     settings["thresholds"] |= {"class_probability": 0.1, "nms_iou": 0.2}
-    settings |= {"pixel_mean": [90.0, 80.0, 70.0], "resize": {"short_side": 48, "long_side": 72}}
+    settings |= {"pixel_mean": [90.0, 80.0, 70.0], "resize": {"short_side": 96, "long_side": 144}}
     file.write_text(yaml.safe_dump(settings))
 
-    image = pictures((48, 72))[0].permute(1, 2, 0).numpy()
+    image = pictures((96, 144))[0].permute(1, 2, 0).numpy()
     found = Detector(tmp_path)(image)  # of a size that needs no resize now
     other = tiny_detector(TinyBackbone(), score_thresh_test=0.1, nms_thresh=0.2)
     other.pixel_mean.copy_(torch.tensor([90.0, 80.0, 70.0]).view(3, 1, 1))

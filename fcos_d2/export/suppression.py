@@ -1,6 +1,7 @@
 """Suppression of whole batches, in operators that every format knows."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms
 
@@ -30,11 +31,13 @@ def kept_by_suppression(
     flat = boxes.flatten(0, 1).double()
     flat = flat - flat.amin(dim=0)[:2].repeat(2)
     apart = flat + (groups * (flat.max() + 1))[:, None]
-    candidates = (scores.flatten() > 0).nonzero()[:, 0]
-    keep = nms(apart[candidates], scores.flatten().double()[candidates], float(iou_threshold))
-    kept = torch.zeros_like(scores, dtype=torch.bool).flatten()
-    kept = kept.index_put((candidates[keep],), torch.ones_like(keep, dtype=torch.bool))
-    return kept.view(scores.shape)
+    # torch.export believes that torchvision's nms keeps at least two boxes. So: two more.
+    apart = torch.cat([apart, apart.new_tensor([[-4, -4, -3, -3], [-2, -2, -1, -1]])])
+    scores_of_all = F.pad(scores.flatten().double(), (0, 2), value=1.0)
+    candidates = (scores_of_all > 0).nonzero()[:, 0]
+    keep = nms(apart[candidates], scores_of_all[candidates], float(iou_threshold))
+    kept = torch.zeros_like(scores_of_all).index_fill(0, candidates[keep], 1.0) > 0
+    return kept[:-2].view(scores.shape)
 
 
 @torch.library.custom_op("fcos_d2::kept_by_suppression", mutates_args=())

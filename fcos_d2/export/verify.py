@@ -201,9 +201,12 @@ def compare_raw(
     for images in groups:
         inputs = canvas_of(images, detector.backbone.size_divisibility, size)
         wanted = detector(*(torch.from_numpy(x) for x in inputs))
-        apart = [
-            float((torch.from_numpy(b) - a).abs().max())
-            for a, b in zip(wanted, run(*inputs), strict=True)
-        ]
-        worst = worst.merged(Difference(*apart, detections=wanted[1].shape[1] * len(images)))
+        boxes, scores = (torch.from_numpy(x) for x in run(*inputs))
+        apart = Difference(
+            boxes=float((boxes - wanted[0]).abs().max()),
+            # The root makes much of rounding next to 0.
+            scores=float((scores.clamp(SCORE_THRESH) - wanted[1].clamp(SCORE_THRESH)).abs().max()),
+            detections=wanted[1].shape[1] * len(images),
+        )
+        worst = worst.merged(apart)
     return worst

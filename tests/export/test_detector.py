@@ -35,8 +35,8 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_finds_what_the_detector_finds(tiny_backbone, options) -> None:
-    model = tiny_detector(tiny_backbone, **options)
+def test_finds_what_the_detector_finds(options) -> None:
+    model = tiny_detector(**options)
     images = pictures(*SIZES)
     worst = compare(
         model, run_of(ExportableDetector(model)), [images, images[:1]], None, FULL_PRECISION
@@ -45,13 +45,13 @@ def test_finds_what_the_detector_finds(tiny_backbone, options) -> None:
     assert worst.detections >= 10 and worst.within(FULL_PRECISION)
 
 
-def test_values_can_be_given_with_each_call(tiny_backbone) -> None:
+def test_values_can_be_given_with_each_call() -> None:
     inputs = [torch.from_numpy(x) for x in canvas_of(pictures(*SIZES), 16, None)]
-    detector = ExportableDetector(tiny_detector(tiny_backbone))
+    detector = ExportableDetector(tiny_detector())
     mean, std = torch.tensor([90.0, 80.0, 70.0]), torch.tensor([60.0, 70.0, 80.0])
     found = detector(*inputs, mean, std, torch.tensor(0.3), torch.tensor(0.4))
 
-    other = tiny_detector(tiny_backbone, score_thresh_test=0.3, nms_thresh=0.4)
+    other = tiny_detector(score_thresh_test=0.3, nms_thresh=0.4)
     other.pixel_mean.copy_(mean.view(3, 1, 1))
     other.pixel_std.copy_(std.view(3, 1, 1))
     for one, wanted in zip(found, ExportableDetector(other)(*inputs), strict=True):
@@ -69,8 +69,8 @@ def test_normalized_by_hand() -> None:
 
 
 @torch.no_grad()
-def test_raw_heads_hold_every_location(tiny_backbone) -> None:
-    model = tiny_detector(tiny_backbone)
+def test_raw_heads_hold_every_location() -> None:
+    model = tiny_detector()
     inputs = [torch.from_numpy(x) for x in canvas_of(pictures((64, 96)), 16, None)]
     boxes, scores = ExportableDetector(model, raw_heads=True)(*inputs)
     num = 8 * 12 + 4 * 6
@@ -107,7 +107,28 @@ def test_nothing_to_suppress() -> None:
     assert not kept_by_suppression(boxes, torch.zeros(2, 5), classes, 0.5, 3).any()
 
 
-def test_endless_detections_are_refused(tiny_backbone) -> None:
-    model = tiny_detector(tiny_backbone, max_detections_test=0)
+def test_endless_detections_are_refused() -> None:
+    model = tiny_detector(max_detections_test=0)
     with pytest.raises(ValueError, match="POST_NMS_TOPK_TEST must be at least 1"):
         ExportableDetector(model)
+
+
+def test_suppression_of_few_boxes_can_be_exported() -> None:
+    """torch.export takes it that torchvision's keeps two boxes or more."""
+
+    class Suppression(torch.nn.Module):
+        def forward(self, boxes, scores, classes):
+            return kept_by_suppression(boxes, scores, classes, 0.5, num_classes=2)
+
+    boxes = torch.tensor([[[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 4.1], [9.0, 9.0, 12.0, 12.0]]])
+    classes = torch.zeros(1, 3, dtype=torch.int64)
+    example = boxes, torch.rand(1, 3), classes
+    run = torch.export.export(Suppression(), example, strict=False).module()
+    for scores, kept in [
+        ([0, 0, 0], [0, 0, 0]),
+        ([0, 0.5, 0], [0, 1, 0]),
+        ([0.3, 0.5, 0.1], [0, 1, 1]),
+    ]:
+        assert run(boxes, torch.tensor([scores]).float(), classes).tolist() == [
+            [bool(x) for x in kept]
+        ]

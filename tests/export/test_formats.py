@@ -8,7 +8,6 @@ import pytest
 import torch
 import yaml
 from random_detector import pictures, tiny_detector
-from stand_ins import TinyBackbone
 
 from fcos_d2.config import get_cfg
 from fcos_d2.data.mapper import FCOSDatasetMapper
@@ -42,7 +41,7 @@ def make_mapper() -> FCOSDatasetMapper:
 def onnx_folder(tmp_path_factory) -> Path:
     """One export for several tests, because it takes seconds."""
     folder = tmp_path_factory.mktemp("onnx")
-    export(tiny_detector(TinyBackbone()), make_mapper(), NAMES, folder, ExportOptions())
+    export(tiny_detector(), make_mapper(), NAMES, folder, ExportOptions())
     return folder
 
 
@@ -50,7 +49,7 @@ def assert_equal(folder: Path, options: ExportOptions, tolerance: Tolerance) -> 
     """What lies in the folder finds what the tiny detector finds."""
     run = load_exported(folder, options.format, options.model_file)
     groups = batches_of(pictures(*SIZES), options.batch, options.size)
-    model = tiny_detector(TinyBackbone())
+    model = tiny_detector()
     worst = compare(model, run, groups, options.size, tolerance)
     assert worst.detections >= 200 and worst.within(tolerance)
 
@@ -76,7 +75,7 @@ def test_weights_of_half_precision(onnx_folder: Path, tmp_path: Path) -> None:
     shutil.copy(onnx_folder / "infer.yaml", tmp_path)
 
     assert_equal(tmp_path, ExportOptions(), HALF_WEIGHTS)
-    rounded = sum(p.numel() for p in tiny_detector(TinyBackbone()).parameters() if p.numel() > 999)
+    rounded = sum(p.numel() for p in tiny_detector().parameters() if p.numel() > 999)
     assert before - len(graph.SerializeToString()) == pytest.approx(2 * rounded, rel=0.02)
     inputs = [onnx_folder, tmp_path]
     image = pictures((64, 96))[0].permute(1, 2, 0).numpy()
@@ -100,14 +99,14 @@ FAST = ("torchscript",)
 def test_other_formats(tmp_path: Path, options: ExportOptions) -> None:
     if options.format == "openvino":
         pytest.importorskip("openvino")
-    export(tiny_detector(TinyBackbone()), make_mapper(), NAMES, tmp_path, options)
+    export(tiny_detector(), make_mapper(), NAMES, tmp_path, options)
     assert_equal(tmp_path, options, FULL_PRECISION)
 
 
 @pytest.mark.parametrize("format", ["torchscript", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_raw_heads(tmp_path: Path, format: str) -> None:
     options = ExportOptions(format=format, raw_heads=True)
-    model = tiny_detector(TinyBackbone())
+    model = tiny_detector()
     detector = export(model, make_mapper(), NAMES, tmp_path, options)
     run = load_exported(tmp_path, format, options.model_file)
     worst = compare_raw(detector, run, batches_of(pictures(*SIZES), None, None), None)
@@ -122,7 +121,7 @@ def test_edited_settings_are_taken_up(onnx_folder: Path, tmp_path: Path, format:
     else:
         pytest.importorskip("openvino")
         options = ExportOptions(format=format)
-        export(tiny_detector(TinyBackbone()), make_mapper(), NAMES, tmp_path, options)
+        export(tiny_detector(), make_mapper(), NAMES, tmp_path, options)
     file = tmp_path / "infer.yaml"
     settings = yaml.safe_load(file.read_text())
     assert [x["name"] for x in settings["classes"]] == NAMES
@@ -132,7 +131,7 @@ def test_edited_settings_are_taken_up(onnx_folder: Path, tmp_path: Path, format:
 
     image = pictures((96, 144))[0].permute(1, 2, 0).numpy()
     found = Detector(tmp_path)(image)  # of a size that needs no resize now
-    other = tiny_detector(TinyBackbone(), score_thresh_test=0.1, nms_thresh=0.2)
+    other = tiny_detector(score_thresh_test=0.1, nms_thresh=0.2)
     other.pixel_mean.copy_(torch.tensor([90.0, 80.0, 70.0]).view(3, 1, 1))
     (wanted,) = other([{"image": torch.from_numpy(image.transpose(2, 0, 1).copy())}])
     wanted = wanted["instances"]
@@ -142,8 +141,7 @@ def test_edited_settings_are_taken_up(onnx_folder: Path, tmp_path: Path, format:
 
 
 def test_what_cannot_be_exported(tmp_path: Path, monkeypatch) -> None:
-    backbone = TinyBackbone()
-    detector = tiny_detector(backbone)
+    detector = tiny_detector()
 
     def refused(message: str, model=detector, mapper=None, **options) -> None:
         mapper = mapper or make_mapper()
@@ -154,7 +152,7 @@ def test_what_cannot_be_exported(tmp_path: Path, monkeypatch) -> None:
     refused("batch must be at least 1, got 0", batch=0)
     refused("format must be one of", format="caffe")
     refused("need format onnx or openvino", format="torchscript", half_weights=True)
-    refused("only the FCOS meta-architecture", model=backbone)
+    refused("only the FCOS meta-architecture", model=detector.backbone)
     cfg = get_cfg()
     cfg.INPUT.RESIZE = "torch"
     refused("Pillow's resize to a short side", mapper=FCOSDatasetMapper(cfg, is_train=False))

@@ -3,6 +3,7 @@
 Whole models of random weights on one random image: preprocessing, network, selection.
 """
 
+import copy
 import functools
 import statistics
 from collections.abc import Callable
@@ -18,10 +19,12 @@ from torchvision.models.detection import fcos_resnet50_fpn
 
 from fcos_d2 import model_zoo
 from fcos_d2.modeling.folding import fold_batch_norms
+from fcos_d2.modeling.winograd import use_winograd
 
 # How often a folded model must be as fast as the same in NCHW with its norms.
 FOLDING_TARGETS = {"FCOS-RT/R50": 1.15, "FCOS-RT/DLA34": 1.1}
 PEER_TARGET = 1.15
+WINOGRAD_TARGET = 1.1
 
 
 def measure_folding(
@@ -63,6 +66,35 @@ def measure_peers(size: tuple[int, int], repeats: int, warmup: int = 2) -> list[
     }
     medians = detection_medians(subjects, size, repeats, warmup)
     return [row_beside_peers("FCOS R50", medians, "ms", PEER_TARGET)]
+
+
+def measure_winograd(
+    names: list[str], size: tuple[int, int], repeats: int, warmup: int = 2
+) -> list[dict]:
+    """Folded models of the zoo with Winograd's towers against the same without.
+
+    Args, Returns: see `measure_folding`; the note has the largest difference of a class logit.
+    """
+    rows = []
+    for name in names:
+        direct = fold_batch_norms(our_model(name))
+        subjects = {"ours": copy.deepcopy(direct), "direct": direct}
+        use_winograd(subjects["ours"].proposal_generator.fcos_head)
+        medians = detection_medians(subjects, size, repeats, warmup)
+        row = row_beside_peers(name, medians, "ms", WINOGRAD_TARGET)
+        row["note"] = f"class logits differ by {largest_difference(*subjects.values(), size):.0e}"
+        rows.append(row)
+    return rows
+
+
+@torch.inference_mode()
+def largest_difference(a: nn.Module, b: nn.Module, size: tuple[int, int]) -> float:
+    """Of a class logit on noise of `size` (h, w), which both see as the same features."""
+    generator = torch.Generator().manual_seed(0)
+    features = b.backbone(torch.randn(1, 3, *size, generator=generator))
+    features = [features[name] for name in b.proposal_generator.in_features]
+    logits = [x.proposal_generator.fcos_head(features).cls_logits for x in (a, b)]
+    return max(float((x - y).abs().max()) for x, y in zip(*logits, strict=True))
 
 
 def detection_medians(

@@ -1,6 +1,7 @@
 """Detections as JSON."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -57,15 +58,17 @@ class CocoResults:
         if missing := [name for name in class_names if name not in ids]:
             raise ValueError(f"{annotation_file}: it has no class {', '.join(map(repr, missing))}")
         self._class_ids = [ids[name] for name in class_names]
-        # The names in the file may begin with a folder that the images lie in.
-        self._by_name = {Path(name).name: i for name, i in self._image_ids.items()}
+        # The names in the file may begin with a folder that is not on the way to the images.
+        names = Counter(Path(name).name for name in self._image_ids)
+        self._by_name = {
+            Path(name).name: i for name, i in self._image_ids.items() if names[Path(name).name] == 1
+        }
         self.content: list[dict] = []
         self.unknown: list[str] = []
 
     def add(self, name: str, found: Detections) -> None:
         """The detections on one image."""
-        path = Path(name)
-        image_id = self._image_ids.get(path.as_posix(), self._by_name.get(path.name))
+        image_id = self._image_id(Path(name))
         if image_id is None:
             self.unknown.append(name)
             return
@@ -73,6 +76,12 @@ class CocoResults:
         for box, score, label in zip(xywh, found.scores, found.classes, strict=True):
             row = {"image_id": image_id, "category_id": self._class_ids[label]}
             self.content.append({**row, "bbox": _rounded(box), "score": round(float(score), 6)})
+
+    def _image_id(self, path: Path) -> int | None:
+        for i in range(len(path.parts)):
+            if (image_id := self._image_ids.get(Path(*path.parts[i:]).as_posix())) is not None:
+                return image_id
+        return self._by_name.get(path.name)
 
 
 def write_json(path: Path, content: list) -> None:

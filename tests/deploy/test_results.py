@@ -1,0 +1,38 @@
+import json
+
+import numpy as np
+import pytest
+
+from fcos_deploy.detector import Detections
+from fcos_deploy.results import CocoResults
+
+
+def ids_of(tmp_path, file_names: list[str], taken: list[str]) -> list[int | None]:
+    """The image id that a detection on each of the files gets."""
+    images = [{"id": i, "file_name": name} for i, name in enumerate(file_names, start=10)]
+    file = tmp_path / "val.json"
+    file.write_text(json.dumps({"images": images, "categories": [{"id": 7, "name": "cell"}]}))
+    one = Detections(np.array([[1, 2, 4, 8]]), np.array([0.5]), np.array([0]))
+    ids = []
+    for name in taken:
+        results = CocoResults(file, ["cell"])
+        results.add(name, one)
+        ids.append(results.content[0]["image_id"] if results.content else None)
+        assert results.unknown == ([] if results.content else [name])
+        for row in results.content:
+            assert row["bbox"] == [1, 2, 3, 6] and row["category_id"] == 7 and row["score"] == 0.5
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("file_names", "taken", "ids"),
+    [
+        (["a.jpg", "b.jpg"], ["val/b.jpg", "a.jpg", "c.jpg"], [11, 10, None]),
+        # The same name in two folders: by as much of the path as the file knows.
+        (["x/a.jpg", "y/a.jpg"], ["data/y/a.jpg", "x/a.jpg", "z/a.jpg"], [11, 10, None]),
+        # A folder that is not there.
+        (["train2017/a.jpg"], ["photos/a.jpg"], [10]),
+    ],
+)
+def test_images_are_found_by_name(tmp_path, file_names, taken, ids):
+    assert ids_of(tmp_path, file_names, taken) == ids

@@ -1,7 +1,9 @@
 """The deploy runtime beside the model that it comes from, and its video beside its engine."""
 
+import importlib.util
 import statistics
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ def measure_deploy(names: list[str], size: tuple[int, int], repeats: int) -> lis
     """ONNX Runtime against torch, from the resized image to the boxes; then a video.
 
     Args:
-        names: of configs, one row each; the last one also runs on a video.
+        names: of configs, one row for each export; the last one also runs on a video.
         size: height and width of the images, px.
         repeats: measured calls of each, in turns; and frames of the video.
 
@@ -41,31 +43,49 @@ def measure_deploy(names: list[str], size: tuple[int, int], repeats: int) -> lis
         plain = our_model(name)
         folded = fold_batch_norms(plain)
         with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-            detector = _exported(plain, name, Path(folder))
-            inputs = detector.preprocess([image])
-            subjects = {
-                "ours": lambda d=detector, x=inputs: d.postprocess(d.engine.run(*x), x[1], [size]),
-                "torch, unfolded": lambda m=plain: m([{"image": chw}]),
-                "torch, folded": lambda m=folded: m([{"image": chw}]),
+            detectors = {
+                label: _exported(plain, name, Path(folder) / label, options)
+                for label, options in _exports(size).items()
             }
+            subjects = {label: _detection(x, image) for label, x in detectors.items()}
+            subjects["torch, unfolded"] = lambda m=plain: m([{"image": chw}])
+            subjects["torch, folded"] = lambda m=folded: m([{"image": chw}])
             times = time_in_turns(subjects, 2, repeats)
             medians = {key: statistics.median(values) for key, values in times.items()}
-            row = row_beside_peers(name, medians, "ms", TARGETS.get(name))
             # The target is against the model as it is.
-            row["peer"] = medians["torch, unfolded"]
-            row["ratio"] = row["peer"] / row["ours"]
-            rows.append(row)
+            peers = {key: medians[key] for key in ("torch, unfolded", "torch, folded")}
+            for label in detectors:
+                values = {"ours": medians[label], **peers}
+                row = row_beside_peers(f"{name}, {label}", values, "ms", TARGETS.get(name))
+                row["peer"] = peers["torch, unfolded"]
+                row["ratio"] = row["peer"] / row["ours"]
+                rows.append(row)
             if name == names[-1]:
-                rows.append(_video_row(detector, size, repeats))
+                rows.append(_video_row(detectors["ONNX"], size, repeats))
     return rows
 
 
-def _exported(model: torch.nn.Module, name: str, folder: Path) -> Detector:
+def _exports(size: tuple[int, int]) -> dict[str, ExportOptions]:
+    fixed = {"size": size, "batch": 1}
+    exports = {"ONNX": ExportOptions(), "ONNX, Winograd": ExportOptions(winograd=True, **fixed)}
+    if importlib.util.find_spec("openvino"):
+        for label, winograd in (("OpenVINO", False), ("OpenVINO, Winograd", True)):
+            exports[label] = ExportOptions(format="openvino", winograd=winograd, **fixed)
+    return exports
+
+
+def _exported(model: torch.nn.Module, name: str, folder: Path, options: ExportOptions) -> Detector:
     mapper = FCOSDatasetMapper(get_config(name), is_train=False)
     classes = [f"class {i}" for i in range(model.proposal_generator.num_classes)]
     with torch.inference_mode(False):
-        export(model, mapper, classes, folder, ExportOptions())
+        export(model, mapper, classes, folder, options)
     return Detector(folder)
+
+
+def _detection(detector: Detector, image: np.ndarray) -> Callable[[], object]:
+    """From the resized image to the boxes."""
+    inputs, sizes = detector.preprocess([image]), [image.shape[:2]]
+    return lambda: detector.postprocess(detector.engine.run(*inputs), inputs[1], sizes)
 
 
 def _video_row(detector: Detector, size: tuple[int, int], num_frames: int) -> dict:

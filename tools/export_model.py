@@ -56,6 +56,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--batch", type=int, help="images at a time; default: any number")
     parser.add_argument("--fp16", action="store_true", help="store weights in half precision")
+    parser.add_argument("--winograd", action="store_true", help="faster on CPUs; a larger file")
     parser.add_argument(
         "--raw-heads", action="store_true", help="all boxes and scores, without suppression"
     )
@@ -98,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
         batch=args.batch,
         half_weights=args.fp16,
         raw_heads=args.raw_heads,
+        winograd=args.winograd,
     )
     check(args)
     paths = list_images(args.images)
@@ -128,8 +130,8 @@ def run(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Raises ValueError for options that do not fit each other."""
-    if args.int8 and (args.format != "onnx" or args.fp16 or args.raw_heads):
-        raise ValueError("--int8 needs --format onnx, without --fp16 and --raw-heads")
+    if args.int8 and (args.format != "onnx" or args.fp16 or args.raw_heads or args.winograd):
+        raise ValueError("--int8 needs --format onnx, without --fp16, --raw-heads and --winograd")
     if bool(args.val_data) != bool(args.val_images):
         raise ValueError("--val-data and --val-images go together")
     if args.val_data and (args.raw_heads or args.format.startswith("torch")):

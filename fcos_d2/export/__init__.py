@@ -8,6 +8,7 @@ import torch
 
 from ..data.mapper import FCOSDatasetMapper
 from ..modeling import FCOS
+from ..modeling.winograd import MIN_CELLS
 from .detector import ExportableDetector
 from .onnx_format import dynamic_shapes, export_onnx, export_openvino
 from .settings import infer_settings, write_settings
@@ -37,6 +38,7 @@ class ExportOptions:
         batch: images at a time; None for any number.
         half_weights: store the weights in float16; what is computed with stays float32.
         raw_heads: boxes and scores of all locations, for engines with their own suppression.
+        winograd: convolve large maps of the towers by F(4, 3), which is faster on CPUs.
     """
 
     format: str = "onnx"
@@ -44,6 +46,7 @@ class ExportOptions:
     batch: int | None = None
     half_weights: bool = False
     raw_heads: bool = False
+    winograd: bool = False
 
     @property
     def model_file(self) -> str:
@@ -76,7 +79,6 @@ def export(
     check_options(model, options)
     to_onnx = options.format in ("onnx", "openvino")
     suppress = suppression_operator if to_onnx else kept_by_suppression
-    detector = ExportableDetector(model, options.raw_heads, suppress).eval()
     settings = infer_settings(
         model,
         mapper,
@@ -87,6 +89,17 @@ def export(
         batch=options.batch,
         raw_heads=options.raw_heads,
     )
+    num_winograd = 0
+    if options.winograd:
+        size = options.size or (settings["resize"]["short_side"],) * 2
+        strides = model.proposal_generator.strides
+        num_winograd = sum((size[0] // s) * (size[1] // s) >= MIN_CELLS for s in strides)
+        if num_winograd == 0:
+            raise ValueError(
+                f"winograd is for levels of {MIN_CELLS} or more cells, and at a size of {size} px "
+                "there is none: export without it"
+            )
+    detector = ExportableDetector(model, options.raw_heads, suppress, num_winograd).eval()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / options.model_file
     step, stride = model.backbone.size_divisibility, max(model.proposal_generator.strides)
@@ -124,6 +137,8 @@ def check_options(model: torch.nn.Module, options: ExportOptions) -> None:
             )
     if options.half_weights and extra is None:
         raise ValueError(f"weights of half precision need format onnx or openvino, not {options}")
+    if options.winograd and extra is None:
+        raise ValueError(f"winograd needs format onnx or openvino, not {options}")
     step = model.backbone.size_divisibility
     if options.size is not None and (min(options.size) < 1 or any(x % step for x in options.size)):
         raise ValueError(f"the sides of the input must be multiples of {step}, got {options.size}")

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from ..modeling import FCOS
 from ..modeling.folding import fold_batch_norms
 from ..modeling.geometry import level_locations, location_grids, ltrb_to_boxes
-from ..modeling.head import FCOSHead, HeadOutputs
-from ..modeling.layers import PerLevelNorm
+from ..modeling.head import HeadOutputs
 from .suppression import kept_by_suppression
+from .towers import with_exportable_towers
 
 
 class ExportableDetector(nn.Module):
@@ -25,6 +25,7 @@ class ExportableDetector(nn.Module):
         model: FCOS,
         raw_heads: bool = False,
         suppress: Callable[..., Tensor] = kept_by_suppression,
+        num_winograd: int = 0,
     ) -> None:
         """
         Args:
@@ -32,10 +33,11 @@ class ExportableDetector(nn.Module):
             raw_heads: give the boxes and scores of all locations, for engines with a suppression
                 of their own.
             suppress: `kept_by_suppression` or `suppression_operator`.
+            num_winograd: see `with_exportable_towers`.
 
         Raises:
             ValueError: a model whose detections are not capped, for graphs have outputs of fixed
-                size.
+                size; or one that does not profit from Winograd.
         """
         super().__init__()
         generator = model.proposal_generator
@@ -47,7 +49,7 @@ class ExportableDetector(nn.Module):
             if selection[key] < 1:
                 raise ValueError(f"{name} must be at least 1 for an export, got {selection[key]}")
         self.backbone = fold_batch_norms(model.backbone)
-        self.head = with_folded_towers(generator.fcos_head)
+        self.head = with_exportable_towers(generator.fcos_head, num_winograd)
         self.generator = generator
         self.raw_heads = raw_heads
         self.suppress = suppress
@@ -126,7 +128,8 @@ class ExportableDetector(nn.Module):
         selection = self.generator.test_selection
         topk, num_classes = selection["topk_candidates"], probabilities.shape[2]
         compared = products if selection["thresh_with_quality"] else probabilities
-        products = torch.where(compared > score_thresh, products, 0.0).flatten(1)
+        # Not by torch.where, which takes engines several times as long as a product.
+        products = (products * (compared > score_thresh).to(products.dtype)).flatten(1)
         # So that there are always enough to choose from, whatever the size of the level.
         products, idxs = F.pad(products, (0, topk)).topk(topk, dim=1)
         locations = (idxs // num_classes).clamp(max=boxes.shape[1] - 1)
@@ -160,35 +163,14 @@ class ExportableDetector(nn.Module):
         return boxes, scores, classes.gather(1, best)
 
 
-class LevelTowers(nn.ModuleList):
-    """A tower for each level, in the place of one whose norms alone differ between them."""
-
-    def forward(self, x: Tensor, level: int) -> Tensor:
-        """(N, C, Hi, Wi) of level `level` -> the same shape."""
-        return self[level](x)
-
-
-def with_folded_towers(head: FCOSHead) -> FCOSHead:
-    """A copy for inference whose norms per level are folded into convolutions per level."""
-    head = fold_batch_norms(head)
-    for name in ("share_tower", "cls_tower", "bbox_tower"):
-        layers = list(getattr(head, name))
-        if any(isinstance(layer, PerLevelNorm) for layer in layers):
-            levels = (
-                nn.Sequential(*(x[level] if isinstance(x, PerLevelNorm) else x for x in layers))
-                for level in range(head.num_levels)
-            )
-            setattr(head, name, LevelTowers(fold_batch_norms(tower) for tower in levels))
-    return head
-
-
 def normalized(images: Tensor, image_sizes: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """(N, H, W, 3) uint8 -> (N, 3, H, W), 0 beside the images, as in a batch of detectron2."""
-    x = (images.to(mean.dtype) - mean) / std
+    x = images.permute(0, 3, 1, 2).to(mean.dtype)
+    x = (x - mean[:, None, None]) / std[:, None, None]
     rows = torch.arange(images.shape[1], device=images.device)
     columns = torch.arange(images.shape[2], device=images.device)
     inside = (rows < image_sizes[:, :1])[:, :, None] & (columns < image_sizes[:, 1:])[:, None]
-    return torch.where(inside[..., None], x, 0.0).permute(0, 3, 1, 2)
+    return x * inside[:, None].to(x.dtype)
 
 
 def _by_location(level: Tensor) -> Tensor:

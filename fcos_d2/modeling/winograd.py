@@ -90,10 +90,8 @@ class WinogradConv2d(nn.Module):
         patches = torch.mm(self.input_transform, patches).view(PATCH**2, num_tiles, c)
         products = torch.bmm(patches, self.kernels).view(PATCH**2, num_tiles * d)
         tiles = torch.mm(self.output_transform, products).view(TILE, TILE, n, rows, columns, d)
-        tiles = tiles.permute(2, 3, 0, 4, 1, 5).contiguous()
-        out = tiles.view(n, rows * TILE, columns * TILE, d)[:, :h, :w]
-        out = out.contiguous() if self.conv.bias is None else out + self.conv.bias
-        return out.permute(0, 3, 1, 2)
+        out = join_tiles(tiles, h, w)
+        return (out if self.conv.bias is None else out + self.conv.bias).permute(0, 3, 1, 2)
 
 
 def use_winograd(
@@ -118,12 +116,17 @@ def use_winograd(
         if is_replaceable(layer) and layer.in_channels >= min_channels
     ]
     if not places:
-        raise ValueError(
-            f"Winograd makes plain 3x3 convolutions of {min_channels} or more channels faster, and "
-            "the towers of this head have none: use the model without it"
-        )
+        raise ValueError(no_profit(min_channels))
     for tower, i in places:
         tower[i] = WinogradConv2d(tower[i], min_cells=min_cells)
+
+
+def no_profit(min_channels: int) -> str:
+    """What is said where there is nothing to replace."""
+    return (
+        f"Winograd makes plain 3x3 convolutions of {min_channels} or more channels faster, and the "
+        "towers of this head have none: use the model without it"
+    )
 
 
 def is_replaceable(layer: nn.Module) -> bool:
@@ -160,7 +163,35 @@ def gather_patches(x: Tensor, rows: int, columns: int) -> Tensor:
     Returns:
         (6, 6, N, rows, columns, C), contiguous, zeros beyond the border.
     """
-    below, right = rows * TILE - x.shape[2], columns * TILE - x.shape[3]
-    cells = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, right + 1, 1, below + 1))  # (N, H', W', C)
-    patches = cells.unfold(1, PATCH, TILE).unfold(2, PATCH, TILE)  # (N, rows, columns, C, 6, 6)
-    return patches.permute(4, 5, 0, 1, 2, 3).contiguous()
+    n, c, h, w = x.shape
+    height, width = rows * TILE + PATCH - TILE, columns * TILE + PATCH - TILE
+    cells = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, width - w - 1, 1, height - h - 1))
+    inside = torch.arange(PATCH, device=x.device)[:, None]
+    ys = inside + TILE * torch.arange(rows, device=x.device)  # (6, rows)
+    xs = inside + TILE * torch.arange(columns, device=x.device)  # (6, columns)
+    images = torch.arange(n, device=x.device) * (height * width)
+    # One index of a cell for each input, because exported graphs have it as one operator.
+    idxs = images[:, None, None] + (ys * width)[:, None, None, :, None] + xs[:, None, None]
+    cells = cells.reshape(n * height * width, c).index_select(0, idxs.flatten())
+    return cells.view(PATCH, PATCH, n, rows, columns, c)
+
+
+def join_tiles(tiles: Tensor, height: int, width: int) -> Tensor:
+    """The map that the tiles cover.
+
+    Args:
+        tiles: (4, 4, N, rows, columns, D), contiguous.
+        height, width: of the map, cells; what is beyond is cut off.
+
+    Returns:
+        (N, height, width, D).
+    """
+    n, rows, columns, d = tiles.shape[2:]
+    ys, xs = (torch.arange(side, device=tiles.device) for side in (height, width))
+    num = n * rows * columns
+    ys = ys % TILE * (TILE * num) + ys // TILE * columns
+    xs = xs % TILE * num + xs // TILE
+    images = torch.arange(n, device=tiles.device) * (rows * columns)
+    idxs = images[:, None, None] + ys[:, None] + xs
+    cells = tiles.view(TILE * TILE * num, d).index_select(0, idxs.flatten())
+    return cells.view(n, height, width, d)

@@ -3,11 +3,14 @@
 import pytest
 import torch
 from random_detector import pictures, tiny_detector
+from torch import nn
 
+from fcos_d2.export import towers
 from fcos_d2.export.detector import ExportableDetector, normalized
 from fcos_d2.export.suppression import kept_by_suppression, suppression_operator
 from fcos_d2.export.verify import FULL_PRECISION, canvas_of, compare
 from fcos_d2.modeling.selection import Detections, suppress
+from fcos_d2.modeling.winograd import WinogradConv2d
 
 SIZES = [(64, 96), (40, 50), (17, 90), (64, 64)]
 
@@ -132,3 +135,20 @@ def test_suppression_of_few_boxes_can_be_exported() -> None:
         assert run(boxes, torch.tensor([scores]).float(), classes).tolist() == [
             [bool(x) for x in kept]
         ]
+
+
+def test_towers_by_winograd(monkeypatch) -> None:
+    monkeypatch.setattr(towers, "MIN_CHANNELS", 32)
+    images = pictures(*SIZES)
+    model = tiny_detector()
+    detector = ExportableDetector(model, num_winograd=1)
+    for tower in (detector.head.cls_tower, detector.head.bbox_tower):
+        kinds = [
+            [type(layer) for layer in level if isinstance(layer, nn.Module)] for level in tower
+        ]
+        assert WinogradConv2d in kinds[0] and WinogradConv2d not in kinds[1]
+    worst = compare(model, run_of(detector), [images, images[:1]], None, FULL_PRECISION)
+    assert worst.detections >= 10 and worst.within(FULL_PRECISION)
+    monkeypatch.setattr(towers, "MIN_CHANNELS", 33)
+    with pytest.raises(ValueError, match="33 or more channels .* none: use the model without"):
+        ExportableDetector(model, num_winograd=1)

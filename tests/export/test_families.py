@@ -18,23 +18,24 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 FAMILIES = {
-    "FCOS-RT R50": ("FCOS-RT/R50", []),
-    "FCOS-RT DLA-34": ("FCOS-RT/DLA34", []),
-    "FCOS-RT DLA-34, shared towers, norms per level": ("FCOS-RT/DLA34-SharedTowers-BN-Head", []),
-    "FCOS R50, group norm": ("FCOS/R50-1x", []),
-    "MobileNetV2-RT": ("Recipes/MobileNetV2-RT", []),
-    "P2": ("Recipes/R50-P2-SmallObjects", []),
-    "PAFPN": ("FCOS/R50-PAFPN-1x", []),
+    "FCOS-RT R50": ("FCOS-RT/R50", {}),
+    "FCOS-RT R50, Winograd": ("FCOS-RT/R50", {"winograd": True}),
+    "FCOS-RT DLA-34": ("FCOS-RT/DLA34", {}),
+    "FCOS-RT DLA-34, shared towers, norms per level": ("FCOS-RT/DLA34-SharedTowers-BN-Head", {}),
+    "FCOS R50, group norm": ("FCOS/R50-1x", {}),
+    "MobileNetV2-RT": ("Recipes/MobileNetV2-RT", {}),
+    "P2": ("Recipes/R50-P2-SmallObjects", {}),
+    "PAFPN": ("FCOS/R50-PAFPN-1x", {}),
 }
 
 
-@pytest.mark.parametrize(("name", "opts"), FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize(("name", "options"), FAMILIES.values(), ids=FAMILIES)
 def test_finds_what_the_detector_finds(
-    shared_dir: Path, tmp_path: Path, name: str, opts: list[str]
+    shared_dir: Path, tmp_path: Path, name: str, options: dict
 ) -> None:
     import onnx
 
-    opts = [*opts, "MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", ""]
+    opts = ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", ""]
     opts += ["INPUT.MIN_SIZE_TEST", "192", "INPUT.MAX_SIZE_TEST", "256"]
     cfg = model_zoo.get_config(name, opts)
     torch.manual_seed(0)
@@ -45,7 +46,7 @@ def test_finds_what_the_detector_finds(
     assert len(paths) == 20
     images = [mapper.to_input(read_image(path, mapper.image_format))[0] for path in paths]
     calm(model, images[0])
-    options = ExportOptions()
+    options = ExportOptions(**options)
     export(model, mapper, names, tmp_path, options)
     graph = onnx.load(tmp_path / options.model_file)
     assert "BatchNormalization" not in {node.op_type for node in graph.graph.node}

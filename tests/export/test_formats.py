@@ -152,6 +152,9 @@ def test_what_cannot_be_exported(tmp_path: Path, monkeypatch) -> None:
     refused("batch must be at least 1, got 0", batch=0)
     refused("format must be one of", format="caffe")
     refused("need format onnx or openvino", format="torchscript", half_weights=True)
+    refused("winograd needs format onnx or openvino", format="torchscript", winograd=True)
+    refused(r"368 or more cells, and at a size of \(64, 64\) px", winograd=True)
+    refused("192 or more channels", winograd=True, size=(160, 160))
     refused("only the FCOS meta-architecture", model=detector.backbone)
     cfg = get_cfg()
     cfg.INPUT.RESIZE = "torch"

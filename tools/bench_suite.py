@@ -26,9 +26,9 @@ class Section(NamedTuple):
 SECTIONS = {
     "losses": Section("bench_losses", "measure", ([10, 100, 500, 2000], 3)),
     "folding": Section(
-        "bench_inference", "measure_folding", (["FCOS-RT/R50", "FCOS-RT/DLA34"], (512, 736), 7)
+        "bench_inference", "measure_folding", (["FCOS-RT/R50", "FCOS-RT/DLA34"], (512, 736), 15)
     ),
-    "winograd": Section("bench_inference", "measure_winograd", (["FCOS-RT/R50"], (512, 736), 7)),
+    "winograd": Section("bench_inference", "measure_winograd", (["FCOS-RT/R50"], (512, 736), 15)),
     "peers": Section("bench_inference", "measure_peers", ((800, 1088), 5)),
     "mapper": Section("bench_data", "measure_mapper", (5,)),
     "drawing": Section("bench_data", "measure_drawing", (11,)),

@@ -80,6 +80,8 @@ class Predictor:
             raise ValueError(f"confidence_threshold must be in [0, 1), got {confidence_threshold}")
         if isinstance(config, (str, Path)):
             config = model_zoo.get_config(str(config), opts)
+        elif opts:
+            raise ValueError(f"opts {opts} are for a config by name or file: change the object")
         config = with_views(config, slice_size, slice_overlap, tta)
         is_yaml = isinstance(config, CfgNode)
         views = (ViewSettings.from_config if is_yaml else ViewSettings.from_lazy)(config)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.config import CfgNode
+from detectron2.config import CfgNode, LazyConfig, instantiate
 from omegaconf import DictConfig
 
 from fcos_d2 import model_zoo
@@ -28,6 +28,17 @@ def test_overrides():
     assert cfg.MODEL.FCOS.NMS_TH == 0.5
     cfg = model_zoo.get_config("lazy/FCOS-RT/R50", ["train.max_iter=7"])
     assert cfg.train.max_iter == 7
+
+
+def test_what_a_run_of_a_python_config_writes(tmp_path):
+    cfg = model_zoo.get_config("lazy/Recipes/R50-640", ["train.max_iter=7"])
+    path = str(tmp_path / "config.yaml")
+    LazyConfig.save(cfg, path)
+    read = model_zoo.get_config(path, ["train.device=cpu"])
+    assert read.train.max_iter == 7 and read.train.device == "cpu"
+    mappers = [instantiate(x.dataloader.test.mapper) for x in (cfg, read)]
+    assert str(mappers[0].augmentations) == str(mappers[1].augmentations)
+    assert str(instantiate(read.model)) == str(instantiate(cfg.model))
 
 
 @pytest.mark.parametrize(

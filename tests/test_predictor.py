@@ -205,6 +205,8 @@ def test_mistakes_are_named(weights, image, tmp_path):
         Predictor("Recipes/R18-Scratch", weights, device="cpu")  # 80 classes, the file has 2
     with pytest.raises(ValueError, match="size of slices must be a whole number of px, got -1"):
         Predictor("Recipes/R18-Scratch", weights, slice_size=-1, opts=OPTS)
+    with pytest.raises(ValueError, match="for a config by name or file: change the object"):
+        Predictor(model_zoo.get_config("Recipes/R18-Scratch"), weights, opts=OPTS)
     predictor = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
     with pytest.raises(ValueError, match=r"BGR uint8 array .* got float64 \(4, 4, 3\)"):
         predictor(np.zeros((4, 4, 3)))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from detectron2.config import CfgNode, LazyConfig, instantiate
 from detectron2.modeling import build_model
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from ..checkpoint import FCOSCheckpointer
@@ -60,7 +60,8 @@ def get_config(name: str, opts: list[str] | None = None) -> CfgNode | DictConfig
         opts: overrides; KEY VALUE pairs for yaml, key=value for python configs.
 
     Returns:
-        CfgNode for yaml, DictConfig for python configs.
+        CfgNode for yaml, DictConfig for python configs, and for the config.yaml that their runs
+        write.
 
     Raises:
         ValueError: unknown name, or an override of a key that does not exist.
@@ -68,6 +69,9 @@ def get_config(name: str, opts: list[str] | None = None) -> CfgNode | DictConfig
     path = get_config_file(name)
     if path.endswith(".py"):
         return LazyConfig.apply_overrides(LazyConfig.load(path), list(opts or []))
+    if "_target_:" in Path(path).read_text(encoding="utf-8", errors="replace"):
+        # LazyConfig.load would also take yaml tags that run code.
+        return LazyConfig.apply_overrides(OmegaConf.load(path), list(opts or []))
     cfg = get_cfg()
     try:
         cfg.merge_from_file(path)

@@ -162,7 +162,8 @@ def verify(
     print(
         f"{len(paths)} images in {len(groups)} batches, {worst.detections} {what}: worst "
         f"difference {worst.boxes:.2g} px and {worst.scores:.2g} of a score, {worst.unmatched} "
-        f"without a partner (allowed: {tolerance.boxes} px, {tolerance.scores}, "
+        f"without a partner, {worst.undecided} undecided between both because two boxes overlap "
+        f"by just the suppression threshold (allowed: {tolerance.boxes} px, {tolerance.scores}, "
         f"{tolerance.unmatched:.0%})"
     )
     if worst.detections == 0:

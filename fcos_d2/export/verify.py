@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from fcos_deploy.engines import load_engine
 from fcos_deploy.settings import read_settings
@@ -17,6 +18,9 @@ from .detector import ExportableDetector
 
 SCORE_THRESH = 0.05  # detections above it are compared
 
+EDGE = 1e-4  # of an IoU, which rounding may move
+
+Found = tuple[Tensor, Tensor, Tensor]  # boxes (D, 4) px, scores (D,), classes (D,)
 Run = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]  # images, image_sizes -> outputs
 
 
@@ -40,6 +44,7 @@ class Difference(NamedTuple):
     scores: float = 0.0
     unmatched: int = 0  # detections without a partner
     detections: int = 0
+    undecided: int = 0  # without one because of an overlap of just the suppression threshold
 
     def within(self, tolerance: Tolerance) -> bool:
         """Whether it is no more than allowed."""
@@ -56,6 +61,7 @@ class Difference(NamedTuple):
             max(self.scores, other.scores),
             self.unmatched + other.unmatched,
             self.detections + other.detections,
+            self.undecided + other.undecided,
         )
 
 
@@ -147,22 +153,21 @@ def compare(
             real = (scores > 0) & (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
             found = boxes[real], scores[real], classes[real]
             wanted = wanted.pred_boxes.tensor, wanted.scores, wanted.pred_classes
-            cap = model.proposal_generator.test_selection["max_detections"]
-            worst = worst.merged(compare_detections(wanted, found, cap, tolerance))
+            selection = model.proposal_generator.test_selection
+            limits = selection["max_detections"], selection["nms_thresh"]
+            worst = worst.merged(compare_detections(wanted, found, *limits, tolerance))
     return worst
 
 
 def compare_detections(
-    wanted: tuple[Tensor, Tensor, Tensor],
-    found: tuple[Tensor, Tensor, Tensor],
-    cap: int,
-    tolerance: Tolerance,
+    wanted: Found, found: Found, cap: int, nms_thresh: float, tolerance: Tolerance
 ) -> Difference:
     """Each detection of one model against the most similar one of the other.
 
     Args:
         wanted, found: boxes (D, 4) px, scores (D,) and classes (D,).
         cap: on the number of detections; where it cuts, the last ones need no partner.
+        nms_thresh: IoU above which the weaker box of a class goes.
         tolerance: what is further apart is no partner.
     """
     floor = SCORE_THRESH
@@ -172,21 +177,63 @@ def compare_detections(
     floor += tolerance.scores
     boxes, scores, classes = found
     free = torch.ones(len(scores), dtype=torch.bool)
+    alone = torch.zeros(len(wanted[1]), dtype=torch.bool)
     result = Difference(detections=int((wanted[1] > floor).sum()))
-    for box, score, label in zip(*wanted, strict=True):
+    for i, (box, score, label) in enumerate(zip(*wanted, strict=True)):
         distance = (boxes - box).abs().amax(dim=1)
         apart = (scores - score).abs()
         close = (distance <= tolerance.boxes) & (apart <= tolerance.scores)
         partners = free & close & (classes == label)
         if not partners.any():
-            result = result._replace(unmatched=result.unmatched + int(score > floor))
+            alone[i] = True
             continue
         partner = int(distance.masked_fill(~partners, torch.inf).argmin())
         free[partner] = False
         if score > SCORE_THRESH:
             result = result.merged(Difference(float(distance[partner]), float(apart[partner])))
-    left = int((free & (scores > floor)).sum())
-    return result._replace(unmatched=result.unmatched + left)
+    undecided = undecided_ones((wanted, found), (alone, free), nms_thresh)
+    counts = [0, 0]
+    for (_, scores, _), lonely, excused in zip(
+        (wanted, found), (alone, free), undecided, strict=True
+    ):
+        lonely = lonely & (scores > floor)
+        counts[0] += int((lonely & ~excused).sum())
+        counts[1] += int((lonely & excused).sum())
+    return result._replace(unmatched=counts[0], undecided=counts[1])
+
+
+def undecided_ones(
+    sides: tuple[Found, Found], alone: tuple[Tensor, Tensor], nms_thresh: float
+) -> list[Tensor]:
+    """Which detections rounding keeps in one model and suppresses in the other.
+
+    They overlap with another one by the threshold of suppression, no more and no less; or with
+    one of these, which the other model has kept.
+
+    Args:
+        sides: boxes (D, 4), scores (D,) and classes (D,) of both models.
+        alone: (D,) bool, those without a partner in the other model.
+        nms_thresh: IoU above which the weaker box of a class goes.
+
+    Returns:
+        (D,) bool for each side.
+    """
+
+    def overlaps(one: Found, other: Found) -> Tensor:
+        same = one[2][:, None] == other[2]
+        return torch.where(same, box_iou(one[0].double(), other[0].double()), 0.0)
+
+    undecided = []
+    for side, lonely in zip(sides, alone, strict=True):
+        at_threshold = (overlaps(side, side) - nms_thresh).abs() <= EDGE
+        undecided.append(lonely & at_threshold.any(dim=1))
+    across = overlaps(*sides) > nms_thresh
+    while True:
+        before = sum(int(x.sum()) for x in undecided)
+        undecided[0] = undecided[0] | alone[0] & (across & undecided[1]).any(dim=1)
+        undecided[1] = undecided[1] | alone[1] & (across & undecided[0][:, None]).any(dim=0)
+        if sum(int(x.sum()) for x in undecided) == before:
+            return undecided
 
 
 @torch.no_grad()

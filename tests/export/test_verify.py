@@ -22,7 +22,7 @@ THREE = found((0, 0.9, 0), (20, 0.5, 1), (40, 0.3, 0))
 
 
 def compared(one: Found, other: Found, cap: int = 100) -> Difference:
-    return compare_detections(one, other, cap, FULL_PRECISION)
+    return compare_detections(one, other, cap, 0.6, FULL_PRECISION)
 
 
 def test_equal_in_another_order() -> None:
@@ -51,6 +51,27 @@ def test_what_stands_at_a_threshold_needs_no_partner() -> None:
     assert compared(found((0, 0.9, 0), (5, 0.3, 0)), found((0, 0.9, 0), (9, 0.3, 0)), 2) == (
         Difference(0, 0, 0, 1)
     )
+
+
+def test_an_overlap_of_just_the_threshold_leaves_it_open() -> None:
+    # Boxes of 10 px that are 2.5 px apart: 75 of 125 px are common, an IoU of 0.6.
+    both = found((0, 0.9, 0), (2.5, 0.5, 0), (40, 0.3, 0))
+    one = found((0, 0.9, 0), (40, 0.3, 0))
+    for pair in ((both, one), (one, both)):
+        result = compared(*pair)
+        assert (result.unmatched, result.undecided) == (0, 1) and result.within(FULL_PRECISION)
+    # What the open one would have suppressed (IoU of 9 / 11), the other model keeps.
+    result = compared(both, found((0, 0.9, 0), (3.5, 0.4, 0), (40, 0.3, 0)))
+    assert (result.unmatched, result.undecided) == (0, 2)
+    # Another overlap, or another class, explains nothing.
+    for box in ((2.6, 0.5, 0), (2.5, 0.5, 1)):
+        result = compared(found((0, 0.9, 0), box), found((0, 0.9, 0)))
+        assert (result.unmatched, result.undecided) == (1, 0)
+
+
+def test_a_moved_box_is_never_open() -> None:
+    moved = found((0, 0.9, 0), (20, 0.5, 1), (41, 0.3, 0))
+    assert compared(THREE, moved).unmatched == 2
 
 
 def test_a_share_may_be_allowed() -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_run import make_tiny_coco, tiny_command
 
 from fcos_d2.engine import run, train_argument_parser
 from fcos_d2.engine.step import StepTrainer
 from fcos_d2.visualization.plots import read_metrics
-from tests.tiny_run import make_tiny_coco, tiny_command
 
 ROOT = Path(__file__).parents[2]
 

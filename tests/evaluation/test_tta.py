@@ -1,10 +1,10 @@
 import pytest
 import torch
+from bright_spots import detections
 from detectron2.data import transforms as T
 
 from fcos_d2.data.augmentation import ResizeShortestEdge, TorchResizeShortestEdge
 from fcos_d2.evaluation.tta import FlipsAndScales, vote
-from tests.evaluation.bright_spots import detections
 
 
 @pytest.mark.parametrize("kind", [ResizeShortestEdge, TorchResizeShortestEdge])

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from bright_spots import BrightSpots, detections, picture
 from detectron2.modeling import build_model
 from detectron2.structures import Instances
 from omegaconf import OmegaConf
+from tiny_run import make_tiny_coco, tiny_command
 from torch import nn
 
 from fcos_d2 import model_zoo
@@ -16,8 +18,6 @@ from fcos_d2.evaluation import views
 from fcos_d2.evaluation.slicing import Region, Slicing
 from fcos_d2.evaluation.tta import FlipsAndScales
 from fcos_d2.evaluation.views import MultiViewModel, ViewSettings, merge, selection_limits
-from tests.evaluation.bright_spots import BrightSpots, detections, picture
-from tests.tiny_run import make_tiny_coco, tiny_command
 
 
 def mapper_to(short_edge, max_size=10000):

@@ -309,6 +309,7 @@ def test_letterbox_at_test_time_has_no_border(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # pytest would keep all of them
 def test_memory_of_a_worker_does_not_grow(tmp_path):
     """Resident memory after 2000 mixed samples is that after 500, but for 2 %."""
     records = write_records(tmp_path, 40)

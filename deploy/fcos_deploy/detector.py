@@ -142,6 +142,7 @@ def resize(image: np.ndarray, settings: Settings) -> np.ndarray:
     """What the evaluation did, to the very pixels: Pillow's antialiased bilinear resize; in the
     model's channel order."""
     height, width = resized_size(*image.shape[:2], settings)
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    image = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    if image.shape[:2] != (height, width):
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        image = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
     return image[:, :, ::-1] if settings.image_format == "RGB" else image

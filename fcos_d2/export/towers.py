@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from ..modeling.folding import fold_batch_norms
 from ..modeling.head import FCOSHead
 from ..modeling.layers import PerLevelNorm
-from ..modeling.winograd import MIN_CHANNELS, WinogradConv2d, is_replaceable, no_profit
+from ..modeling.winograd import MIN_CHANNELS, replace_convolutions
 
 
 class LevelTowers(nn.ModuleList):
@@ -29,7 +29,7 @@ def with_exportable_towers(head: FCOSHead, num_winograd: int = 0) -> FCOSHead:
         ValueError: `num_winograd` > 0, and no convolution that profits.
     """
     head = fold_batch_norms(head)
-    replaced: dict[nn.Module, WinogradConv2d] = {}
+    large_maps: list[nn.Sequential] = []
     for name in ("share_tower", "cls_tower", "bbox_tower"):
         layers = list(getattr(head, name))
         norms_differ = any(isinstance(layer, PerLevelNorm) for layer in layers)
@@ -41,13 +41,8 @@ def with_exportable_towers(head: FCOSHead, num_winograd: int = 0) -> FCOSHead:
         ]
         if norms_differ:
             towers = [fold_batch_norms(tower) for tower in towers]
-        for tower in towers[:num_winograd]:
-            for i, layer in enumerate(tower):
-                if is_replaceable(layer) and layer.in_channels >= MIN_CHANNELS:
-                    if layer not in replaced:
-                        replaced[layer] = WinogradConv2d(layer, min_cells=0)
-                    tower[i] = replaced[layer]
+        large_maps += towers[:num_winograd]
         setattr(head, name, LevelTowers(towers))
-    if num_winograd and not replaced:
-        raise ValueError(no_profit(MIN_CHANNELS))
+    if num_winograd:
+        replace_convolutions(large_maps, min_cells=0, min_channels=MIN_CHANNELS)
     return head

@@ -5,6 +5,8 @@ both directions, a tile of 4 x 4 outputs comes from 6 x 6 inputs by 36 products 
 instead of 144. Source: arXiv 1509.09308, F(4x4, 3x3) and its matrices.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -109,24 +111,26 @@ def use_winograd(
     Raises:
         ValueError: no convolution to replace, or weights of another type or on another device.
     """
-    places = [
-        (tower, i)
-        for tower in (head.share_tower, head.cls_tower, head.bbox_tower)
-        for i, layer in enumerate(tower)
-        if is_replaceable(layer) and layer.in_channels >= min_channels
-    ]
-    if not places:
-        raise ValueError(no_profit(min_channels))
-    for tower, i in places:
-        tower[i] = WinogradConv2d(tower[i], min_cells=min_cells)
+    towers = [head.share_tower, head.cls_tower, head.bbox_tower]
+    replace_convolutions(towers, min_cells=min_cells, min_channels=min_channels)
 
 
-def no_profit(min_channels: int) -> str:
-    """What is said where there is nothing to replace."""
-    return (
-        f"Winograd makes plain 3x3 convolutions of {min_channels} or more channels faster, and the "
-        "towers of this head have none: use the model without it"
-    )
+def replace_convolutions(
+    towers: Sequence[nn.Sequential], *, min_cells: int, min_channels: int
+) -> None:
+    """`use_winograd` for towers of any kind; what several of them share stays shared."""
+    replaced: dict[nn.Module, WinogradConv2d] = {}
+    for tower in towers:
+        for i, layer in enumerate(tower):
+            if is_replaceable(layer) and layer.in_channels >= min_channels:
+                if layer not in replaced:
+                    replaced[layer] = WinogradConv2d(layer, min_cells=min_cells)
+                tower[i] = replaced[layer]
+    if not replaced:
+        raise ValueError(
+            f"Winograd makes plain 3x3 convolutions of {min_channels} or more channels faster, and "
+            "the towers of this head have none: use the model without it"
+        )
 
 
 def is_replaceable(layer: nn.Module) -> bool:

@@ -27,16 +27,16 @@ STRIDES = [8, 16, 32, 64, 128]
 SIZE_BOUNDS = [64, 128, 256, 512]
 NUM_CLASSES = 80
 
+Levels = tuple[list[LocationGrid], list[Tensor], list[Tensor]]  # see `levels_of`
+
 
 def run_assignment(arguments: argparse.Namespace) -> None:
     if arguments.peer and arguments.center_sampling_radius is None:
         raise ValueError("--peer needs a radius: the peers always sample around the centre")
     torch.set_num_threads(arguments.threads)
     height, width = arguments.height, arguments.width
-    sizes = [(math.ceil(height / s), math.ceil(width / s)) for s in STRIDES]
-    print(
-        f"Assignment of the {sum(h * w for h, w in sizes)} locations of a {height} x {width} image"
-    )
+    levels = levels_of(height, width)
+    print(f"Assignment of the {sum(map(len, levels[1]))} locations of a {height} x {width} image")
     print(f"on {len(STRIDES)} levels, radius {arguments.center_sampling_radius}:", end=" ")
     print(f"median and range of {arguments.repeats} calls in turns after {arguments.warmup}")
     print("warm-up calls; peak of torch's CPU allocator by torch.profiler.\n")
@@ -44,7 +44,7 @@ def run_assignment(arguments: argparse.Namespace) -> None:
     rows = []
     for num_boxes in arguments.boxes:
         boxes, classes = random_truth(num_boxes, height, width, arguments.seed)
-        subjects = assignment_subjects(boxes, classes, sizes, arguments)
+        subjects = assignment_subjects(boxes, classes, levels, arguments)
         times = time_in_turns(subjects, arguments.warmup, arguments.repeats)
         memory = {name: peak_memory(function) for name, function in subjects.items()}
         for name in subjects:
@@ -68,6 +68,16 @@ def assignment_row(
     ]
 
 
+def levels_of(height: int, width: int) -> Levels:
+    """Grids, locations (Hi * Wi, 2) and the peers' squares (Hi * Wi, 4) of an image, by level."""
+    grids = [LocationGrid.of_level(math.ceil(height / s), math.ceil(width / s), s) for s in STRIDES]
+    locations = [level_locations(grid, like=torch.zeros(())) for grid in grids]
+    # Both peers stand for a location by a square of one stride around it.
+    half_strides = [torch.tensor([-s / 2, -s / 2, s / 2, s / 2]) for s in STRIDES]
+    squares = [x.repeat(1, 2) + half for x, half in zip(locations, half_strides, strict=True)]
+    return grids, locations, squares
+
+
 def random_truth(num: int, height: int, width: int, seed: int) -> tuple[Tensor, Tensor]:
     """Boxes (M, 4) and classes (M,): centres anywhere in the image, sides of 8 to 600 px with
     equal chances for equal ratios, cut to the image."""
@@ -82,7 +92,7 @@ def random_truth(num: int, height: int, width: int, seed: int) -> tuple[Tensor, 
 
 
 def assignment_subjects(
-    boxes: Tensor, classes: Tensor, sizes: list[tuple[int, int]], arguments: argparse.Namespace
+    boxes: Tensor, classes: Tensor, levels: Levels, arguments: argparse.Namespace
 ) -> dict[str, Callable[[], object]]:
     """A call without arguments for fcos_d2 and for each peer.
 
@@ -90,16 +100,10 @@ def assignment_subjects(
     the label and the distances: ours and detectron2's do a little more than torchvision's.
     """
     radius = arguments.center_sampling_radius
-    grids = [
-        LocationGrid.of_level(*size, stride) for size, stride in zip(sizes, STRIDES, strict=True)
-    ]
-    locations = [level_locations(grid, like=boxes) for grid in grids]
+    grids, locations, squares = levels
     ranges = size_ranges_from_bounds(SIZE_BOUNDS)
     targets = (boxes, classes, locations, grids, STRIDES, ranges, radius, NUM_CLASSES)
     subjects = {"fcos_d2": functools.partial(location_targets, *targets)}
-    # Both peers stand for a location by a square of one stride around it.
-    half_strides = [torch.tensor([-s / 2, -s / 2, s / 2, s / 2]) for s in STRIDES]
-    squares = [x.repeat(1, 2) + half for x, half in zip(locations, half_strides, strict=True)]
     if "torchvision" in arguments.peer:
         subjects["torchvision"] = torchvision_matching(boxes, classes, squares, radius)
     if "detectron2" in arguments.peer:

@@ -5,13 +5,12 @@ Measured is their own code from the boxes to the losses; anchors and locations a
 """
 
 import functools
-import math
 import statistics
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
-from bench_assignment import NUM_CLASSES, SIZE_BOUNDS, STRIDES, random_truth
+from bench_assignment import NUM_CLASSES, SIZE_BOUNDS, STRIDES, levels_of, random_truth
 from bench_common import peak_memory, row_beside_peers, time_in_turns
 from detectron2.modeling.box_regression import Box2BoxTransformLinear
 from detectron2.modeling.meta_arch.fcos import FCOS as Detectron2FCOS
@@ -21,11 +20,8 @@ from torch import Tensor
 from torchvision.models.detection import FCOS as TorchvisionFCOS
 from torchvision.models.detection.fcos import FCOSHead as TorchvisionHead
 
-from fcos_d2.modeling.assignment import size_ranges_from_bounds
-from fcos_d2.modeling.criterion import Criterion
-from fcos_d2.modeling.geometry import LocationGrid, level_locations
-from fcos_d2.modeling.normalizers import LossNormalizers
-from fcos_d2.modeling.targets import TargetMaker
+from fcos_d2.modeling import FCOSHead, FCOSProposalGenerator
+from fcos_d2.modeling.geometry import LocationGrid
 
 HEIGHT, WIDTH, NUM_IMAGES = 800, 1088, 2
 RADIUS = 1.5
@@ -67,13 +63,8 @@ def loss_subjects(truth: list[tuple[Tensor, Tensor]]) -> dict[str, Callable[[], 
     Args:
         truth: N pairs of boxes (M, 4) and classes (M,).
     """
-    sizes = [(math.ceil(HEIGHT / s), math.ceil(WIDTH / s)) for s in STRIDES]
-    grids = [LocationGrid.of_level(*x, stride) for x, stride in zip(sizes, STRIDES, strict=True)]
-    locations = [level_locations(grid, like=torch.zeros(())) for grid in grids]
+    grids, locations, squares = levels_of(HEIGHT, WIDTH)
     predictions = random_predictions(sum(len(x) for x in locations))
-    # Both peers stand for a location by a square of one stride around it.
-    half_strides = [torch.tensor([-s / 2, -s / 2, s / 2, s / 2]) for s in STRIDES]
-    squares = [x.repeat(1, 2) + half for x, half in zip(locations, half_strides, strict=True)]
     return {
         "ours": ours(truth, grids, locations, predictions),
         "torchvision": torchvision_losses(truth, squares, predictions),
@@ -99,37 +90,20 @@ def ours(
     predictions: tuple[Tensor, Tensor, Tensor],
 ) -> Callable[[], dict]:
     """What FCOSProposalGenerator.losses does once the head's outputs are flattened."""
-    maker = TargetMaker(
-        assigner="size_ranges",
+    levels = [f"p{i}" for i in range(3, 8)]
+    generator = FCOSProposalGenerator(
+        head=FCOSHead(in_channels=32, num_classes=NUM_CLASSES, num_levels=len(levels)),
         num_classes=NUM_CLASSES,
+        in_features=levels,
         strides=STRIDES,
-        size_ranges=size_ranges_from_bounds(SIZE_BOUNDS),
-        inclusive_size_ranges=True,
+        size_bounds=SIZE_BOUNDS,
         center_sampling_radius=RADIUS,
-        atss_topk=9,
-        atss_anchor_scale=8.0,
-        tal_topk=13,
-        tal_alpha=1.0,
-        tal_beta=6.0,
     )
-    criterion = Criterion(
-        num_classes=NUM_CLASSES,
-        cls_loss="focal",
-        focal_alpha=0.25,
-        focal_gamma=2.0,
-        box_quality="ctrness",
-        loc_loss_type="giou",
-        iou_smoothing=1.0,
-        centerness_weighted_loc=True,
-        loss_weight_cls=1.0,
-        loss_weight_loc=1.0,
-        loss_weight_quality=1.0,
-    )
-    normalizers = LossNormalizers("fg", [f"p{i}" for i in range(3, 8)])
+    criterion = generator.criterion
 
     def run() -> dict:
-        targets = maker.batch_targets(truth, grids, locations)
-        divisors = normalizers(criterion.target_sums(targets, locations))
+        targets = generator.target_maker.batch_targets(truth, grids, locations)
+        divisors = generator.loss_normalizers(criterion.target_sums(targets, locations))
         return criterion.losses(*predictions, targets, divisors)
 
     return run

@@ -17,17 +17,20 @@ VERSIONED = ("torch", "torchvision", "onnxruntime", "openvino", "opencv-python",
 
 
 def time_in_turns(
-    functions: dict[str, Callable[[], object]], warmup: int, repeats: int
+    functions: dict[str, Callable[[], object]],
+    warmup: int,
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Milliseconds of each call. The functions take turns (A B C, A B C, ...), so that whatever
-    else the machine does meanwhile falls on all of them."""
+    else the machine does meanwhile falls on all of them; `clock` gives seconds."""
     milliseconds = {name: [] for name in functions}
     for i in range(warmup + repeats):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = clock()
             function()
             if i >= warmup:
-                milliseconds[name].append((time.perf_counter() - start) * 1e3)
+                milliseconds[name].append((clock() - start) * 1e3)
     return milliseconds
 
 
@@ -119,19 +122,32 @@ def row_beside_peers(
         target: what the ratio shall reach; None where none is set.
 
     Returns:
-        name, ours, peer (the best one's value), unit, ratio (peer over ours), target and note,
-        which names the peers with their values.
+        See `suite_row`; the peer is the best one, and the note names all with their values.
     """
     peers = {peer: value for peer, value in values.items() if peer != "ours"}
-    best = min(peers.values())
+    note = ", ".join(f"{peer} {significant(value)}" for peer, value in peers.items())
+    return suite_row(name, values["ours"], min(peers.values()), unit, target, note)
+
+
+def suite_row(
+    name: str,
+    ours: float,
+    peer: float,
+    unit: str,
+    target: float | None,
+    note: str,
+    more_is_better: bool = False,
+) -> dict[str, str | float | None]:
+    """What the suite prints as a line; the ratio is above 1 where ours is better."""
+    ratio = ours / peer if more_is_better else peer / ours
     return {
         "name": name,
-        "ours": values["ours"],
-        "peer": best,
+        "ours": ours,
+        "peer": peer,
         "unit": unit,
-        "ratio": best / values["ours"],
+        "ratio": ratio,
         "target": target,
-        "note": ", ".join(f"{peer} {significant(value)}" for peer, value in peers.items()),
+        "note": note,
     }
 
 

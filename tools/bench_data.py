@@ -1,11 +1,12 @@
 """Times of reading, drawing and video against detectron2's, for `tools/benchmark.py`.
 
 Each function measures ours and theirs in turns, in one process, and returns one row for each
-comparison, see `row`.
+comparison, see `rates_row`.
 """
 
 import importlib.util
 import io
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 import torch
+from bench_common import suite_row, time_in_turns
 from detectron2.data import DatasetMapper
 from detectron2.data.catalog import Metadata
 from detectron2.modeling import build_model
@@ -44,12 +46,10 @@ def measure_mapper(repeats: int = 20) -> list[dict]:
     ours, theirs = FCOSDatasetMapper(cfg, is_train=True), DatasetMapper(cfg, is_train=True)
     with tempfile.TemporaryDirectory() as folder, one_thread():
         records = [_record(Path(folder) / f"{i}.jpg", i) for i in range(NUM_IMAGES)]
-        seconds = in_turns(
-            [lambda m=m: [m(record) for record in records] for m in (ours, theirs)], repeats
-        )
-    note = "one core; detectron2's DatasetMapper; to a short side of 800 px"
-    rates = NUM_IMAGES / seconds
-    return [row("mapper, 640x480 jpeg", "images/s", rates, target=2.5, note=note)]
+        jobs = tuple(lambda m=m: [m(record) for record in records] for m in (ours, theirs))
+        note = "one core; detectron2's DatasetMapper; to a short side of 800 px"
+        name = "mapper, 640x480 jpeg"
+        return [rates_row(name, "images/s", 2.5, note, jobs, NUM_IMAGES, repeats)]
 
 
 def measure_drawing(repeats: int = 11) -> list[dict]:
@@ -63,16 +63,13 @@ def measure_drawing(repeats: int = 11) -> list[dict]:
     found.pred_boxes, found.scores = Boxes(torch.from_numpy(boxes)), torch.from_numpy(scores)
     found.pred_classes = torch.from_numpy(class_ids)
     visualizer = VideoVisualizer(Metadata(thing_classes=CLASS_NAMES))
-    with one_thread():
-        seconds = in_turns(
-            [
-                lambda: draw_detections(image, boxes, class_ids, scores, CLASS_NAMES),
-                lambda: visualizer.draw_instance_predictions(image, found).get_image(),
-            ],
-            repeats,
-        )
+    jobs = (
+        lambda: draw_detections(image, boxes, class_ids, scores, CLASS_NAMES),
+        lambda: visualizer.draw_instance_predictions(image, found).get_image(),
+    )
     note = "one core; detectron2's VideoVisualizer"
-    return [row("drawing 50 boxes on 1280x720", "frames/s", 1 / seconds, target=50, note=note)]
+    with one_thread():
+        return [rates_row("drawing 50 boxes on 1280x720", "frames/s", 50, note, jobs, 1, repeats)]
 
 
 def measure_video(repeats: int = 3, num_frames: int = 4) -> list[dict]:
@@ -102,41 +99,34 @@ def measure_video(repeats: int = 3, num_frames: int = 4) -> list[dict]:
             # In a thread, too: there, torch's helpers wait in another way than in the first one.
             list(buffered((predictor(frame) for frame in frames), num_frames))
 
-        # Their times are those of the wall: threads are what is measured.
-        jobs = [whole, detector_alone]
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            seconds = in_turns(jobs, repeats, time.perf_counter)
         num_found = len(predictor(frames[0]))
-    note = f"{VIDEO_CONFIG}, random weights, {num_found} boxes a frame; the detector alone"
-    rates = num_frames / seconds
-    return [row("video 736x512, whole pipeline", "frames/s", rates, target=0.95, note=note)]
+        note = f"{VIDEO_CONFIG}, random weights, {num_found} boxes a frame; the detector alone"
+        name, jobs = "video 736x512, whole pipeline", (whole, detector_alone)
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            # The time is that of the wall: threads are what is measured.
+            row = rates_row(
+                name, "frames/s", 0.95, note, jobs, num_frames, repeats, time.perf_counter
+            )
+    return [row]
 
 
-def row(name: str, unit: str, rates: np.ndarray, target: float, note: str) -> dict:
-    """One line of the results, from our rate and the peer's."""
-    ours, peer = (float(rate) for rate in rates)
-    return {
-        "name": name,
-        "ours": ours,
-        "peer": peer,
-        "unit": unit,
-        "ratio": ours / peer,
-        "target": target,
-        "note": note,
-    }
+def rates_row(
+    name: str,
+    unit: str,
+    target: float,
+    note: str,
+    jobs: tuple[Callable[[], object], Callable[[], object]],
+    num: int,
+    repeats: int,
+    clock: Callable[[], float] = time.thread_time,
+) -> dict:
+    """A row of the suite, of our job and the peer's, which handle `num` images each.
 
-
-def in_turns(
-    jobs: list[Callable[[], object]], repeats: int, clock: Callable[[], float] = time.thread_time
-) -> np.ndarray:
-    """Median seconds of each job; by default of computing in this thread, whatever else runs."""
-    seconds = np.empty((repeats + 1, len(jobs)))
-    for turn in seconds:
-        for i, job in enumerate(jobs):
-            start = clock()
-            job()
-            turn[i] = clock() - start
-    return np.median(seconds[1:], axis=0)  # the first turn fills caches
+    The time is by default that of computing in this thread, whatever else runs.
+    """
+    times = time_in_turns(dict(zip("ab", jobs, strict=True)), 1, repeats, clock)
+    ours, peer = (num * 1e3 / statistics.median(values) for values in times.values())
+    return suite_row(name, ours, peer, unit, target, note, more_is_better=True)
 
 
 @contextmanager

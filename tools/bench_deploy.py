@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_common import row_beside_peers, time_in_turns
+from bench_common import row_beside_peers, significant, suite_row, time_in_turns
 from bench_data import picture
 from bench_inference import our_model
 
@@ -53,13 +53,13 @@ def measure_deploy(names: list[str], size: tuple[int, int], repeats: int) -> lis
             times = time_in_turns(subjects, 2, repeats)
             medians = {key: statistics.median(values) for key, values in times.items()}
             # The target is against the model as it is.
-            peers = {key: medians[key] for key in ("torch, unfolded", "torch, folded")}
-            for label in detectors:
-                values = {"ours": medians[label], **peers}
-                row = row_beside_peers(f"{name}, {label}", values, "ms", TARGETS.get(name))
-                row["peer"] = peers["torch, unfolded"]
-                row["ratio"] = row["peer"] / row["ours"]
-                rows.append(row)
+            peer = medians["torch, unfolded"]
+            in_torch = [key for key in subjects if key not in detectors]
+            note = ", ".join(f"{key} {significant(medians[key])}" for key in in_torch)
+            rows += [
+                suite_row(f"{name}, {label}", medians[label], peer, "ms", TARGETS.get(name), note)
+                for label in detectors
+            ]
             if name == names[-1]:
                 rows.append(_video_row(detectors["ONNX"], size, repeats))
     return rows

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from bench_common import time_in_turns
+from bench_common import suite_row, time_in_turns
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 from detectron2.structures import Boxes, Instances
@@ -59,17 +59,9 @@ def measure_evaluation(images: int, detections: int, repeats: int) -> list[dict]
             DatasetCatalog.remove(DATASET)
             MetadataCatalog.remove(DATASET)
     ours, peer = (statistics.median(times[name]) / 1e3 for name in subjects)
-    return [
-        {
-            "name": f"COCO metric, {images} images x {detections} detections",
-            "ours": ours,
-            "peer": peer,
-            "unit": "s",
-            "ratio": peer / ours,
-            "target": TARGET,
-            "note": f"numbers differ by {worst_difference(**results):.1e} at most",
-        }
-    ]
+    name = f"COCO metric, {images} images x {detections} detections"
+    note = f"numbers differ by {worst_difference(**results):.1e} at most"
+    return [suite_row(name, ours, peer, "s", TARGET, note)]
 
 
 def random_boxes(num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

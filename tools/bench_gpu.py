@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable
 
 import torch
-from bench_common import time_in_turns
+from bench_common import suite_row, time_in_turns
 from bench_model import random_images
 from bench_subjects import PEERS, Recipe, TorchSubject, build
 from torch import nn
@@ -59,15 +59,15 @@ def _measure_batch(
     best_peer = max(PEERS, key=speeds.__getitem__)
     best_way = max(WAYS, key=speeds.__getitem__)
     return [
-        {
-            "name": f"batch {batch}, {mode}, {way}",
-            "ours": speeds[way],
-            "peer": speeds[best_peer],
-            "unit": "images/s",
-            "ratio": speeds[way] / speeds[best_peer],
-            "target": TARGETS.get(batch) if way == best_way else None,
-            "note": f"against {best_peer}, the faster one",
-        }
+        suite_row(
+            f"batch {batch}, {mode}, {way}",
+            speeds[way],
+            speeds[best_peer],
+            "images/s",
+            TARGETS.get(batch) if way == best_way else None,
+            f"against {best_peer}, the faster one",
+            more_is_better=True,
+        )
         for way in WAYS
     ]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 from bench_assignment import NUM_CLASSES
-from bench_common import row_beside_peers, time_in_turns
+from bench_common import row_beside_peers, suite_row, time_in_turns
 from detectron2 import model_zoo as detectron2_zoo
 from detectron2.config import instantiate
 from torch import Tensor, nn
@@ -81,9 +81,9 @@ def measure_winograd(
         subjects = {"ours": copy.deepcopy(direct), "direct": direct}
         use_winograd(subjects["ours"].proposal_generator.fcos_head)
         medians = detection_medians(subjects, size, repeats, warmup)
-        row = row_beside_peers(name, medians, "ms", WINOGRAD_TARGET)
-        row["note"] = f"class logits differ by {largest_difference(*subjects.values(), size):.0e}"
-        rows.append(row)
+        note = f"class logits differ by {largest_difference(*subjects.values(), size):.0e}"
+        values = medians["ours"], medians["direct"]
+        rows.append(suite_row(name, *values, "ms", WINOGRAD_TARGET, note))
     return rows
 
 

@@ -2,10 +2,10 @@
 
 import torch
 from detectron2.structures import ImageList
-from stand_ins import TinyBackbone
+from stand_ins import TinyBackbone, three_class_detector
 from torch import Tensor, nn
 
-from fcos_d2.modeling import FCOS, FCOSHead, FCOSProposalGenerator
+from fcos_d2.modeling import FCOS
 from fcos_d2.modeling.head import HeadOutputs
 
 
@@ -72,31 +72,10 @@ def tiny_detector(quality: str = "ctrness", **options: object) -> FCOS:
     """Three classes on two levels, always of the same weights; `options` are of the proposal
     generator."""
     torch.manual_seed(0)
-    head = FCOSHead(
-        in_channels=32,
-        num_classes=3,
-        num_levels=2,
-        num_cls_convs=1,
-        num_box_convs=1,
-        quality_branch=quality != "none",
-    )
-    losses = {} if quality != "none" else {"cls_loss": "quality_focal"}
-    generator = FCOSProposalGenerator(
-        head=head,
-        num_classes=3,
-        in_features=["p3", "p4"],
-        strides=[8, 16],
-        size_bounds=[32],
-        box_quality=quality,
-        **losses,
-        **options,
-    )
-    model = FCOS(
-        backbone=UnevenBackbone(),
-        proposal_generator=generator,
-        pixel_mean=[100.0, 110.0, 120.0],
-        pixel_std=[50.0, 51.0, 52.0],
-    )
+    if quality == "none":
+        options["cls_loss"] = "quality_focal"
+    head_options = {"quality_branch": quality != "none"}
+    model = three_class_detector(UnevenBackbone(), head_options, box_quality=quality, **options)
     return calm(confident(model, bias=0.0), pictures((64, 96))[0])
 
 

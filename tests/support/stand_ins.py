@@ -4,7 +4,7 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling.backbone import Backbone
 from torch import Tensor, nn
 
-from fcos_d2.modeling import FCOSProposalGenerator
+from fcos_d2.modeling import FCOS, FCOSHead, FCOSProposalGenerator
 
 
 class TinyBackbone(Backbone):
@@ -41,4 +41,32 @@ def headless_generator(**options: object) -> FCOSProposalGenerator:
         strides=[8, 16],
         size_bounds=[16],
         **options,
+    )
+
+
+def three_class_detector(
+    backbone: Backbone, head_options: dict | None = None, **options: object
+) -> FCOS:
+    """On the levels of `TinyBackbone`; `options` are of the proposal generator."""
+    head = FCOSHead(
+        in_channels=32,
+        num_classes=3,
+        num_levels=2,
+        num_cls_convs=1,
+        num_box_convs=1,
+        **(head_options or {}),
+    )
+    generator = FCOSProposalGenerator(
+        head=head,
+        num_classes=3,
+        in_features=["p3", "p4"],
+        strides=[8, 16],
+        size_bounds=[32],
+        **options,
+    )
+    return FCOS(
+        backbone=backbone,
+        proposal_generator=generator,
+        pixel_mean=[100.0, 110.0, 120.0],
+        pixel_std=[50.0, 51.0, 52.0],
     )

@@ -48,8 +48,8 @@ setup(
     # detectron2 is missing here on purpose: it has no release on PyPI, and pip would stop at the
     # name. tools/install_detectron2.py installs it where it is not there yet.
     install_requires=[
-        "torch>=2.1",
-        "torchvision>=0.16",
+        "torch>=2.6",  # older ones run code from files that say they hold weights only
+        "torchvision>=0.21",
         "numpy>=1.23",
         "fvcore>=0.1.5.post20221221",
         "iopath>=0.1.9",

@@ -77,7 +77,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--winograd", action="store_true", help="faster towers on CPUs, outputs within 1e-4"
     )
     parser.add_argument(
-        "--trust-checkpoint", action="store_true", help="open weights that can run code (pickles)"
+        "--trust-checkpoint", metavar="FILE", help="open this pickle, which can run code"
     )
     parser.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], help="last: config keys and values"

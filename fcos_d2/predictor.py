@@ -44,7 +44,7 @@ class Predictor:
         compile: bool = False,
         winograd: bool = False,
         opts: list[str] | None = None,
-        trust_checkpoint: bool = False,
+        trust_checkpoint: str | None = None,
     ) -> None:
         """
         Args:
@@ -65,7 +65,7 @@ class Predictor:
                 call, and again where images come in several sizes.
             winograd: faster towers on CPUs, outputs within 1e-4; in fp32 and without `compile`.
             opts: overrides of the config, see `model_zoo.get_config`.
-            trust_checkpoint: also open weights that can run code, see `read_checkpoint`.
+            trust_checkpoint: the one file that may run code, see `read_checkpoint`.
 
         Raises:
             ValueError: bad config, weights, threshold, slices or precision, or a model or options
@@ -217,7 +217,7 @@ def last_stage(model: nn.Module) -> nn.Module:
     return model.roi_heads if hasattr(model, "roi_heads") else model.proposal_generator
 
 
-def _load_detector(model: nn.Module, weights: str, trust_checkpoint: bool) -> dict:
+def _load_detector(model: nn.Module, weights: str, trust_checkpoint: str | None) -> dict:
     """Loads `weights`; random parameters would draw confident nonsense, so all must be there."""
     if not weights:
         raise ValueError("no weights given: name the checkpoint of a trained detector")

@@ -204,7 +204,7 @@ def test_options_reach_the_predictor(demo: ModuleType, tmp_path: Path) -> None:
         "compile": True,
         "winograd": True,
         "opts": ["MODEL.X", "-1"],
-        "trust_checkpoint": False,
+        "trust_checkpoint": None,
     }
 
 

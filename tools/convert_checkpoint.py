@@ -23,7 +23,7 @@ from torch import Tensor
 
 from fcos_d2 import model_zoo
 from fcos_d2.checkpoint import recognise
-from fcos_d2.checkpoint.checkpointer import weights_apart
+from fcos_d2.checkpoint.contents import weights_apart
 from fcos_d2.checkpoint.reading import read_checkpoint
 from fcos_d2.checkpoint.report import LoadingReport, compare
 from fcos_d2.checkpoint.sources import HEAD, Source
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
         "--config", help="name or file; default: the first config of the zoo that fits"
     )
     parser.add_argument(
-        "--trust-checkpoint", action="store_true", help="open pickles, which can run code"
+        "--trust-checkpoint", metavar="FILE", help="open this pickle, which can run code"
     )
     args = parser.parse_args(argv)
     warnings.filterwarnings("ignore")

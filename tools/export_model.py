@@ -72,7 +72,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--verify-images", type=int, default=20, help="compared at most; default: %(default)s"
     )
     parser.add_argument(
-        "--trust-checkpoint", action="store_true", help="open weights that can run code (pickles)"
+        "--trust-checkpoint", metavar="FILE", help="open this pickle, which can run code"
     )
     parser.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], help="last: config keys and values"

@@ -2,24 +2,30 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
 
-import numpy as np
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
 from fvcore.common.checkpoint import Checkpointer
 from torch import Tensor, nn
 
-from .known_files import DETECTORS, KNOWN_FILES, ZOO
-from .reading import read_checkpoint, sha256_of
+from .contents import weights_apart
+from .fetching import FETCHED_HERE, local_copy
+from .known_files import DETECTORS, ZOO
+from .reading import DamagedCheckpointError, read_checkpoint
 from .report import LoadingReport, compare, differing_settings
 from .sources import Source, recognise
 
 logger = logging.getLogger(__name__)
 
 _IN_TRAINING = "model_in_training"  # beside the moving mean of the weights
+# What the hooks of a run save with its whole state.
+_OF_A_RUN = re.compile(r"model_(\d{7,}|final|diverged_\d{7,})\.pth")
 
 # detectron2's own files of ResNets, which detectron2 renames itself.
 _ZOO = Source(
@@ -45,7 +51,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
         save_dir: str = "",
         *,
         class_names: list[str] | None = None,
-        trust_checkpoint: bool = False,
+        trust_checkpoint: str | None = None,
         save_to_disk: bool | None = None,
         averaged_model: nn.Module | None = None,
         **checkpointables: object,
@@ -55,7 +61,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
             model: as in detectron2.
             save_dir: folder of the files.
             class_names: in the order of the class indices.
-            trust_checkpoint: also open files that can run code, see `read_checkpoint`.
+            trust_checkpoint: the one file that may run code, see `read_checkpoint`.
             save_to_disk: None lets only the main process write.
             averaged_model: the moving mean of `model`, saved in its place; the weights that are in
                 training are saved beside it, and come back with `resume_or_load`.
@@ -93,17 +99,53 @@ class FCOSCheckpointer(DetectionCheckpointer):
             self.tag_last_checkpoint(os.path.basename(path))
 
     def resume_or_load(self, path: str, *, resume: bool = True) -> dict:
-        """The last checkpoint of save_dir with `resume`, where there is one, else `path`.
+        """The last good checkpoint of save_dir with `resume`, where there is one, else `path`.
 
         A resumed model gets the weights that were in training, not their mean.
+
+        Raises:
+            ValueError: as `load`; or no checkpoint in save_dir is whole.
         """
-        rest = super().resume_or_load(path, resume=resume)
+        files = self._resumable() if resume else []
+        rest = self._load_first_whole(files) if files else self.load(path, checkpointables=[])
         if self.averaged_model is not None:
             self.averaged_model.load_state_dict(self.model.state_dict())
         in_training = rest.pop(_IN_TRAINING, None)
-        if in_training is not None and resume and self.has_checkpoint():
+        if in_training is not None and files:
             self.model.load_state_dict(in_training)
         return rest
+
+    def has_checkpoint(self) -> bool:
+        return bool(self._resumable())
+
+    def _resumable(self) -> list[str]:
+        """Checkpoints of this run: the marked one, then the newest first."""
+        folder = Path(self.save_dir)
+        if not self.save_dir or not folder.is_dir():
+            return []
+        files = [file for file in folder.iterdir() if _OF_A_RUN.fullmatch(file.name)]
+        files.sort(key=lambda file: file.stat().st_mtime_ns, reverse=True)
+        marked = folder / Path(self.get_checkpoint_file()).name
+        if marked.is_file():
+            files = [marked, *(file for file in files if file != marked)]
+        elif files:
+            logger.error("%s names no checkpoint of this run", folder / "last_checkpoint")
+        return [str(file) for file in files]
+
+    def _load_first_whole(self, files: list[str]) -> dict:
+        for file in files:
+            try:
+                rest = self.load(file)
+            except DamagedCheckpointError as error:
+                logger.error("%s; trying the checkpoint before it", error)
+                continue
+            if file != files[0]:
+                logger.warning("going on from %s, the newest checkpoint that is whole", file)
+            return rest
+        raise ValueError(
+            f"none of the {len(files)} checkpoints in {self.save_dir} is whole; start without "
+            "--resume"
+        )
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         with _replacing(os.path.join(self.save_dir, "last_checkpoint")) as temporary:
@@ -129,7 +171,8 @@ class FCOSCheckpointer(DetectionCheckpointer):
         self.report = None
         if not path:
             return super().load(path)
-        self._asked_for = path
+        # The path in front of a query is what a user would call the file.
+        self._asked_for = path if "://" in path else path.split("?")[0]
         self._fit_by_name = "matching_heuristics=True" in path
         # fvcore's method, because detectron2's cuts the query off the address of a download.
         return Checkpointer.load(self, self._fetch(path), *args, **kwargs)
@@ -144,21 +187,23 @@ class FCOSCheckpointer(DetectionCheckpointer):
                 raise ValueError(f"{path}: no such checkpoint")
             return path
         try:
+            if path.startswith(FETCHED_HERE):
+                return str(local_copy(path))
             return self.path_manager.get_local_path(path)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, HTTPException) as error:
             raise ValueError(
                 f"{path}: cannot be fetched ({error}); download it elsewhere and give "
                 'MODEL.WEIGHTS (train.init_checkpoint) the file, or "" for random weights'
             ) from None
 
     def _load_file(self, filename: str) -> dict:
-        known = KNOWN_FILES.get(self._asked_for)
-        if known and known.sha256 and (found := sha256_of(filename)) != known.sha256:
-            raise ValueError(
-                f"{filename}: not what {known.url} is known to hold (SHA-256 {found}, not "
-                f"{known.sha256}); delete it, so that it is fetched again"
-            )
-        return weights_apart(read_checkpoint(filename, self.trust_checkpoint), filename)
+        loaded = read_checkpoint(
+            filename,
+            self.trust_checkpoint,
+            asked_for=self._asked_for,
+            model_bytes=sum(x.nbytes for x in self.model.state_dict().values()),
+        )
+        return weights_apart(loaded, filename)
 
     def _load_model(self, checkpoint: dict) -> object:
         model_state = self.model.state_dict()
@@ -188,36 +233,6 @@ class FCOSCheckpointer(DetectionCheckpointer):
     def _log_incompatible_keys(self, incompatible: object) -> None:
         complete = self.report.complete and not self.report.notes
         logger.log(logging.INFO if complete else logging.WARNING, "%s", self.report)
-
-
-def weights_apart(loaded: dict, path: str) -> dict:
-    """What a file holds, with the weights under "model".
-
-    Args:
-        loaded: the dict of a file: a state dict, bare or under a name, maybe with the prefix of a
-            distributed model; or a pickle of detectron2's zoo.
-        path: for the message.
-
-    Raises:
-        ValueError: no weights in it.
-    """
-    rest = dict(loaded)
-    for name in ("model", "state_dict", "model_state_dict", "model_state", "blobs"):
-        if isinstance(loaded.get(name), dict):
-            state = rest.pop(name)
-            break
-    else:
-        state, rest = loaded, {}
-    arrays = {k: v for k, v in state.items() if isinstance(v, (Tensor, np.ndarray))}
-    if not arrays:
-        raise ValueError(f"{path}: no weights in it; it holds {', '.join(map(str, loaded))[:200]}")
-    if "conv1_w" in arrays:  # a ResNet of Caffe2
-        rest.update(matching_heuristics=True, __author__="Caffe2")
-        arrays = {k: v for k, v in arrays.items() if not k.endswith("_momentum")}
-    if all(key.startswith("module.") for key in arrays):
-        arrays = {key.removeprefix("module."): value for key, value in arrays.items()}
-    tensors = {k: v if isinstance(v, Tensor) else torch.from_numpy(v) for k, v in arrays.items()}
-    return {**rest, "model": tensors}
 
 
 def _zoo_url(name: str) -> str:

@@ -42,13 +42,13 @@ def evaluate(cfg: DictConfig, model: nn.Module) -> dict:
     return results
 
 
-def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: bool = False) -> dict:
+def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = None) -> dict:
     """Trains as `cfg` says, with the hooks of the yaml trainer.
 
     Args:
         cfg: model, optimizer, lr_multiplier, dataloader and train, as in configs/lazy/common.
         resume: go on from the last checkpoint in cfg.train.output_dir.
-        trust_checkpoint: also open weights that can run code, see `FCOSCheckpointer`.
+        trust_checkpoint: the one file that may run code, see `FCOSCheckpointer`.
 
     Returns:
         The results of the last evaluation.

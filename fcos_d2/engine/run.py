@@ -55,8 +55,9 @@ def train_argument_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--trust-checkpoint",
-        action="store_true",
-        help="open weights that are pickles, which can run code: detectron2's .pkl, old .pth",
+        metavar="FILE",
+        help="open this one file of weights (path, URL or SHA-256) though it is a pickle, which "
+        "can run code: detectron2's .pkl, old .pth",
     )
     return parser
 
@@ -93,7 +94,7 @@ def _train_yaml(cfg: CfgNode, args: argparse.Namespace) -> dict:
     return trainer.train()
 
 
-def _evaluate_yaml(cfg: CfgNode, trust_checkpoint: bool) -> dict:
+def _evaluate_yaml(cfg: CfgNode, trust_checkpoint: str | None) -> dict:
     model = Trainer.build_model(cfg)
     FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint).load(
         cfg.MODEL.WEIGHTS, checkpointables=[]
@@ -101,7 +102,7 @@ def _evaluate_yaml(cfg: CfgNode, trust_checkpoint: bool) -> dict:
     return Trainer.test(cfg, fold_batch_norms(model))
 
 
-def _evaluate_lazy(cfg: object, trust_checkpoint: bool) -> dict:
+def _evaluate_lazy(cfg: object, trust_checkpoint: str | None) -> dict:
     model = lazy.build_lazy_model(cfg).eval()
     checkpointer = FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint)
     checkpointer.load(cfg.train.init_checkpoint, checkpointables=[])

@@ -38,11 +38,11 @@ logger = logging.getLogger(__name__)
 class Trainer(DefaultTrainer):
     """detectron2's DefaultTrainer, with our loader, optimisers, steps, checkpoints and hooks."""
 
-    def __init__(self, cfg: CfgNode, trust_checkpoint: bool = False) -> None:
+    def __init__(self, cfg: CfgNode, trust_checkpoint: str | None = None) -> None:
         """
         Args:
             cfg: the whole config; MODEL.DEVICE exists on this machine.
-            trust_checkpoint: also open weights that can run code, see `FCOSCheckpointer`.
+            trust_checkpoint: the one file that may run code, see `FCOSCheckpointer`.
         """
         # DefaultTrainer's constructor can only wrap models on CUDA devices, so it is not called.
         TrainerBase.__init__(self)

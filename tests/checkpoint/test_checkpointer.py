@@ -1,8 +1,14 @@
+import logging
+import os
+
+import numpy as np
 import pytest
 import torch
+from iopath.common.file_io import PathHandler
 from torch import nn
 
-from fcos_d2.checkpoint import FCOSCheckpointer
+from fcos_d2.checkpoint import FCOSCheckpointer, checkpointer
+from fcos_d2.checkpoint.contents import weights_apart
 
 
 def test_class_names_come_back(tmp_path):
@@ -55,11 +61,96 @@ def test_damaged_file_is_named(tmp_path):
 
 
 def test_unreachable_host_is_named(monkeypatch):
-    checkpointer = FCOSCheckpointer(nn.Linear(2, 2))
-
-    def refuse(path):
+    def refuse(url):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(checkpointer.path_manager, "get_local_path", refuse)
+    monkeypatch.setattr(checkpointer, "local_copy", refuse)
     with pytest.raises(ValueError, match="https://host/a.pth: cannot be fetched .no route to host"):
-        checkpointer.load("https://host/a.pth")
+        FCOSCheckpointer(nn.Linear(2, 2)).load("https://host/a.pth")
+
+
+def test_other_schemes_belong_to_the_handlers_of_detectron2(tmp_path):
+    class Handler(PathHandler):
+        def _get_supported_prefixes(self) -> list[str]:
+            return ["bucket://"]
+
+        def _get_local_path(self, path: str, **kwargs: object) -> str:
+            return str(tmp_path / path.removeprefix("bucket://"))
+
+    FCOSCheckpointer(nn.Linear(2, 2), str(tmp_path)).save("model")
+    loader = FCOSCheckpointer(nn.Linear(2, 2))
+    loader.path_manager.register_handler(Handler(), allow_override=True)
+    loader.load("bucket://model.pth")
+    assert loader.report.complete
+
+
+def run_folder(folder, iterations=(9, 19, 29)) -> FCOSCheckpointer:
+    """Checkpoints of a run; the only weight of each is its iteration."""
+    model = nn.Linear(1, 1, bias=False)
+    writer = FCOSCheckpointer(model, str(folder))
+    for iteration in iterations:
+        nn.init.constant_(model.weight, iteration)
+        writer.save(f"model_{iteration:07d}", iteration=iteration)
+        os.utime(folder / f"model_{iteration:07d}.pth", (iteration, iteration))
+    nn.init.constant_(model.weight, 1000)
+    writer.save("model_best", tag=False)  # not a state to go on from
+    return FCOSCheckpointer(nn.Linear(1, 1, bias=False), str(folder))
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected", "as_marked"),
+    [
+        (lambda folder: None, 29, True),
+        (lambda folder: cut(folder / "model_0000029.pth"), 19, False),
+        (lambda folder: (folder / "model_0000029.pth").write_bytes(b""), 19, False),
+        (lambda folder: (folder / "model_0000029.pth").unlink(), 19, False),
+        (lambda folder: (folder / "last_checkpoint").unlink(), 29, False),
+        (lambda folder: (folder / "last_checkpoint").write_text(""), 29, False),
+        (
+            lambda folder: (folder / "last_checkpoint").write_text("../../model_0000009.pth"),
+            9,
+            True,
+        ),
+        (lambda folder: (folder / "last_checkpoint").write_text("model_0000009.pth"), 9, True),
+        (lambda folder: [cut(folder / f"model_00000{i}9.pth") for i in (1, 2)], 9, False),
+    ],
+)
+def test_resuming_takes_the_newest_checkpoint_that_is_whole(
+    tmp_path, caplog, damage, expected, as_marked
+):
+    checkpointer = run_folder(tmp_path)
+    damage(tmp_path)
+    assert checkpointer.has_checkpoint()
+    assert checkpointer.resume_or_load("", resume=True)["iteration"] == expected
+    assert checkpointer.model.weight.item() == expected
+    said = any(record.levelno >= logging.WARNING for record in caplog.records)
+    assert said is not as_marked
+
+
+def cut(path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def test_no_whole_checkpoint(tmp_path):
+    checkpointer = run_folder(tmp_path)
+    for path in tmp_path.glob("*.pth"):
+        cut(path)
+    with pytest.raises(ValueError, match="none of the 3 checkpoints in .* is whole"):
+        checkpointer.resume_or_load("", resume=True)
+
+
+def test_weights_that_no_layer_takes(tmp_path):
+    weight = torch.ones(2, 2)
+    quantised = torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8)
+    for value, message in (
+        (weight.to_sparse(), "weight is a sparse tensor.*to_dense"),
+        (weight.to_sparse_csr(), "weight is a sparse tensor.*to_dense"),
+        (quantised, "weight is a quantised tensor"),
+        (weight.to("meta"), "weight is a meta tensor"),
+    ):
+        with pytest.raises(ValueError, match=f"a.pth: {message}"):
+            weights_apart({"model": {"weight": value}}, "a.pth")
+    with pytest.raises(ValueError, match="a.pth: its weights have no names: 3 is no text"):
+        weights_apart({3: weight}, "a.pth")
+    with pytest.raises(ValueError, match="a.pth: weight is no tensor"):
+        weights_apart({"weight": np.array(["a"])}, "a.pth")

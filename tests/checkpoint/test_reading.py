@@ -1,6 +1,8 @@
 """Which files are opened, and what is said of the others."""
 
 import pickle
+import random
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +52,28 @@ def test_pickles_need_trust(tmp_path):
     path = tmp_path / "R-50.pkl"
     write_pickle(path)
     digest = sha256_of(path)
-    with pytest.raises(ValueError, match=f"R-50.pkl: a pickle, .*--trust-checkpoint.*{digest}"):
+    with pytest.raises(
+        ValueError, match=f"R-50.pkl: a pickle, .*--trust-checkpoint {path}`.*{digest}"
+    ):
         read_checkpoint(path)
-    loaded = read_checkpoint(path, trust_checkpoint=True)
-    np.testing.assert_array_equal(loaded["model"]["weight"], STATE["weight"].numpy())
+    for word in (str(path), digest):
+        loaded = read_checkpoint(path, word)
+        np.testing.assert_array_equal(loaded["model"]["weight"], STATE["weight"].numpy())
+
+
+@pytest.mark.parametrize("word", ["other.pkl", "", "0" * 64, "R-50.pkl"])
+def test_trust_in_one_file_is_none_in_another(tmp_path, word):
+    write_pickle(tmp_path / "R-50.pkl")
+    with pytest.raises(ValueError, match="R-50.pkl: a pickle, which can run any code"):
+        read_checkpoint(tmp_path / "R-50.pkl", word)
+
+
+def test_a_download_is_trusted_by_its_address(tmp_path):
+    write_pickle(tmp_path / "cached")
+    url = "detectron2://R-50.pkl"
+    assert read_checkpoint(tmp_path / "cached", url, asked_for=url)["__author__"] == "me"
+    with pytest.raises(ValueError, match=f"add `--trust-checkpoint {url}`"):
+        read_checkpoint(tmp_path / "cached", asked_for=url)
 
 
 def test_pickles_of_a_known_hash_need_none(tmp_path, monkeypatch):
@@ -74,7 +94,7 @@ def test_nothing_runs_before_it_is_trusted(tmp_path, container):
     with pytest.raises(ValueError, match="model.pth: a pickle, which can run any code"):
         read_checkpoint(path)
     assert not trace.exists()
-    read_checkpoint(path, trust_checkpoint=True)
+    read_checkpoint(path, str(path))
     assert trace.exists()
 
 
@@ -83,7 +103,7 @@ def test_whole_models_are_refused(tmp_path):
     with pytest.raises(
         ValueError, match="holds a Linear, not weights by name; save model.state_dict"
     ):
-        read_checkpoint(tmp_path / "model.pth", trust_checkpoint=True)
+        read_checkpoint(tmp_path / "model.pth", str(tmp_path / "model.pth"))
 
 
 def truncated(save: object) -> object:
@@ -130,4 +150,49 @@ def test_a_damaged_pickle_that_is_trusted(tmp_path):
     write_pickle(path)
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(ValueError, match="model.pkl: damaged, or not a checkpoint"):
-        read_checkpoint(path, trust_checkpoint=True)
+        read_checkpoint(path, str(path))
+
+
+def test_a_flipped_bit_never_loads_as_something_else(tmp_path):
+    """torch itself reads an archive without a look at its checksums."""
+    path = tmp_path / "model.pth"
+    torch.save({"model": STATE, "iteration": 7}, path)
+    whole, draw = path.read_bytes(), random.Random(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            loaded = read_checkpoint(path)
+        except ValueError as error:
+            assert "\n" not in str(error) and str(path) in str(error)
+            refused += 1
+        else:  # a byte that nothing reads
+            torch.testing.assert_close(loaded["model"], STATE, rtol=0, atol=0)
+            assert loaded["iteration"] == 7
+    assert refused > 50
+
+
+def test_a_flipped_weight_is_found(tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save({"weight": torch.full((1000,), 3.0)}, path)
+    data = bytearray(path.read_bytes())
+    data[data.index(torch.full((10,), 3.0).numpy().tobytes()) + 401] ^= 64
+    path.write_bytes(data)
+    assert torch.load(path)["weight"].ne(3).any()  # torch is silent
+    with pytest.raises(reading.DamagedCheckpointError, match="the checksum of '.*data/0' is wrong"):
+        read_checkpoint(path)
+
+
+def test_an_archive_that_would_fill_the_memory(tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save({"weight": torch.zeros(10_000_000)}, path)
+    with zipfile.ZipFile(path) as stored, zipfile.ZipFile(tmp_path / "bomb.pth", "w") as bomb:
+        for entry in stored.infolist():
+            bomb.writestr(entry.filename, stored.read(entry), zipfile.ZIP_DEFLATED)
+    assert (tmp_path / "bomb.pth").stat().st_size < 1e5
+    with pytest.raises(ValueError, match="unpacks to 40 MB.* checkpoint of this model .1 MB"):
+        read_checkpoint(tmp_path / "bomb.pth", model_bytes=1_000_000)
+    # The same weights of a model of that size are no bomb.
+    assert len(read_checkpoint(tmp_path / "bomb.pth", model_bytes=40_000_000)["weight"]) == 1e7

@@ -207,7 +207,7 @@ def test_detectron2_zoo(tmp_path):
     (tmp_path / "R-18.pkl").write_bytes(pickle.dumps(data))
     with pytest.raises(ValueError, match="R-18.pkl: a pickle"):
         load(model, tmp_path / "R-18.pkl")
-    report = load(model, tmp_path / "R-18.pkl", trust_checkpoint=True)
+    report = load(model, tmp_path / "R-18.pkl", trust_checkpoint=str(tmp_path / "R-18.pkl"))
     assert report.complete and report.origin == "detectron2's zoo"
     assert report.new_parts == ["neck", "proposal_generator"]
     assert_same_state(model.backbone.bottom_up, body, leave_out="num_batches")

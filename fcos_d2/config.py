@@ -144,8 +144,9 @@ def add_fcos_config(cfg: CfgNode) -> None:
     cfg.TEST.SLICE.SIZE = 0
     cfg.TEST.SLICE.OVERLAP = 0.2
     cfg.TEST.SLICE.FULL_IMAGE = True
-    # The weights with the largest value of this are kept in model_best.pth; "" for
-    # none. A run ends after so many evaluations without a better one; 0: it does not.
+    # The weights with the largest value of this are kept in model_best.pth; "" for none. Of
+    # several test sets the first counts; "voc_2007_test/bbox/AP" names another. A run ends after
+    # so many evaluations without a better one; 0: it does not.
     cfg.TEST.BEST_METRIC = "bbox/AP"
     cfg.TEST.EARLY_STOP_PATIENCE = 0
     # Short sides of test-time augmentation (TEST.AUG.ENABLED); empty: the test size times 0.8, 1

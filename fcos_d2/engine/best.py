@@ -9,6 +9,8 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
+from ..evaluation.metrics import unknown_metric
+
 logger = logging.getLogger(__name__)
 
 
@@ -30,7 +32,8 @@ class KeepBest(HookBase):
         Args:
             checkpointer: writes the checkpoints.
             period: iterations between evaluations, as `EvalHook` has it.
-            metric: larger is better; a name in the event storage.
+            metric: larger is better; a name in the event storage. Where several datasets are
+                tested, that of the first, unless the name begins with a dataset.
             patience: evaluations without a better one after which the run ends; 0: never.
 
         Raises:
@@ -48,6 +51,7 @@ class KeepBest(HookBase):
         self.best: float | None = None
         self.best_iteration = -1
         self.waited = 0  # evaluations since the best one
+        self._said = False  # that there is nothing to compare
 
     def after_step(self) -> None:
         """Raises EarlyStop, in all processes, when patience has run out."""
@@ -70,13 +74,31 @@ class KeepBest(HookBase):
             self._compare()
 
     def _compare(self) -> None:
-        if not comm.is_main_process():
-            return
+        """Raises ValueError, in all processes, for a metric that the evaluation does not give."""
+        error = None
+        if comm.is_main_process():
+            try:
+                self._keep_if_best()
+            except ValueError as caught:
+                error = str(caught)
+        error = comm.all_gather(error)[0]
+        if error is not None:
+            raise ValueError(error)
+
+    def _keep_if_best(self) -> None:
         found = self.trainer.storage.latest()
-        value, _ = found.get(self.metric, (math.nan, -1))
-        if self.metric not in found:
-            names = ", ".join(sorted(name for name in found if "/AP" in name)) or "none"
-            logger.warning("the evaluation gave no %s; it gave %s", self.metric, names)
+        name = _resolve(self.metric, list(found))
+        if name is None:
+            # Nothing can be told of the run, so this does not count as a wait, either.
+            if not self._said:
+                logger.warning(
+                    "the evaluation gives no AP: without %s there is no model_best.pth and no "
+                    "early stop",
+                    self.metric,
+                )
+            self._said = True
+            return
+        value, _ = found[name]
         if math.isnan(value) or (self.best is not None and value <= self.best):
             self.waited += 1
             return
@@ -85,7 +107,7 @@ class KeepBest(HookBase):
         self.best, self.best_iteration, self.waited = value, iteration, 0
         # Not the last checkpoint in the sense of --resume, though it may be the newest.
         self.checkpointer.save("model_best", tag=False, best=self.best, iteration=iteration)
-        logger.info("best %s so far: %.2f, saved as model_best.pth", self.metric, value)
+        logger.info("best %s so far: %.2f, saved as model_best.pth", name, value)
 
     def state_dict(self) -> dict:
         return {"waited": self.waited}
@@ -97,3 +119,28 @@ class KeepBest(HookBase):
         if os.path.isfile(path):
             saved = torch.load(path, mmap=True)
             self.best, self.best_iteration = saved["best"], saved["iteration"]
+
+
+def _resolve(metric: str, found: list[str]) -> str | None:
+    """The name in the event storage that is meant by a metric.
+
+    Args:
+        metric: such as "bbox/AP".
+        found: all names, in the order in which they were first written.
+
+    Returns:
+        The metric itself or, of several test sets, that of the first (named "set/bbox/AP"); None
+        where an evaluation gave no AP at all, as on a test set without annotations.
+
+    Raises:
+        ValueError: there are others, but not this one.
+    """
+    if metric in found:
+        return metric
+    for name in found:
+        if name.endswith(f"/{metric}"):
+            return name
+    names = [name for name in found if "/AP" in name]
+    if names:
+        raise unknown_metric(metric, names)
+    return None

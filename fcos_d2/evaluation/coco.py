@@ -1,6 +1,5 @@
 """The COCO metric of box detections, fast: arrays instead of a dict per box, matched by hotcoco."""
 
-import json
 import logging
 import os
 
@@ -11,7 +10,7 @@ from detectron2.data.datasets.coco import convert_to_coco_json
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
-from detectron2.utils.logger import create_small_table
+from detectron2.utils.logger import create_small_table, log_first_n
 from tabulate import tabulate
 
 from .coco_boxes import (
@@ -116,7 +115,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
         Returns:
             {"bbox": ...} with AP, AP50, AP75, APs, APm, APl, and AP-<class> of each of several
             classes, in percent, NaN where there is nothing to measure. {} on other processes than
-            the first, without images, and for a dataset without annotations.
+            the first, without images, and for a dataset without boxes.
         """
         if self._distributed:
             comm.synchronize()
@@ -124,7 +123,8 @@ class FastCOCOEvaluator(DatasetEvaluator):
             if any(comm.all_gather(self._detectron2 is not None)) and self._detectron2 is None:
                 self._detectron2 = self._build_detectron2()
         if self._detectron2:
-            return self._detectron2.evaluate(img_ids)
+            results = self._detectron2.evaluate(img_ids)
+            return results if self._has_boxes() else {}
         gathered = [(len(self._predictions), stack_rows(self._predictions))]
         if self._distributed:
             gathered = comm.gather(gathered[0], dst=0)
@@ -141,6 +141,19 @@ class FastCOCOEvaluator(DatasetEvaluator):
         if self._tasks or "instances" not in output:
             return True
         return not any(output["instances"].has(name) for name in ("pred_masks", "pred_keypoints"))
+
+    def _has_boxes(self) -> bool:
+        """Whether there is anything to find; where there is not, the log says so once."""
+        if self._coco_gt:
+            found = bool(self._coco_gt.get_ann_ids(iscrowd=False))
+        else:
+            objects = self._detectron2._coco_api.anns.values()
+            found = any(not annotation.get("iscrowd", 0) for annotation in objects)
+        if not found:
+            source = self._metadata.get("source", self._json_file)
+            text = f"{source}: there are no boxes to find (crowds do not count), so there is no AP"
+            log_first_n(logging.WARNING, text, key="message")
+        return found
 
     def _build_detectron2(self) -> COCOEvaluator:
         evaluator = COCOEvaluator(
@@ -167,8 +180,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
             path = os.path.join(self._output_dir, "coco_instances_results.json")
             with PathManager.open(path, "w") as file:
                 write_results(detections, file)
-        if not has_annotations(self._coco_gt, self._json_file):
-            logger.info("%s has no annotations to evaluate with", self._json_file)
+        if not self._has_boxes():
             return {}
         if len(detections) == 0:
             logger.warning("%s: the model detected nothing", self._dataset_name)
@@ -208,14 +220,6 @@ def load_annotations(json_file: str) -> "hotcoco.COCO | None":
     except ValueError as error:
         logger.warning("the COCO metric runs on pycocotools, slowly; %s: %s", json_file, error)
         return None
-
-
-def has_annotations(coco_gt: "hotcoco.COCO", json_file: str) -> bool:
-    """Whether there is a list of annotations, if only an empty one: test sets have none."""
-    if coco_gt.get_ann_ids():
-        return True
-    with open(json_file) as file:
-        return "annotations" in json.load(file)
 
 
 def match_boxes(

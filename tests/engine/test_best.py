@@ -19,7 +19,12 @@ class Loop(TrainerBase):
         self.checkpointer = FCOSCheckpointer(self.model, str(folder), trainer=self)
         values = iter(values)
         self.best = KeepBest(self.checkpointer, 2, metric, patience)
-        self.register_hooks([EvalHook(2, lambda: {"bbox": {"AP": next(values)}}), self.best])
+
+        def evaluate():
+            value = next(values)
+            return value if isinstance(value, dict) else {"bbox": {"AP": value}}
+
+        self.register_hooks([EvalHook(2, evaluate), self.best])
 
     def run_step(self):
         nn.init.constant_(self.model.weight, self.iter)
@@ -68,10 +73,37 @@ def test_a_resumed_run_knows_the_best(tmp_path):
     assert (second.best.best, second.best.best_iteration, second.best.waited) == (20, 3, 2)
 
 
-def test_an_unknown_metric_is_said(tmp_path, caplog):
-    Loop(tmp_path, [10.0], metric="segm/AP").train(0, 2)
-    assert "gave no segm/AP; it gave bbox/AP" in caplog.text
-    assert not (tmp_path / "model_best.pth").exists()
+def test_an_unknown_metric_ends_the_run_at_the_first_evaluation(tmp_path):
+    loop = Loop(tmp_path, [10.0, 20.0], metric="bbox/AP05")
+    with pytest.raises(ValueError, match="'bbox/AP05', which .* does not give; it gives bbox/AP$"):
+        loop.train(0, 100)
+    assert loop.iter == 1
+
+
+def two_sets(values):
+    """Results of "voc_val" and, running against it, "voc_test"."""
+    return [{"voc_val": {"bbox": {"AP": v}}, "voc_test": {"bbox": {"AP": -v}}} for v in values]
+
+
+@pytest.mark.parametrize("metric, best", [("bbox/AP", 3), ("voc_test/bbox/AP", 5)])
+def test_of_several_sets_the_first_counts(tmp_path, metric, best):
+    """voc_val is best after iteration 3, voc_test after iteration 5."""
+    loop = Loop(tmp_path, two_sets([10.0, 20.0, 5.0, 15.0]), metric=metric)
+    loop.train(0, 8)
+    assert best_weight(tmp_path) == best
+
+
+def test_an_improving_run_of_several_sets_is_not_stopped(tmp_path):
+    Loop(tmp_path, two_sets([1.0, 2.0, 3.0, 4.0]), patience=1).train(0, 8)
+    assert best_weight(tmp_path) == 7
+
+
+def test_without_any_ap_nothing_is_kept_and_nothing_stops(tmp_path, caplog):
+    """As where the test set has no boxes."""
+    loop = Loop(tmp_path, [{}, {}, {}, {}], patience=1)
+    loop.train(0, 8)
+    assert loop.iter == 8 and not (tmp_path / "model_best.pth").exists()
+    assert caplog.text.count("the evaluation gives no AP") == 1
 
 
 def test_patience_needs_evaluations(tmp_path):

@@ -15,9 +15,9 @@ from detectron2.structures import Boxes, BoxMode, Instances
 from detectron2.utils import comm
 from pycocotools.coco import COCO
 
-from fcos_d2.engine.trainer import build_evaluator
 from fcos_d2.evaluation import coco, coco_boxes
 from fcos_d2.evaluation.coco import FastCOCOEvaluator
+from fcos_d2.evaluation.metrics import build_evaluator
 
 NAME = "test_coco_dataset"
 CLASSES = ["one", "two", "three", "absent"]
@@ -239,17 +239,29 @@ def test_nothing_detected_and_nothing_evaluated(tmp_path):
     assert evaluate(FastCOCOEvaluator(NAME), []) == evaluate(detectron2_evaluator(), []) == {}
 
 
-def test_annotations_that_are_empty_or_absent(tmp_path):
-    """Images without boxes give NaN; a test set, whose file has no annotations, gives {}."""
+@pytest.mark.parametrize("kind", ["empty", "absent", "crowds"])
+def test_a_set_without_boxes_says_so(tmp_path, caplog, kind):
+    """There is no AP, not one of NaN; what was detected is written all the same."""
     _, found = draw(1)
     path = tmp_path / "annotations.json"
-    register(tmp_path, [[] for _ in found])
-    assert np.isnan(evaluate(FastCOCOEvaluator(NAME), found)["bbox"]["AP"])
-    content = json.loads(path.read_text())
-    del content["annotations"]
-    path.write_text(json.dumps(content))
-    assert evaluate(FastCOCOEvaluator(NAME, output_dir=str(tmp_path)), found) == {}
+    crowd = {"bbox": [1, 1, 9, 9], "category_id": 3, "iscrowd": 1}
+    register(tmp_path, [[crowd] if kind == "crowds" else [] for _ in found])
+    if kind == "absent":
+        content = json.loads(path.read_text())
+        del content["annotations"]
+        path.write_text(json.dumps(content))
+    evaluator = FastCOCOEvaluator(NAME, output_dir=str(tmp_path))
+    assert evaluate(evaluator, found) == evaluate(evaluator, found) == {}
     assert (tmp_path / "coco_instances_results.json").stat().st_size > 1000
+    assert caplog.text.count("annotations.json: there are no boxes to find") == 1
+
+
+def test_a_set_without_boxes_says_so_where_pycocotools_counts(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(coco, "hotcoco", None)
+    _, found = draw(1)
+    register(tmp_path, [[] for _ in found])
+    assert evaluate(FastCOCOEvaluator(NAME), found) == {}
+    assert "annotations.json: there are no boxes to find" in caplog.text
 
 
 def with_masks(truth: list[list[dict]], found: list[Instances]) -> None:

@@ -38,11 +38,12 @@ def evaluate(dataset: str, keep) -> dict[str, float]:
 
 
 def test_ground_truth_has_an_ap_of_100(dataset):
-    """In every class that occurs; the sample has six of the twenty."""
+    """In every class that occurs; the fourteen that the sample lacks of the twenty do not count."""
     bbox = evaluate(dataset, lambda class_id, i: True)
     found = {key.removeprefix("AP50-") for key, ap in bbox.items() if ap == 100 and "-" in key}
     assert found == {"car", "chair", "dog", "person", "sofa", "train"}
-    assert bbox["AP50"] == bbox["AP75"] == pytest.approx(100 * 6 / 20)
+    assert bbox["AP50"] == bbox["AP75"] == pytest.approx(100)
+    assert len([key for key in bbox if key.startswith("AP50-")]) == 6 + 1  # and the 11 points
 
 
 def test_the_two_kinds_of_ap(dataset):
@@ -60,8 +61,20 @@ def test_the_two_kinds_of_ap(dataset):
 
     bbox = evaluate(dataset, keep)
     assert bbox["AP50-car"] == pytest.approx(100 * 2 / 7)
-    assert bbox["AP50"] == pytest.approx(100 * 2 / 7 / 20)
-    assert bbox["AP50-11-point"] == pytest.approx(100 * 3 / 11 / 20)
+    assert bbox["AP50"] == pytest.approx(100 * 2 / 7 / 6)
+    assert bbox["AP50-11-point"] == pytest.approx(100 * 3 / 11 / 6)
+
+
+def test_a_set_without_boxes_says_so(tmp_path, caplog):
+    for folder in ("Annotations", "ImageSets/Main"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "test.txt").write_text("")
+    DatasetCatalog.pop("voc_empty_2007", None)
+    register_pascal_voc("voc_empty_2007", str(tmp_path), "test", 2007)
+    evaluator = VOCEvaluator("voc_empty_2007")
+    evaluator.reset()
+    assert evaluator.evaluate() == {}
+    assert "voc_empty_2007: there are no boxes to find" in caplog.text
 
 
 def test_configs():

@@ -7,7 +7,7 @@ from detectron2.data import build_detection_test_loader, get_detection_dataset_d
 from fcos_d2.data.augmentation import FastResizeShortestEdge, ResizeShortestEdge
 from fcos_d2.data.loader import build_training_loader
 from fcos_d2.data.mapper import FCOSDatasetMapper
-from fcos_d2.engine.trainer import build_evaluator
+from fcos_d2.evaluation.metrics import build_evaluator
 
 dataloader = dict(
     train=L(build_training_loader)(

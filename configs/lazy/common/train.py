@@ -26,7 +26,7 @@ train = dict(
     clip_each_parameter=dict(type="", value=1.0),
     checkpointer=dict(period=5000, max_to_keep=100),
     eval_period=10000,
-    # Its largest value is kept in model_best.pth; "" for none.
+    # Its largest value, of the first of several test sets, is kept in model_best.pth; "" for none.
     best_metric="bbox/AP",
     # Evaluations without a better one that end the run; 0: none do.
     early_stop_patience=0,

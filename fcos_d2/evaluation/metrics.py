@@ -1,0 +1,59 @@
+"""The names of what the evaluators of the trainers measure."""
+
+from detectron2.data import MetadataCatalog
+from detectron2.evaluation import DatasetEvaluator
+
+from .coco import RESULT_KEYS, FastCOCOEvaluator
+from .voc import VOCEvaluator
+
+_VOC_KEYS = ("AP", "AP50", "AP50-11-point", "AP75")
+_TASKS = ("bbox", "segm", "keypoints")
+
+
+def build_evaluator(dataset_name: str, output_dir: str) -> DatasetEvaluator:
+    """The metric of a dataset: PASCAL VOC's for its years, else COCO's, of boxes and masks.
+
+    Detections are written into `output_dir` (COCO only).
+    """
+    if _is_voc(dataset_name):
+        return VOCEvaluator(dataset_name)
+    return FastCOCOEvaluator(dataset_name, output_dir=output_dir)
+
+
+def check_metric(metric: str, dataset_names: list[str]) -> None:
+    """Looks for a metric among those that `build_evaluator` can give, before a run starts.
+
+    Args:
+        metric: such as "bbox/AP", or "" for none.
+        dataset_names: what is tested on. The name of a dataset may precede the metric.
+
+    Raises:
+        ValueError: no evaluation gives it.
+    """
+    if not metric or not dataset_names:
+        return
+    known = []
+    for name in dataset_names:
+        keys = _VOC_KEYS if _is_voc(name) else RESULT_KEYS
+        per_class = "AP50" if _is_voc(name) else "AP"
+        classes = MetadataCatalog.get(name).get("thing_classes")
+        task, _, key = metric.removeprefix(f"{name}/").partition("/")
+        of_a_class = key.startswith(f"{per_class}-") and (
+            classes is None or key.removeprefix(f"{per_class}-") in classes
+        )
+        if task in _TASKS and (key in keys or of_a_class):
+            return
+        known += [f"bbox/{key}" for key in (*keys, f"{per_class}-<class>")]
+    raise unknown_metric(metric, list(dict.fromkeys(known)))
+
+
+def unknown_metric(metric: str, names: list[str]) -> ValueError:
+    """The error of a metric that is not among `names`."""
+    return ValueError(
+        f"TEST.BEST_METRIC (train.best_metric) is {metric!r}, which the evaluation does not give; "
+        f"it gives {', '.join(names)}"
+    )
+
+
+def _is_voc(dataset_name: str) -> bool:
+    return MetadataCatalog.get(dataset_name).get("evaluator_type") == "pascal_voc"

@@ -15,7 +15,7 @@ from torch import nn
 from fcos_deploy.image import read_image
 
 from . import model_zoo
-from .checkpoint import FCOSCheckpointer
+from .checkpoint import load_detector
 from .data.mapper import FCOSDatasetMapper
 from .engine.distributed import resolve_device
 from .engine.step import PRECISIONS, cpu_has_bf16
@@ -88,7 +88,7 @@ class Predictor:
         build = _from_yaml if is_yaml else _from_lazy
         model, mapper, config_weights, dataset_names = build(config, device)
         self._dtype = inference_dtype(precision, next(model.parameters()).device.type)
-        checkpoint = _load_detector(model, weights or config_weights, trust_checkpoint)
+        checkpoint = load_detector(model, weights or config_weights, trust_checkpoint)
         self.model = fold_batch_norms(model)
         if winograd:
             use_winograd(self.model.proposal_generator.fcos_head)
@@ -215,22 +215,6 @@ def compile_network(model: nn.Module) -> None:
 def last_stage(model: nn.Module) -> nn.Module:
     """The part of a detector that gives the classes: FCOS, or the second stage after it."""
     return model.roi_heads if hasattr(model, "roi_heads") else model.proposal_generator
-
-
-def _load_detector(model: nn.Module, weights: str, trust_checkpoint: str | None) -> dict:
-    """Loads `weights`; random parameters would draw confident nonsense, so all must be there."""
-    if not weights:
-        raise ValueError("no weights given: name the checkpoint of a trained detector")
-    checkpointer = FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint)
-    checkpoint = checkpointer.load(weights, checkpointables=[])
-    report = checkpointer.report
-    absent = [*report.missing, *report.new_parts, *(key for key, _, _ in report.reshaped)]
-    if absent:
-        raise ValueError(
-            f"{weights}: {len(absent)} parts of this model are not in it, the first is "
-            f"{absent[0]!r}; is it the checkpoint of a detector with this config?"
-        )
-    return checkpoint
 
 
 def _from_yaml(cfg: CfgNode, device: str | None) -> tuple:

@@ -14,11 +14,13 @@ from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
 from fvcore.common.checkpoint import Checkpointer
 from torch import Tensor, nn
 
+from .classes import classes_in_words, rows_by_name
 from .contents import weights_apart
 from .fetching import FETCHED_HERE, local_copy
 from .known_files import DETECTORS, ZOO
 from .reading import DamagedCheckpointError, read_checkpoint
 from .report import LoadingReport, compare, differing_settings
+from .resume import cannot_resume, obstacle
 from .sources import Source, recognise
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ class FCOSCheckpointer(DetectionCheckpointer):
     """detectron2's checkpointer; it writes files whole or not at all and reads those of others.
 
     `class_names` are stored beside the weights and come back in the result of `load`, so that a
-    demo needs no dataset.
+    demo needs no dataset. Where file and checkpointer name other classes, those of the same name
+    keep their weights, and the rest starts anew.
     """
 
     def __init__(
@@ -60,7 +63,8 @@ class FCOSCheckpointer(DetectionCheckpointer):
         Args:
             model: as in detectron2.
             save_dir: folder of the files.
-            class_names: in the order of the class indices.
+            class_names: of the data, in the order of the class indices; None takes the weights
+                as they are.
             trust_checkpoint: the one file that may run code, see `read_checkpoint`.
             save_to_disk: None lets only the main process write.
             averaged_model: the moving mean of `model`, saved in its place; the weights that are in
@@ -74,6 +78,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
         self.report: LoadingReport | None = None  # of the last load
         self._asked_for = ""  # the path of the load that is going on, and what its query says
         self._fit_by_name = False
+        self._resuming = False
 
     def save(self, name: str, tag: bool = True, **extra: object) -> None:
         """Writes `name`.pth.
@@ -104,10 +109,13 @@ class FCOSCheckpointer(DetectionCheckpointer):
         A resumed model gets the weights that were in training, not their mean.
 
         Raises:
-            ValueError: as `load`; or no checkpoint in save_dir is whole.
+            ValueError: as `load`; no checkpoint in save_dir is whole; or the run had other
+                classes, another model or another optimiser.
         """
         files = self._resumable() if resume else []
+        self._resuming = bool(files)
         rest = self._load_first_whole(files) if files else self.load(path, checkpointables=[])
+        self._resuming = False
         if self.averaged_model is not None:
             self.averaged_model.load_state_dict(self.model.state_dict())
         in_training = rest.pop(_IN_TRAINING, None)
@@ -175,10 +183,10 @@ class FCOSCheckpointer(DetectionCheckpointer):
         self._asked_for = path if "://" in path else path.split("?")[0]
         self._fit_by_name = "matching_heuristics=True" in path
         # fvcore's method, because detectron2's cuts the query off the address of a download.
-        return Checkpointer.load(self, self._fetch(path), *args, **kwargs)
+        return Checkpointer.load(self, self.fetch(path), *args, **kwargs)
 
-    def _fetch(self, path: str) -> str:
-        """The local file of a path or URL."""
+    def fetch(self, path: str) -> str:
+        """The local file of what `load` takes."""
         if path.startswith(ZOO):
             path = self._asked_for = _zoo_url(path.removeprefix(ZOO))
         if "://" not in path:
@@ -206,13 +214,19 @@ class FCOSCheckpointer(DetectionCheckpointer):
         return weights_apart(loaded, filename)
 
     def _load_model(self, checkpoint: dict) -> object:
+        if self._resuming:
+            self._check_run(checkpoint)
         model_state = self.model.state_dict()
         state, source = checkpoint["model"], None
+        stored, wanted = checkpoint.get("class_names"), self.class_names
+        other_classes = bool(stored and wanted) and list(stored) != list(wanted)
         try:
             if self._fit_by_name or checkpoint.get("matching_heuristics"):
                 state, source = _align(state, model_state, checkpoint.get("__author__")), _ZOO
             elif source := recognise(state):
                 state = source.convert(state, model_state)
+            if other_classes:
+                state = rows_by_name(state, model_state, stored, wanted)
             report = compare(self._asked_for, source, state, model_state)
         except ValueError as error:
             raise ValueError(f"{self._asked_for} ({source.name}): {error}") from None
@@ -226,9 +240,20 @@ class FCOSCheckpointer(DetectionCheckpointer):
             report.notes = differing_settings(self.model, source)
             if source.hint:
                 report.notes.append(source.hint)
+        if other_classes:
+            report.notes.append(classes_in_words(stored, wanted))
+        if self._resuming and (absent := report.absent):
+            reason = f"the model has changed ({len(absent)} parts: {absent[0]})"
+            raise cannot_resume(self._asked_for, self.save_dir, reason)
         self.report = report
         checkpoint["model"] = state
         return super()._load_model({"model": state})
+
+    def _check_run(self, checkpoint: dict) -> None:
+        trainer = self.checkpointables.get("trainer")
+        state = trainer.state_dict() if trainer is not None else None
+        if reason := obstacle(checkpoint, self.class_names, state):
+            raise cannot_resume(self._asked_for, self.save_dir, reason)
 
     def _log_incompatible_keys(self, incompatible: object) -> None:
         complete = self.report.complete and not self.report.notes

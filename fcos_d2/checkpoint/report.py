@@ -33,6 +33,12 @@ class LoadingReport:
         """Whether file and model agree entry for entry."""
         return not (self.missing or self.unexpected or self.reshaped)
 
+    @property
+    def absent(self) -> list[str]:
+        """What the model has and the file does not, which stays untrained; in words."""
+        reshaped = [f"{key} ({a} in the file, {b} in the model)" for key, a, b in self.reshaped]
+        return [*reshaped, *self.missing, *self.new_parts]
+
     def __str__(self) -> str:
         lines = [f"{self.path} ({self.origin}): {len(self.matched)} tensors loaded{self._rest()}"]
         rows = [

@@ -69,7 +69,7 @@ def register_own_data(
             DatasetCatalog.remove(name)
             MetadataCatalog.remove(name)
         register_coco_instances(name, {}, json_file, images)
-        MetadataCatalog.get(name).thing_classes = class_names
+        MetadataCatalog.get(name).set(thing_classes=class_names, source=given[name].data)
     class_names = next(iter(prepared.values()))[2]
     logger.info("%d classes: %s", len(class_names), ", ".join(class_names))
     return OwnData(
@@ -132,7 +132,8 @@ def _renumber_classes(coco: dict, categories: list[dict], data: str, first: str)
     """Gives `coco` the ids that its classes have in `categories`, by name, in place."""
     ids = {category["name"]: category["id"] for category in categories}
     names = {category["id"]: category["name"] for category in coco["categories"]}
-    unknown = sorted(set(names.values()) - set(ids))
+    used = {names[annotation["category_id"]] for annotation in coco["annotations"]}
+    unknown = sorted(used - set(ids))
     if unknown:
         raise ValueError(
             f"{data} has the class {unknown[0]!r}, which {first} does not have; its classes are "

@@ -16,6 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fcos_deploy.draw import contact_sheet, draw_detections
 
+from ..class_names import only_in, positions
+
 MAX_SIDE = 640  # px, of what is drawn
 FRAME = 28  # px, which the title and the border of a picture on a sheet need at most
 
@@ -120,6 +122,7 @@ def example_images(
     image_format: str,
     num_images: int,
     period: int,
+    model_classes: Sequence[str] | None = None,
 ) -> list[HookBase]:
     """The hook for the first images of the first dataset; none where there is nothing to draw.
 
@@ -128,6 +131,7 @@ def example_images(
         dataset_names: registered ones, to test on.
         mapper: of the test loader.
         num_images: 0: none.
+        model_classes: names of the model's classes; None: those of the dataset, in its order.
 
     Raises:
         ValueError: a negative number, or a dataset whose classes have no names.
@@ -147,16 +151,22 @@ def example_images(
             f"LOGGING.IMAGES (train.logging.images) is {num_images}, but the dataset "
             f"{dataset_names[0]} has no thing_classes in its metadata; set it to 0"
         )
-    inputs = [with_ground_truth(mapper(record), record) for record in records]
-    return [ExampleImages(model, inputs, class_names, period, image_format)]
+    if model_classes is None:
+        model_classes = class_names
+    # One list for both, so that a class has one colour.
+    names = [*model_classes, *only_in(class_names, model_classes)]
+    ids = positions(class_names, names)
+    inputs = [with_ground_truth(mapper(record), record, ids) for record in records]
+    return [ExampleImages(model, inputs, names, period, image_format)]
 
 
-def with_ground_truth(entry: dict, record: dict) -> dict:
+def with_ground_truth(entry: dict, record: dict, class_ids: Sequence[int] | None = None) -> dict:
     """A test input with the instances of its record, if that has annotations; no crowd regions.
 
     Args:
         entry: image (3, H', W') that is the record's in another size, height and width.
         record: in detectron2's dataset format.
+        class_ids: what the classes of the record become; None: they stay.
     """
     if "annotations" not in record:
         return entry
@@ -165,7 +175,10 @@ def with_ground_truth(entry: dict, record: dict) -> dict:
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     size = tuple(entry["image"].shape[1:])
     boxes = boxes * _xyxy_scale(size, (entry["height"], entry["width"]))
-    classes = torch.tensor([a["category_id"] for a in objects], dtype=torch.int64)
+    classes = [a["category_id"] for a in objects]
+    if class_ids is not None:
+        classes = [class_ids[i] for i in classes]
+    classes = torch.tensor(classes, dtype=torch.int64)
     instances = Instances(size, gt_boxes=Boxes(torch.from_numpy(boxes)), gt_classes=classes)
     return {**entry, "instances": instances}
 

@@ -1,5 +1,6 @@
 """Training and evaluation from a LazyConfig."""
 
+import copy
 import os
 from contextlib import suppress
 from functools import partial
@@ -11,6 +12,8 @@ from torch import nn
 
 from ..checkpoint import FCOSCheckpointer
 from ..data.loader import start_at
+from ..evaluation.classes import check_test_classes, evaluate_by_name
+from ..evaluation.metrics import build_evaluator, check_metric
 from ..evaluation.views import ViewSettings
 from .best import EarlyStop
 from .distributed import wrap_distributed
@@ -28,18 +31,35 @@ def build_lazy_model(cfg: DictConfig) -> nn.Module:
     return prepare_for_training(instantiate(cfg.model).to(cfg.train.device))
 
 
-def evaluate(cfg: DictConfig, model: nn.Module) -> dict:
-    """Runs cfg.dataloader.test through cfg.dataloader.evaluator; {} where there is no dataset."""
-    if not cfg.dataloader.test.dataset.names:
-        return {}
-    cfg.dataloader.evaluator.output_dir = os.path.join(cfg.train.output_dir, "inference")
-    views, mapper = ViewSettings.from_lazy(cfg), instantiate(cfg.dataloader.test.mapper)
-    loader = instantiate({**cfg.dataloader.test, "mapper": views.loader_mapper(mapper)})
-    results = inference_on_dataset(
-        views.wrap(model, mapper), loader, instantiate(cfg.dataloader.evaluator)
-    )
-    print_csv_format(results)
-    return results
+def evaluate(cfg: DictConfig, model: nn.Module, class_names: list[str] | None = None) -> dict:
+    """Runs cfg.dataloader.test through cfg.dataloader.evaluator.
+
+    Args:
+        cfg: as for `train`; cfg.dataloader.test.dataset.names may be several.
+        model: a detector.
+        class_names: of the model, see `Trainer.test`.
+
+    Returns:
+        The results by task and metric, of several datasets under their names; {} where there is no
+        dataset.
+    """
+    results = {}
+    for name in test_datasets(cfg):
+        dataloader = copy.deepcopy(cfg.dataloader)
+        dataloader.test.dataset.names = name
+        dataloader.evaluator.output_dir = os.path.join(cfg.train.output_dir, "inference")
+        views, mapper = ViewSettings.from_lazy(cfg), instantiate(dataloader.test.mapper)
+        loader = instantiate({**dataloader.test, "mapper": views.loader_mapper(mapper)})
+        evaluator = evaluate_by_name(instantiate(dataloader.evaluator), name, class_names)
+        results[name] = inference_on_dataset(views.wrap(model, mapper), loader, evaluator)
+        print_csv_format(results[name] or {})
+    return results if len(results) != 1 else results.popitem()[1]
+
+
+def test_datasets(cfg: DictConfig) -> list[str]:
+    """The names in cfg.dataloader.test: none, one or several."""
+    names = cfg.dataloader.test.dataset.names
+    return [names] if isinstance(names, str) else list(names)
 
 
 def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = None) -> dict:
@@ -68,10 +88,14 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
         accumulate_steps=cfg.train.accumulate_steps,
         precision=cfg.train.amp.precision if cfg.train.amp.enabled else None,
     )
+    classes, test_names = class_names(cfg.dataloader.train.dataset.names), test_datasets(cfg)
+    check_test_classes(classes, test_names)
+    if cfg.dataloader.evaluator._target_ is build_evaluator:
+        check_metric(cfg.train.best_metric, test_names)
     checkpointer = FCOSCheckpointer(
         model,
         cfg.train.output_dir,
-        class_names=class_names(cfg.dataloader.train.dataset.names),
+        class_names=classes,
         trust_checkpoint=trust_checkpoint,
         averaged_model=average.model if average else None,
         trainer=trainer,
@@ -79,7 +103,7 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
     results = {}
 
     def evaluate_and_keep() -> dict:
-        results.update(evaluate(cfg, tested))
+        results.update(evaluate(cfg, tested, classes))
         return results
 
     trainer.register_hooks(
@@ -108,11 +132,12 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
             log_period=cfg.train.log_period,
             after_evaluation=example_images(
                 tested,
-                cfg.dataloader.test.dataset.names,
+                test_names,
                 instantiate(cfg.dataloader.test.mapper),
                 cfg.dataloader.test.mapper.image_format,
                 cfg.train.logging.images,
                 cfg.train.eval_period,
+                classes,
             ),
         ).build()
     )

@@ -6,7 +6,7 @@ import logging
 from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser
 
-from ..checkpoint import FCOSCheckpointer
+from ..checkpoint import load_detector
 from ..data.formats import FORMATS
 from ..modeling.folding import fold_batch_norms
 from . import lazy
@@ -96,14 +96,11 @@ def _train_yaml(cfg: CfgNode, args: argparse.Namespace) -> dict:
 
 def _evaluate_yaml(cfg: CfgNode, trust_checkpoint: str | None) -> dict:
     model = Trainer.build_model(cfg)
-    FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint).load(
-        cfg.MODEL.WEIGHTS, checkpointables=[]
-    )
-    return Trainer.test(cfg, fold_batch_norms(model))
+    checkpoint = load_detector(model, cfg.MODEL.WEIGHTS, trust_checkpoint)
+    return Trainer.test(cfg, fold_batch_norms(model), class_names=checkpoint.get("class_names"))
 
 
 def _evaluate_lazy(cfg: object, trust_checkpoint: str | None) -> dict:
     model = lazy.build_lazy_model(cfg).eval()
-    checkpointer = FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint)
-    checkpointer.load(cfg.train.init_checkpoint, checkpointables=[])
-    return lazy.evaluate(cfg, fold_batch_norms(model))
+    checkpoint = load_detector(model, cfg.train.init_checkpoint, trust_checkpoint)
+    return lazy.evaluate(cfg, fold_batch_norms(model), checkpoint.get("class_names"))

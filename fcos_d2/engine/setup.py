@@ -13,6 +13,7 @@ from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 
 from .. import model_zoo
+from ..checkpoint import stored_class_names
 from ..data.catalogue import check_datasets
 from ..data.mapper import FCOSDatasetMapper
 from ..data.own_data import DataFiles, OwnData, register_own_data
@@ -52,12 +53,16 @@ def setup(args: Namespace) -> CfgNode | DictConfig:
     setup_logger(output_dir, distributed_rank=comm.get_rank(), name="fcos_d2")
 
     own_data = _own_data(args, output_dir)
+    class_names = own_data.class_names if own_data is not None else None
+    if args.eval_only:
+        weights = cfg.MODEL.WEIGHTS if is_yaml else cfg.train.init_checkpoint
+        class_names = _trained_classes(weights, args.trust_checkpoint) or class_names
     if is_yaml:
-        _finish_yaml(cfg, args, own_data)
+        _finish_yaml(cfg, args, own_data, class_names)
         cfg.freeze()
         check_datasets([*([] if args.eval_only else cfg.DATASETS.TRAIN), *cfg.DATASETS.TEST])
     else:
-        _finish_lazy(cfg, args, own_data)
+        _finish_lazy(cfg, args, own_data, class_names)
     default_setup(cfg, args)
     return cfg
 
@@ -83,15 +88,34 @@ def _own_data(args: Namespace, output_dir: str) -> OwnData | None:
     )
 
 
-def _finish_yaml(cfg: CfgNode, args: Namespace, own_data: OwnData | None) -> None:
-    if own_data is not None:
-        num_classes = len(own_data.class_names)
+def _trained_classes(weights: str, trust_checkpoint: str | None) -> list[str] | None:
+    """The classes of what is evaluated, which win over those of config and data."""
+    if not weights:
+        raise ValueError(
+            "--eval-only needs the checkpoint of a trained detector: MODEL.WEIGHTS model.pth "
+            "(train.init_checkpoint=model.pth)"
+        )
+    class_names = stored_class_names(weights, trust_checkpoint)
+    if class_names is None:
+        logger.warning(
+            "%s does not name its classes: they are taken to be those of the data, in its order",
+            weights,
+        )
+    return class_names
+
+
+def _finish_yaml(
+    cfg: CfgNode, args: Namespace, own_data: OwnData | None, class_names: list[str] | None
+) -> None:
+    if class_names is not None:
+        num_classes = len(class_names)
         two_stage = cfg.MODEL.FCOS.YIELD_PROPOSAL
         section = "ROI_HEADS" if two_stage else "FCOS"
-        _refuse_other_class_count(f"MODEL.{section}.NUM_CLASSES", args.opts, num_classes)
+        _refuse_other_class_count(f"MODEL.{section}.NUM_CLASSES", args, num_classes)
         cfg.MODEL[section].NUM_CLASSES = num_classes
         if two_stage and cfg.MODEL.FCOS.NUM_CLASSES > 1:  # with 1 it tells objects from background
             cfg.MODEL.FCOS.NUM_CLASSES = num_classes
+    if own_data is not None:
         cfg.DATASETS.TRAIN = (own_data.train,) if own_data.train else ()
         cfg.DATASETS.TEST = (own_data.val,) if own_data.val else ()
     if args.auto_scale:
@@ -102,17 +126,19 @@ def _finish_yaml(cfg: CfgNode, args: Namespace, own_data: OwnData | None) -> Non
         check_precision(cfg.SOLVER.AMP.PRECISION, cfg.MODEL.DEVICE)
 
 
-def _finish_lazy(cfg: DictConfig, args: Namespace, own_data: OwnData | None) -> None:
-    if own_data is not None:
-        num_classes = len(own_data.class_names)
-        given = [word for opt in args.opts for word in opt.split("=", 1)]
+def _finish_lazy(
+    cfg: DictConfig, args: Namespace, own_data: OwnData | None, class_names: list[str] | None
+) -> None:
+    if class_names is not None:
+        num_classes = len(class_names)
         generator, two_stage = cfg.model.proposal_generator, "roi_heads" in cfg.model
         key = "roi_heads" if two_stage else "proposal_generator"
-        _refuse_other_class_count(f"model.{key}.num_classes", given, num_classes)
+        _refuse_other_class_count(f"model.{key}.num_classes", args, num_classes)
         if two_stage:
             cfg.model.roi_heads.num_classes = num_classes
         if not two_stage or generator.num_classes > 1:
             generator.num_classes = generator.head.num_classes = num_classes
+    if own_data is not None:
         cfg.dataloader.train.dataset.names = own_data.train or []
         cfg.dataloader.test.dataset.names = own_data.val or []
     if cfg.dataloader.train.mapper.get("_target_") is FCOSDatasetMapper:
@@ -126,11 +152,13 @@ def _finish_lazy(cfg: DictConfig, args: Namespace, own_data: OwnData | None) -> 
         check_precision(cfg.train.amp.precision, cfg.train.device)
 
 
-def _refuse_other_class_count(key: str, opts: list[str], num_classes: int) -> None:
-    if key in opts and str(opts[opts.index(key) + 1]) != str(num_classes):
+def _refuse_other_class_count(key: str, args: Namespace, num_classes: int) -> None:
+    words = [word for opt in args.opts for word in opt.split("=", 1)]
+    if key in words and words[words.index(key) + 1] != str(num_classes):
+        source = "the checkpoint has" if args.eval_only else "the annotations have"
         raise ValueError(
-            f"{key} is given as {opts[opts.index(key) + 1]}, but the annotations have "
-            f"{num_classes} classes; leave the key out"
+            f"{key} is given as {words[words.index(key) + 1]}, but {source} {num_classes} "
+            "classes; leave the key out"
         )
 
 

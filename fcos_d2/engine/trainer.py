@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader
 from ..checkpoint import FCOSCheckpointer
 from ..data.loader import build_training_loader, start_at
 from ..data.mapper import FCOSDatasetMapper
-from ..evaluation.coco import FastCOCOEvaluator
+from ..evaluation.classes import check_test_classes, evaluate_by_name
+from ..evaluation.metrics import build_evaluator, check_metric
 from ..evaluation.views import ViewSettings
-from ..evaluation.voc import VOCEvaluator
 from .best import EarlyStop
 from .distributed import adapt_sync_batchnorm, wrap_distributed
 from .ema import WeightAverage
@@ -60,10 +60,14 @@ class Trainer(DefaultTrainer):
             precision=cfg.SOLVER.AMP.PRECISION if cfg.SOLVER.AMP.ENABLED else None,
         )
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self.class_names = class_names(cfg.DATASETS.TRAIN)
+        check_test_classes(self.class_names, cfg.DATASETS.TEST)
+        if type(self).build_evaluator.__func__ is Trainer.build_evaluator.__func__:
+            check_metric(cfg.TEST.BEST_METRIC, cfg.DATASETS.TEST)
         self.checkpointer = FCOSCheckpointer(
             model,
             cfg.OUTPUT_DIR,
-            class_names=class_names(cfg.DATASETS.TRAIN),
+            class_names=self.class_names,
             trust_checkpoint=trust_checkpoint,
             averaged_model=self.average.model if self.average else None,
             trainer=weakref.proxy(self),
@@ -84,7 +88,7 @@ class Trainer(DefaultTrainer):
         tested = self.average.model if self.average else self.model
 
         def evaluate() -> dict:
-            self._last_eval_results = self.test(cfg, tested)
+            self._last_eval_results = self.test(cfg, tested, class_names=self.class_names)
             return self._last_eval_results
 
         precise_bn = cfg.TEST.PRECISE_BN
@@ -120,6 +124,7 @@ class Trainer(DefaultTrainer):
                 cfg.INPUT.FORMAT,
                 cfg.LOGGING.IMAGES,
                 cfg.TEST.EVAL_PERIOD,
+                self.class_names,
             ),
         ).build()
 
@@ -166,9 +171,24 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def test(
-        cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None
+        cls,
+        cfg: CfgNode,
+        model: nn.Module,
+        evaluators: list[DatasetEvaluator] | None = None,
+        class_names: list[str] | None = None,
     ) -> dict:
-        """detectron2's evaluation; in slices and with test-time augmentation if `cfg` says so."""
+        """detectron2's evaluation; in slices and with test-time augmentation if `cfg` says so.
+
+        Args:
+            cfg, model, evaluators: as in detectron2.
+            class_names: of the model, which are matched with those of the datasets by name; None:
+                they are those of the datasets, in their order.
+        """
+        if evaluators is None:
+            evaluators = [
+                evaluate_by_name(cls.build_evaluator(cfg, name), name, class_names)
+                for name in cfg.DATASETS.TEST
+            ]
         mapper = FCOSDatasetMapper(cfg, is_train=False)
         return super().test(cfg, ViewSettings.from_config(cfg).wrap(model, mapper), evaluators)
 
@@ -181,16 +201,6 @@ def prepare_for_training(model: nn.Module) -> nn.Module:
     """The model with norms and memory layout that suit this machine and these processes."""
     # Convolutions run faster on it (a training step on a CPU 1.1 times), with the same results.
     return adapt_sync_batchnorm(model).to(memory_format=torch.channels_last)
-
-
-def build_evaluator(dataset_name: str, output_dir: str) -> DatasetEvaluator:
-    """The metric of a dataset: PASCAL VOC's for its years, else COCO's, of boxes and masks.
-
-    Detections are written into `output_dir` (COCO only).
-    """
-    if MetadataCatalog.get(dataset_name).get("evaluator_type") == "pascal_voc":
-        return VOCEvaluator(dataset_name)
-    return FastCOCOEvaluator(dataset_name, output_dir=output_dir)
 
 
 def class_names(dataset_names: str | list[str]) -> list[str] | None:

@@ -168,3 +168,22 @@ def test_example_images_of_a_dataset(monkeypatch):
     finally:
         DatasetCatalog.remove(name)
         MetadataCatalog.remove(name)
+
+
+def test_classes_of_model_and_truth_share_one_list():
+    """The model's come first, in its order; the ground truth's "ring" is its class 0, and "star",
+    which it does not know, comes last."""
+    name = "test_example_classes"
+    record = {"file_name": "a.jpg", "height": 800, "width": 1000}
+    objects = [{"bbox": BOX, "bbox_mode": BoxMode.XYXY_ABS, "category_id": i} for i in (0, 1)]
+    DatasetCatalog.register(name, lambda: [record | {"annotations": objects}])
+    MetadataCatalog.get(name).thing_classes = ["star", "ring"]
+    try:
+        (hook,) = example_images(
+            OneBox(), [name], lambda record: an_input(), "BGR", 1, 0, ["ring", "circle"]
+        )
+    finally:
+        DatasetCatalog.pop(name)
+        MetadataCatalog.pop(name)
+    assert hook.class_names == ["ring", "circle", "star"]
+    assert hook.inputs[0]["instances"].gt_classes.tolist() == [2, 0]

@@ -102,6 +102,7 @@ def test_resumed_run_equals_an_unbroken_one(tmp_path, monkeypatch, optimizer):
         ([], {"SOLVER.AMP.ENABLED": True, "SOLVER.AMP.PRECISION": "int4"}, "one of .*'bf16'.*int4"),
         ([], {"SOLVER.ACCUMULATE_STEPS": 3}, "2 images .*1 processes x 3 steps"),
         ([], {"SOLVER.LAYER_DECAY": 0.0}, r"in \(0, 1\], got 0.0"),
+        ([], {"TEST.BEST_METRIC": "bbox/AP05"}, "'bbox/AP05', which .* not give; it gives bbox/AP"),
         ([], {"TEST.EARLY_STOP_PATIENCE": 2}, "is 2; it needs evaluations.*EVAL_PERIOD.* is 0"),
     ],
 )

@@ -10,10 +10,11 @@ from tiny_run import make_tiny_coco, tiny_command
 from torch import nn
 
 from fcos_d2 import model_zoo
+from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.config import get_cfg
 from fcos_d2.data.augmentation import ResizeShortestEdge
 from fcos_d2.data.mapper import FCOSDatasetMapper
-from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.engine import lazy, run, train_argument_parser
 from fcos_d2.evaluation import views
 from fcos_d2.evaluation.slicing import Region, Slicing
 from fcos_d2.evaluation.tta import FlipsAndScales
@@ -243,7 +244,7 @@ def test_lazy_evaluation(tmp_path, looks):
     generator = "model.proposal_generator"
     overrides = [
         f"train.output_dir={tmp_path / 'out'}",
-        "train.init_checkpoint=",
+        f"train.init_checkpoint={tmp_path / 'model.pth'}",
         "train.device=cpu",
         "train.slice.size=40",
         "train.slice.full_image=False",
@@ -256,6 +257,9 @@ def test_lazy_evaluation(tmp_path, looks):
         f"{generator}.head.num_cls_convs=1",
         f"{generator}.head.num_box_convs=1",
     ]
+    one_class = [f"{generator}.num_classes=1", f"{generator}.head.num_classes=1"]
+    model = lazy.build_lazy_model(model_zoo.get_config("lazy/FCOS-RT/R50", overrides + one_class))
+    FCOSCheckpointer(model, str(tmp_path), class_names=["white thing"]).save("model")
     command = ["--config-file", "lazy/FCOS-RT/R50", "--eval-only"]
     command += ["--val-json", json_file, "--val-images", images, *overrides]
     run(train_argument_parser().parse_args(command))

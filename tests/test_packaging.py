@@ -70,7 +70,7 @@ def test_metadata(built):
     (version,) = re.findall(r"^Version: (.+)$", metadata, re.MULTILINE)
     assert f'__version__ = "{version}"' in (ROOT / "fcos_d2" / "__init__.py").read_text()
     assert "\nRequires-Python: >=3.10\n" in metadata
-    assert "\nRequires-Dist: torch>=2.1\n" in metadata
+    assert "\nRequires-Dist: torch>=2.6\n" in metadata
     # pip would look for it on PyPI, where it is not.
     assert "detectron2" not in [
         line.split()[1] for line in metadata.splitlines() if line.startswith("Requires-Dist:")

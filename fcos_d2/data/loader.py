@@ -19,6 +19,10 @@ from detectron2.data.samplers import TrainingSampler
 from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from .forking import use_one_opencv_thread_in_forks
+
+use_one_opencv_thread_in_forks()
+
 
 class Draw(NamedTuple):
     """One sample of a run."""

@@ -3,6 +3,7 @@
 import glob
 import os
 import struct
+import warnings
 import zlib
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,10 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from .files import backslash_hint, files_matching, find_file, is_hidden
+from .text import shown
+
+PIXELS_VARIABLE = "FCOS_MAX_PIXELS"  # of the environment: the most pixels that an image may have
 ORIENTATION_TAG = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -45,7 +50,11 @@ class ImageError(ValueError):
     """An image file that cannot be read; the message is one line with the file and the cause.
 
     It takes the message alone, so that it keeps its type on the way out of data loader workers.
+    Letters that a terminal or a text file cannot take are escaped.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message))
 
 
 def read_image(path: str | Path, format: str = "BGR") -> np.ndarray:
@@ -62,12 +71,14 @@ def read_image(path: str | Path, format: str = "BGR") -> np.ndarray:
     Returns:
         uint8 array of shape (H, W, 3), contiguous.
     Raises:
-        ImageError: if the file is missing, no image, damaged, or larger than Pillow's limit.
-        ValueError: if `format` is another word.
+        ImageError: if the file is missing, no image, damaged, or has more pixels than the
+            environment's FCOS_MAX_PIXELS or else Pillow allows.
+        ValueError: if `format` is another word, or FCOS_MAX_PIXELS no number.
     """
     if format not in ("BGR", "RGB"):
         raise ValueError(f"format must be 'BGR' or 'RGB', got {format!r}")
     path = Path(path)
+    _set_pixel_limit(os.environ.get(PIXELS_VARIABLE))
     try:
         _check_content(path)
         # By name Pillow would map raw data into memory, and mix up turned gray TIFF files.
@@ -91,6 +102,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
         ImageError: if the file is missing or no image.
     """
     path = Path(path)
+    _set_pixel_limit(os.environ.get(PIXELS_VARIABLE))
     try:
         _check_content(path)
         with path.open("rb") as file, Image.open(file) as image:
@@ -123,6 +135,17 @@ def list_images(inputs: list[str]) -> list[Path]:
 
 
 @lru_cache(maxsize=1)
+def _set_pixel_limit(text: str | None) -> None:
+    """Makes Pillow refuse images of more pixels than this; None leaves its limit."""
+    if text is None:
+        return
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise ValueError(f"{PIXELS_VARIABLE} must be a whole number of pixels, got {text!r}")
+    Image.MAX_IMAGE_PIXELS = (int(text) + 1) // 2  # it warns at its limit, refuses at twice
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+@lru_cache(maxsize=1)
 def image_extensions() -> frozenset[str]:
     """Extensions of the picture formats that this Pillow reads, in lower case, with the dot."""
     extensions = Image.registered_extensions()  # loads the plugins that fill Image.OPEN
@@ -131,7 +154,7 @@ def image_extensions() -> frozenset[str]:
 
 
 def _paths_of(name: str) -> list[Path]:
-    path = Path(name)
+    path = find_file("", name)
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if _named_like_image(p))
         if not found and _named_like_image(path):
@@ -141,18 +164,19 @@ def _paths_of(name: str) -> list[Path]:
     elif path.exists():
         found = [path]
     elif glob.has_magic(name):
-        matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]
+        # Where links lead round, glob's `**` goes round and round.
+        matches = files_matching(name) if "**" in path.parts else map(Path, sorted(glob.glob(name)))
         found = [p for p in matches if p.is_file() or _named_like_image(p)]
         if not found:
             raise ValueError(f"{name}: no image matches this pattern")
     else:
-        raise ValueError(f"{name}: no such file or folder")
+        raise ValueError(f"{name}: no such file or folder{backslash_hint(name)}")
     return found
 
 
 def _named_like_image(path: Path) -> bool:
     # Hidden files are left out, as by a shell's `*`: `._a.jpg` is not a picture.
-    return path.suffix.lower() in image_extensions() and not path.name.startswith(".")
+    return path.suffix.lower() in image_extensions() and not is_hidden(path.name)
 
 
 def _check_content(path: Path) -> None:
@@ -170,8 +194,8 @@ def _cause(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image, or of a format that this Pillow does not read"
     if isinstance(error, BOMB_ERRORS):
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # Pillow warns at its limit, refuses at twice
-        return f"more pixels than Pillow accepts ({limit:,}, see PIL.Image.MAX_IMAGE_PIXELS)"
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return f"more than {limit:,} pixels; for more, set {PIXELS_VARIABLE} in the environment"
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno).lower()
     if "truncated" in str(error).lower():

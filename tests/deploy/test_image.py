@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcos_deploy.image import ImageError, image_extensions, list_images, read_image
+from fcos_deploy.image import ImageError, image_extensions, image_size, list_images, read_image
 
 # Our choices, where the list of hard inputs leaves both ways open.
 CHOICES = {
@@ -165,7 +165,7 @@ def test_too_many_pixels_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = save(tmp_path / "a.png", np.zeros((10, 10)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 49)  # refused above twice the limit
 
-    with pytest.raises(ImageError, match=r"more pixels than Pillow accepts \(98,"):
+    with pytest.raises(ImageError, match="more than 98 pixels; for more, set FCOS_MAX_PIXELS in"):
         read_image(path)
 
 
@@ -236,3 +236,52 @@ def test_hard_inputs(shared_dir: Path) -> None:
             assert abs(image.mean() - case["cv2_imread"][1]) < 1.5, name
         if name in ("gray16.png", "rgb16.png", "cmyk.jpg"):
             assert abs(image.mean() - baseline) < 3, name
+
+
+def test_the_environment_sets_the_pixel_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "a.png", np.zeros((10, 10)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 49)
+    with pytest.raises(ImageError):
+        image_size(path)
+    monkeypatch.setenv("FCOS_MAX_PIXELS", "100")
+    assert read_image(path).shape == (10, 10, 3) and image_size(path) == (10, 10)
+    monkeypatch.setenv("FCOS_MAX_PIXELS", "98")
+    with pytest.raises(ImageError, match="more than 98 pixels"):
+        read_image(path)
+    monkeypatch.setenv("FCOS_MAX_PIXELS", "all")
+    with pytest.raises(ValueError, match="FCOS_MAX_PIXELS must be a whole number .*'all'"):
+        read_image(path)
+
+
+def test_an_error_is_one_line_that_a_terminal_can_take(tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as info:
+        read_image(tmp_path / "a\n\x1b[31m\udcff.png")
+    assert str(info.value) == rf"{tmp_path}/a\n\x1b[31m\xff.png: no such file or directory"
+
+
+def test_list_images_through_links(tmp_path: Path) -> None:
+    (tmp_path / "store" / "deep").mkdir(parents=True)
+    (tmp_path / "photos").mkdir()
+    for name in ("store/a.png", "store/deep/b.png", "store/._a.png", "photos/c.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "photos" / "linked").symlink_to("../store")
+    (tmp_path / "photos" / "round").symlink_to("../photos")
+    linked = tmp_path / "photos" / "linked"
+    assert list_images([str(linked)]) == [linked / "a.png"]
+    found = list_images([str(tmp_path / "photos" / "**" / "*.png")])
+    assert [p.relative_to(tmp_path).as_posix() for p in found] == [
+        "photos/c.png",
+        "photos/linked/a.png",
+        "photos/linked/deep/b.png",
+    ]
+
+
+def test_list_images_by_a_name_of_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").touch()
+    monkeypatch.chdir(tmp_path)
+    assert list_images(["photos\\a.png"]) == [Path("photos/a.png")]
+    with pytest.raises(ValueError, match=r"no such file or folder \(nor with / for \\; "):
+        list_images(["C:\\photos\\a.png"])

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from fcos_deploy.files import files_below, is_hidden
 from fcos_deploy.image import image_extensions
 
 from ..problems import Problem
 from .coco import read_coco, repair_coco
-from .lines import read_csv, read_txt
-from .records import read_names
-from .voc import read_voc
+from .lines import holds_boxes, read_csv, read_txt
+from .voc import is_xml, read_voc, voc_images
 from .write import write_dataset
 from .yolo import read_yolo
 
@@ -39,8 +39,9 @@ def read_dataset(
     """Reads a dataset.
 
     Args:
-        path: COCO json; VOC folder, or one of xml files; YOLO's data.yaml; keras-retinanet's CSV;
-            or a txt of lines. ":split" at its end names a list of VOC or a split of YOLO.
+        path: COCO json; VOC folder, or one of xml files; YOLO's data.yaml, darknet's obj.data, or
+            the folder of either; keras-retinanet's CSV; or a txt of lines. ":split" at its end
+            names a list of VOC or a split of YOLO.
         images: folder of the images, where it is not the usual one of the format.
         classes: file of the class names, for CSV and txt.
         format: one of FORMATS, or "auto" to tell it by the content.
@@ -56,6 +57,7 @@ def read_dataset(
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder")
     format = _recognise(path) if format == "auto" else format
+    path = _file_of_yolo(path) if format == "yolo" else path
     if format == "coco":
         images = images or path.parent
         return ReadDataset(*read_coco(path, images if decode else None), Path(images), format)
@@ -63,10 +65,11 @@ def read_dataset(
         coco, problems, root = read_yolo(path, split or usual_split)
         return ReadDataset(coco, problems, root, format)
     if format == "voc":
-        names = read_names(classes) if classes else None
-        read = read_voc(path, split, images, names)
-        usual = path / "JPEGImages" if (path / "JPEGImages").is_dir() else path
-        return ReadDataset(*read, Path(images or usual), format)
+        images = images or voc_images(path)
+        return ReadDataset(*read_voc(path, split, images, classes), Path(images), format)
+    yolo = _file_of_yolo(path.parent)
+    if format == "txt" and yolo != path.parent and not holds_boxes(path):
+        raise ValueError(f"{path}: a list of the images of a YOLO dataset; give its file, {yolo}")
     if classes is None:
         raise ValueError(f"{path}: {format} needs a file of class names: use --classes")
     images = images or path.parent
@@ -85,28 +88,35 @@ def _recognise(path: Path) -> str:
         return _recognise_folder(path)
     suffix = path.suffix.lower()
     known = {".json": "coco", ".yaml": "yolo", ".yml": "yolo", ".csv": "csv", ".txt": "txt"}
+    known |= {".data": "yolo"}  # darknet's
     if suffix not in known:
         raise ValueError(f"{path}: no known format; name it with --data-format {'|'.join(FORMATS)}")
     return known[suffix]
 
 
 def _recognise_folder(path: Path) -> str:
-    if (path / "Annotations").is_dir() or any(path.glob("*.xml")):
+    inside = sorted(p for p in path.iterdir() if not is_hidden(p.name))
+    if (path / "Annotations").is_dir() or any(map(is_xml, inside)):
         return "voc"
-    for name in ("data.yaml", "dataset.yaml"):
-        if (path / name).is_file():
-            raise ValueError(f"{path}: a YOLO folder; give its file, {path / name}")
-    subfolders = [p for p in path.iterdir() if p.is_dir()]
-    holding = [p for p in subfolders if any(_is_image(x) for x in p.iterdir())]
+    if _file_of_yolo(path) != path:
+        return "yolo"
+    subfolders = [p for p in inside if p.is_dir()]
+    holding = [p for p in subfolders if any(map(_is_image, p.iterdir()))]
     if len(holding) > 1 and len(holding) == len(subfolders):
         raise ValueError(
             f"{path} is a folder of images per class, which is a format for classification, not "
             "detection: it has no boxes"
         )
-    jsons = sorted(path.rglob("*.json"))
+    jsons = [p for p in files_below(path) if p.suffix.lower() == ".json"]
     hint = f"; did you mean {jsons[0]}?" if jsons else ""
     raise ValueError(f"{path}: no annotations of a known format in it{hint}")
 
 
+def _file_of_yolo(path: Path) -> Path:
+    """The file that describes the YOLO dataset in a folder; the path as it is without one."""
+    names = ("data.yaml", "dataset.yaml", "obj.data")
+    return next((path / name for name in names if (path / name).is_file()), path)
+
+
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in image_extensions()
+    return path.suffix.lower() in image_extensions() and not is_hidden(path.name)

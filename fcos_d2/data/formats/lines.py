@@ -1,10 +1,21 @@
 """Formats of one text file: keras-retinanet's CSV, and a line of boxes for each image."""
 
-import csv
+import re
 from pathlib import Path
 
+from fcos_deploy.files import find_file
+from fcos_deploy.text import read_lines
+
 from ..problems import Problem
-from .records import Coco, Record, corners_to_box, image_record, read_names, records_to_coco
+from .records import (
+    Coco,
+    Record,
+    corners_to_box,
+    image_record,
+    read_csv_rows,
+    read_names,
+    records_to_coco,
+)
 
 
 def read_csv(
@@ -20,16 +31,15 @@ def read_csv(
     Raises:
         ValueError: a file is missing or empty.
     """
-    rows: dict[str, list[tuple[int, list[str]]]] = {}
-    with _open(path) as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            if row:
-                rows.setdefault(row[0].strip(), []).append((number, [x.strip() for x in row[1:]]))
-    names, problems = read_names(classes), []
+    rows: dict[Path, list[tuple[int, list[str]]]] = {}
+    for number, row in read_csv_rows(path):
+        rows.setdefault(find_file(images, row[0]), []).append((number, row[1:]))
+    used = (row[4] for entries in rows.values() for _, row in entries if len(row) == 5)
+    names, problems = read_names(classes, used), []
     records: list[Record] = []
-    for name, entries in rows.items():
+    for file, entries in rows.items():
         where = f"{Path(path).name} line {entries[0][0]}"
-        if image := image_record(Path(images, name), Path(images), where, problems):
+        if image := image_record(file, Path(images), where, problems):
             boxes = (
                 _box(row[:4], row[4], image, f"{Path(path).name} line {number}", problems)
                 if len(row) == 5
@@ -56,36 +66,29 @@ def read_txt(
     """
     names, problems = read_names(classes), []
     records: list[Record] = []
-    with _open(path) as file:
-        lines = file.read().splitlines()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         where = f"{Path(path).name} line {number}"
-        name, parts = _split_name(line)
-        if image := image_record(Path(images, name), Path(images), where, problems):
+        name, parts = split_name(line)
+        if image := image_record(find_file(images, name), Path(images), where, problems):
             boxes = []
             for part in parts:
                 *corners, class_id = part.split(",")
-                known = class_id.isdigit() and int(class_id) < len(names)
+                known = class_id.isdecimal() and int(class_id) < len(names)
                 label = names[int(class_id)] if known else f"class id {class_id}"
                 boxes.append(_box(corners, label, image, where, problems))
             records.append((image, [box for box in boxes if box]))
     return _finish(path, records, names, problems)
 
 
-def _open(path: str | Path) -> object:
-    try:
-        return open(path, newline="", encoding="utf-8-sig")
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+def holds_boxes(path: str | Path) -> bool:
+    """Whether any line of a txt is more than the name of an image."""
+    return any(split_name(line)[1] for _, line in read_lines(path))
 
 
-def _split_name(line: str) -> tuple[str, list[str]]:
+def split_name(line: str) -> tuple[str, list[str]]:
     """File name, which may have spaces, and the words after it that hold commas."""
-    words = line.split()
-    first = next((i for i, x in enumerate(words) if i and x.count(",") >= 3), len(words))
-    return " ".join(words[:first]), words[first:]
+    name, *boxes = re.split(r"\s+(?=\S*,\S*,\S*,)", line)
+    return name, [word for part in boxes for word in part.split()]
 
 
 def _refuse(row: list[str], where: str, problems: list[Problem]) -> None:

@@ -1,8 +1,15 @@
 """The steps that readers of formats other than COCO share."""
 
+import csv
+import io
+import math
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
+from fcos_deploy.files import backslash_hint
 from fcos_deploy.image import ImageError, image_size
+from fcos_deploy.text import read_lines, read_text
 
 from ..problems import Problem
 
@@ -37,8 +44,8 @@ def records_to_coco(records: list[Record], names: list[str], problems: list[Prob
 
 def image_record(file: Path, folder: Path, where: str, problems: list[Problem]) -> dict | None:
     """file_name below `folder`, height and width of an image; None for one that cannot be used."""
-    if not file.is_file():
-        text = f"{where}: {file}"
+    if not os.path.isfile(file):  # unlike Path.is_file it answers for names that are too long
+        text = f"{where}: {file}{backslash_hint(file)}"
         problems.append(Problem("error", "image file missing", text, "left out"))
         return None
     try:
@@ -54,8 +61,8 @@ def corners_to_box(
     corners: list[float], image: dict, name: str, where: str, problems: list[Problem]
 ) -> dict | None:
     """An annotation without ids from corners in px counted from 0; None without a usable box."""
-    x1, y1, x2, y2 = corners
     text = f"{where}: {name} {[round(x, 2) for x in corners]}"
+    x1, y1, x2, y2 = turn_corners(corners, text, problems)
     if not x2 > x1 or not y2 > y1:  # also where one is not a number
         problems.append(Problem("warning", "box without area", text, "left out"))
         return None
@@ -70,22 +77,77 @@ def corners_to_box(
     return {"name": name, "bbox": box, "area": box[2] * box[3]}
 
 
-def read_names(path: str | Path) -> list[str]:
-    """The class names of a file: one a line, or `name,id` as in CSV; in the order of the ids.
+def turn_corners(corners: list[float], text: str, problems: list[Problem]) -> list[float]:
+    """Corners with the smaller numbers first; of a box that was drawn from another corner, too."""
+    x1, y1, x2, y2 = corners
+    turned = [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
+    if x2 < x1 or y2 < y1:
+        problems.append(Problem("warning", "box with swapped corners", text, "turned"))
+        return turned
+    return corners
+
+
+def enclosing_corners(
+    cx: float, cy: float, width: float, height: float, angle: float
+) -> list[float]:
+    """Corners of the upright box around one that is turned by `angle`, in radians."""
+    cosine, sine = abs(math.cos(angle)), abs(math.sin(angle))
+    half_width = (width * cosine + height * sine) / 2
+    half_height = (width * sine + height * cosine) / 2
+    return [cx - half_width, cy - half_height, cx + half_width, cy + half_height]
+
+
+def read_names(path: str | Path, used: Iterable[str] = ()) -> list[str]:
+    """The class names of a file: one a line, or `name,id` as CSV; in the order of the ids.
+
+    `screw 4,0` may be either. A file is `name,id` where each line is, with the ids 0, 1, 2, ...,
+    and the names that it then has are those that the data use; where these do not tell, where it
+    is called .csv.
+
+    Args:
+        path: of the file.
+        used: names that the data use.
 
     Raises:
         ValueError: no such file, no name in it, or ids that are not 0, 1, 2, ...
     """
-    path = Path(path)
+    path, used = Path(path), set(used)
     if not path.is_file():
         raise ValueError(f"{path}: no such file of class names")
-    lines = [x.strip() for x in path.read_text(encoding="utf-8-sig").splitlines() if x.strip()]
-    pairs = [line.rsplit(",", 1) for line in lines]
-    if all(len(pair) == 2 and pair[1].strip().isdigit() for pair in pairs):
-        ids = {int(number): name.strip() for name, number in pairs}
-        if sorted(ids) != list(range(len(pairs))):
-            raise ValueError(f"{path}: class ids must be 0, 1, 2, ... once each, got {sorted(ids)}")
-        lines = [ids[i] for i in range(len(ids))]
-    if not lines or len(set(lines)) != len(lines):
+    is_csv = path.suffix.lower() == ".csv"
+    lines = [line for _, line in read_lines(path)]
+    rows = read_csv_rows(path)
+    if is_csv and all(len(row) == 1 for _, row in rows):
+        lines = [row[0] for _, row in rows]
+    if rows and all(len(row) == 2 and row[1].isdecimal() for _, row in rows):
+        ids = [int(number) for _, (_, number) in rows]
+        pairs = {int(number): name for _, (name, number) in rows}
+        by_data = len(used & set(pairs.values())) - len(used & set(lines))
+        if by_data > 0 or (by_data == 0 and is_csv):
+            if sorted(ids) != list(range(len(ids))):
+                raise ValueError(
+                    f"{path}: class ids must be 0, 1, 2, ... once each, got {sorted(ids)}"
+                )
+            lines = [pairs[i] for i in range(len(pairs))]
+    if not lines or "" in lines or len(set(lines)) != len(lines):
         raise ValueError(f"{path}: class names must be there and differ from each other")
     return lines
+
+
+def read_csv_rows(path: str | Path) -> list[tuple[int, list[str]]]:
+    """The rows of a CSV file that hold something, without space around values, with their lines.
+
+    Raises:
+        ValueError: the file cannot be read; names it.
+    """
+    reader, rows = csv.reader(io.StringIO(read_text(path), newline="")), []
+    first = 1  # line of the file in which the row begins; a value in quotes may hold line ends
+    try:
+        for row in reader:
+            values = [value.strip() for value in row]
+            if len(values) > 1 or any(values):
+                rows.append((first, values))
+            first = reader.line_num + 1
+    except csv.Error as error:
+        raise ValueError(f"{path}: not valid CSV in line {reader.line_num} ({error})") from None
+    return rows

@@ -4,42 +4,56 @@ Libraries that read VOC stop at the first bad file, or pass over what is wrong i
 (docs/data.md), so ours does the reading.
 """
 
+import codecs
 import math
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from fcos_deploy.files import files_below, is_hidden, last_part
 from fcos_deploy.image import image_extensions
+from fcos_deploy.text import decode_text, read_bytes, read_lines
 
 from ..problems import Problem
-from .records import Coco, Record, corners_to_box, image_record, records_to_coco
+from .records import (
+    Coco,
+    Record,
+    corners_to_box,
+    enclosing_corners,
+    image_record,
+    read_names,
+    records_to_coco,
+    turn_corners,
+)
 
 
 def read_voc(
     root: str | Path,
     split: str | None = None,
     images: str | Path | None = None,
-    classes: list[str] | None = None,
+    classes: str | Path | None = None,
 ) -> tuple[Coco, list[Problem]]:
     """A VOC folder as COCO.
 
     Corners count from 1 and lie inside the box, so a box is [xmin - 1, ymin - 1, xmax, ymax] in
-    pixels from 0. Boxes of `<part>` do not count. `difficult` and `truncated` are kept as fields of
-    the annotations.
+    pixels from 0: where xmin is xmax it is a pixel wide, but one pixel alone is left out as a slip
+    of the mouse. Boxes of `<part>` do not count. Of turned boxes (roLabelImg's `<robndbox>`, CVAT's
+    attribute "rotation") the upright box around them is taken. `difficult` and `truncated` are kept
+    as fields of the annotations.
 
     Args:
-        root: with Annotations and JPEGImages, as VOC2007; or a folder of xml files, whose images
-            lie beside them or in `images`.
+        root: with Annotations and JPEGImages, as VOC2007, or with the same folders in both, as
+            CVAT writes it; or a folder of xml files, whose images lie beside them or in `images`.
         split: name of a list in ImageSets/Main; None takes every xml file.
         images: folder of the images.
-        classes: their names, in the order of the ids; None takes those that occur, by name.
+        classes: file of their names, in the order of the ids; None takes those that occur, by name.
 
     Raises:
         ValueError: no such folder, list or any xml file.
     """
     root = Path(root)
     folder = root / "Annotations" if (root / "Annotations").is_dir() else root
-    if images is None:
-        images = root / "JPEGImages" if (root / "JPEGImages").is_dir() else folder
+    images = images or voc_images(root)
     if not folder.is_dir():
         raise ValueError(f"{root}: no such folder")
     stems = _stems(root, folder, split)
@@ -48,37 +62,74 @@ def read_voc(
     problems: list[Problem] = []
     found: list[Record] = []
     for stem in stems:
-        if record := _read_image(folder / f"{stem}.xml", Path(images), problems):
+        if record := _read_image(_xml_file(folder, stem), stem, Path(images), problems):
             found.append(record)
-    names = classes or sorted({box["name"] for _, boxes in found for box in boxes})
+    used = {box["name"] for _, boxes in found for box in boxes}
+    names = read_names(classes, used) if classes else sorted(used)
     return records_to_coco(found, names, problems), problems
 
 
+def voc_images(root: Path) -> Path:
+    """The folder that holds the images of a VOC folder, or of one of xml files."""
+    usual = [root / name for name in ("JPEGImages", "Annotations") if (root / name).is_dir()]
+    return usual[0] if usual else root
+
+
 def _stems(root: Path, folder: Path, split: str | None) -> list[str]:
+    """Names of the xml files below `folder`, without their ending."""
     if split is None:
-        return sorted(path.stem for path in folder.glob("*.xml"))
+        # Loose files may lie above those of another set, so only Annotations is walked through.
+        given = files_below(folder) if folder != root else sorted(folder.iterdir())
+        files = [path for path in given if is_xml(path)]
+        return [path.relative_to(folder).with_suffix("").as_posix() for path in files]
     path = root / "ImageSets" / "Main" / f"{split}.txt"
     if not path.is_file():
-        lists = sorted(p.stem for p in path.parent.glob("*.txt")) if path.parent.is_dir() else []
+        there = sorted(path.parent.glob("*.txt")) if path.parent.is_dir() else []
+        lists = [p.stem for p in there if not is_hidden(p.name)]
         raise ValueError(f"{path}: no such list; there are {', '.join(lists) or 'none'}")
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [line.split()[0] for line in lines if line.strip()]
+    return [_stem_of_line(line, folder) for _, line in read_lines(path)]
 
 
-def _read_image(path: Path, images: Path, problems: list[Problem]) -> Record | None:
+def _stem_of_line(line: str, folder: Path) -> str:
+    """The name in a line of a list.
+
+    `name`, `name 1` in lists of a class; CVAT writes `"a name"` with quotes, others without.
+    """
+    quoted = re.match(r'"([^"]+)"', line)
+    words = [line, quoted[1] if quoted else line.split()[0], re.sub(r"\s+-?[01]$", "", line)]
+    stems = [name.replace("\\", "/") for name in words]
+    stems += [re.sub(r"\.\w+$", "", name) for name in stems]  # where it is the image that is named
+    there = (stem for stem in stems if _xml_file(folder, stem).is_file())
+    return next(there, stems[1])
+
+
+def is_xml(path: Path) -> bool:
+    """Whether the name is that of an annotation file."""
+    return path.suffix.lower() == ".xml" and not is_hidden(path.name)
+
+
+def _xml_file(folder: Path, stem: str) -> Path:
+    loud = folder / f"{stem}.XML"
+    return loud if loud.is_file() else folder / f"{stem}.xml"
+
+
+def _read_image(path: Path, stem: str, images: Path, problems: list[Problem]) -> Record | None:
     """The record of an image and its boxes; None for one that cannot be used."""
     if not path.is_file():
         problems.append(Problem("error", "annotation file missing", str(path), "left out"))
         return None
     try:
-        tree = ET.parse(path).getroot()
-    except (ET.ParseError, UnicodeDecodeError) as error:
+        tree = _parse(path)
+    except ET.ParseError as error:
         text = f"{path}: {error}"
         problems.append(Problem("error", "annotation file is not well-formed", text, "left out"))
         return None
-    file = _find_image(path.stem, (tree.findtext("filename") or "").strip(), images)
+    except ValueError as error:
+        problems.append(Problem("error", "annotation file unreadable", str(error), "left out"))
+        return None
+    file = _find_image(stem, (tree.findtext("filename") or "").strip(), images)
     if file is None:
-        text = f"{path}: {path.stem}.* in {images}"
+        text = f"{path}: {stem}.* in {images}"
         problems.append(Problem("error", "image file missing", text, "left out"))
         return None
     image = image_record(file, images, str(path), problems)
@@ -94,12 +145,38 @@ def _read_image(path: Path, images: Path, problems: list[Problem]) -> Record | N
     return image, [box for box in boxes if box]
 
 
+def _parse(path: Path) -> ET.Element:
+    """The root of an xml file in any encoding that Python knows; expat knows five.
+
+    Raises:
+        ET.ParseError: not well-formed.
+        ValueError: other bytes than its encoding has, or an unknown one; names file and cure.
+    """
+    content = read_bytes(path)
+    declared = re.match(rb"""\s*<\?xml[^>]*?\bencoding\s*=\s*["']([^"'>]*)""", content)
+    encoding = declared[1].decode("ascii", "replace") if declared else "utf-8"
+    if content.startswith((b"<\0", b"\0<")):  # without a mark, but nothing else begins like this
+        encoding = "utf-16-le" if content.startswith(b"<\0") else "utf-16-be"
+    elif encoding.lower().startswith(("utf-16", "ucs-2", "utf-32", "ucs-4")):
+        encoding = "utf-8"  # the declaration itself could not be read if it were true
+    try:
+        codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        raise ValueError(
+            f"{path}: the encoding {encoding!r} is not known; save the file as UTF-8"
+        ) from None
+    try:
+        return ET.fromstring(decode_text(content, path, encoding))
+    except LookupError:  # Python has codecs of other things than text
+        raise ValueError(f"{path}: {encoding!r} is no encoding; save the file as UTF-8") from None
+
+
 def _find_image(stem: str, stated: str, images: Path) -> Path | None:
     """The image of an xml file: it has its name; what `<filename>` says is often out of date."""
     for extension in (".jpg", ".png", ".jpeg", ".JPG", *sorted(image_extensions())):
         if (path := images / f"{stem}{extension}").is_file():
             return path
-    path = images / Path(stated).name
+    path = images / Path(stem).parent / last_part(stated)
     return path if stated and path.is_file() else None
 
 
@@ -115,21 +192,61 @@ def _read_box(item: ET.Element, path: Path, image: dict, problems: list[Problem]
     """One object as an annotation without ids; None for one that cannot be used."""
     name = (item.findtext("name") or "").strip()
     where = f"{path.name}: {name or 'object without name'}"
-    # Direct children only: an object's <part> has a <bndbox> of its own.
-    corners = [_number(item.findtext(f"bndbox/{c}")) for c in ("xmin", "ymin", "xmax", "ymax")]
-    if not name or None in corners:
-        kind = "object without name or with a box that is not four numbers"
-        problems.append(Problem("error", kind, f"{where} {corners}", "left out"))
+    corners = _read_corners(item, where, problems)
+    if not name or corners is None:
+        if corners is not None:
+            kind = "object without name or with a box that is not four numbers"
+            problems.append(Problem("error", kind, f"{where} {corners}", "left out"))
         return None
-    xmin, ymin, xmax, ymax = corners
-    if xmax <= xmin or ymax <= ymin:
-        text = f"{where} {[xmin, ymin, xmax, ymax]}"
-        problems.append(Problem("warning", "box without area", text, "left out"))
-        return None
-    box = corners_to_box([xmin - 1, ymin - 1, xmax, ymax], image, name, path.name, problems)
+    box = corners_to_box(corners, image, name, path.name, problems)
     flags = {
         flag: int(value == 1)
         for flag in ("difficult", "truncated", "occluded")
         if (value := _number(item.findtext(flag))) is not None
     }
     return {**box, **flags} if box else None
+
+
+def _read_corners(item: ET.Element, where: str, problems: list[Problem]) -> list[float] | None:
+    """Of an object, in px from 0; None where there is no usable box."""
+    if item.find("robndbox") is not None and item.find("bndbox") is None:
+        return _read_robndbox(item, where, problems)
+    # Direct children only: an object's <part> has a <bndbox> of its own.
+    corners = [_number(item.findtext(f"bndbox/{c}")) for c in ("xmin", "ymin", "xmax", "ymax")]
+    if None in corners:
+        kind = "object without name or with a box that is not four numbers"
+        problems.append(Problem("error", kind, f"{where} {corners}", "left out"))
+        return None
+    xmin, ymin, xmax, ymax = turn_corners(corners, f"{where} {corners}", problems)
+    if xmax == xmin and ymax == ymin:
+        problems.append(Problem("warning", "box without area", f"{where} {corners}", "left out"))
+        return None
+    corners = [xmin - 1, ymin - 1, xmax, ymax]
+    degrees = _rotation(item)
+    if degrees % 180 == 0:
+        return corners
+    text = f"{where} {corners}, turned by {degrees:g} degrees"
+    problems.append(Problem("warning", "turned box", text, "the upright box around it is taken"))
+    centre = (xmin - 1 + xmax) / 2, (ymin - 1 + ymax) / 2
+    sides = xmax - xmin + 1, ymax - ymin + 1
+    return enclosing_corners(*centre, *sides, math.radians(degrees))
+
+
+def _rotation(item: ET.Element) -> float:
+    """CVAT's attribute, in degrees: its box is the one before turning, and turns on its centre."""
+    for attribute in item.iterfind("attributes/attribute"):
+        if attribute.findtext("name") == "rotation":
+            return _number(attribute.findtext("value")) or 0.0
+    return 0.0
+
+
+def _read_robndbox(item: ET.Element, where: str, problems: list[Problem]) -> list[float] | None:
+    """The upright box around roLabelImg's, whose angle is in radians."""
+    values = [_number(item.findtext(f"robndbox/{key}")) for key in ("cx", "cy", "w", "h", "angle")]
+    if None in values or abs(values[4]) > 2 * math.pi:
+        kind = "turned box (robndbox) that is not cx, cy, w, h and an angle in radians"
+        problems.append(Problem("error", kind, f"{where} {values}", "left out"))
+        return None
+    how = "the upright box around it is taken"
+    problems.append(Problem("warning", "turned box (robndbox)", f"{where} {values}", how))
+    return enclosing_corners(*values)

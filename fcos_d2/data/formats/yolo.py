@@ -1,23 +1,42 @@
-"""YOLO txt: a data.yaml, images in folders, and a file of boxes for each image."""
+"""YOLO txt: a data.yaml or obj.data, images in folders, and a file of boxes for each image."""
 
+import os
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
+from fcos_deploy.files import backslash_hint, files_below, find_file
 from fcos_deploy.image import image_extensions
+from fcos_deploy.text import read_lines, read_text
 
 from ..problems import Problem
 from .records import Coco, Record, corners_to_box, image_record, records_to_coco
+
+_SPLITS = ("train", "val", "valid", "test")
+
+
+class Description(NamedTuple):
+    """What data.yaml or obj.data says."""
+
+    path: Path
+    root: Path  # of the paths in it
+    splits: dict[str, list[str]]  # folders of images, or lists of them
+    names: list[str]
+    key_points: tuple[int, int] | None  # how many, and the numbers of each; labels of poses
+    labels_beside: bool  # labels lie beside the images, as darknet has them
 
 
 def read_yolo(data_yaml: str | Path, split: str = "train") -> tuple[Coco, list[Problem], Path]:
     """One split of a YOLO dataset as COCO.
 
-    A line of a label file is `class cx cy w h`, each but the class in [0, 1]; of a line with more
-    numbers, a polygon, the box is taken. An image without label file has no objects.
+    A line of a label file is `class cx cy w h`, each but the class in [0, 1]. Of a line with more
+    numbers, a polygon, the box is taken; where `kpt_shape` says that they are key points, these are
+    passed over. An image without label file has no objects.
 
     Args:
-        data_yaml: with train, val (test) and names, as Ultralytics and Roboflow write it.
+        data_yaml: with train, val (test) and names, as Ultralytics and Roboflow write it; or
+            darknet's obj.data, as CVAT writes it.
         split: "train", "val" or "test".
 
     Returns:
@@ -27,63 +46,140 @@ def read_yolo(data_yaml: str | Path, split: str = "train") -> tuple[Coco, list[P
         ValueError: no such file, split or image, or no names.
     """
     data_yaml = Path(data_yaml)
-    data = _read_yaml(data_yaml)
-    names = _names(data, data_yaml)
-    entry = data.get(split) or (data.get("valid") if split == "val" else None)
+    data = _read_darknet(data_yaml) if data_yaml.suffix == ".data" else _read_yaml(data_yaml)
+    entry = data.splits.get(split) or (data.splits.get("valid") if split == "val" else None)
     if not entry:
-        there = [key for key in ("train", "val", "valid", "test") if data.get(key)]
-        raise ValueError(f"{data_yaml}: no split {split!r}; it has {', '.join(there) or 'none'}")
-    root = data_yaml.parent / (data.get("path") or "")
-    files = [file for part in _as_list(entry) for file in _images_of(root, part, data_yaml)]
+        there = ", ".join(data.splits) or "none"
+        raise ValueError(f"{data_yaml}: no split {split!r}; it has {there}")
+    files = [file for part in entry for file in _images_of(data, part)]
     if not files:
-        raise ValueError(f"{data_yaml}: no image in {split!r} ({entry})")
+        raise ValueError(f"{data_yaml}: no image in {split!r} ({', '.join(entry)})")
     problems: list[Problem] = []
     records: list[Record] = []
     for file in files:
-        if image := image_record(file, root, str(data_yaml), problems):
-            records.append((image, _read_labels(_label_file(file), image, names, problems)))
-    return records_to_coco(records, names, problems), problems, root
+        if image := image_record(file, data.root, str(data_yaml), problems):
+            labels = file.with_suffix(".txt") if data.labels_beside else _label_file(file)
+            boxes = _read_labels(labels, image, data, problems)
+            if boxes is not None:
+                records.append((image, boxes))
+    return records_to_coco(records, data.names, problems), problems, data.root
 
 
-def _read_yaml(path: Path) -> dict:
+# --- the description of the dataset -------------------------------------------------------------
+
+
+def _read_yaml(path: Path) -> Description:
+    """As `Description`; every value as it is written, for yaml would make False of a class `no`."""
+    text = read_text(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise ValueError(f"{path}: not valid yaml (nested too deeply)") from None
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid yaml ({str(error).splitlines()[0]})") from None
-    if not isinstance(data, dict):
+        raise ValueError(f"{path}: not valid yaml ({' '.join(str(error).split())})") from None
+    if not isinstance(root, yaml.MappingNode):
         raise ValueError(f"{path}: holds no keys such as train, val and names")
-    return data
+    nodes = {key.value: value for key, value in root.value}
+    splits = {key: _texts(nodes[key]) for key in _SPLITS if key in nodes}
+    folder = find_file(path.parent, "".join(_texts(nodes["path"])[:1]) if "path" in nodes else "")
+    return Description(
+        path,
+        folder if folder.is_dir() else path.parent,  # that of another machine
+        {key: entry for key, entry in splits.items() if entry},
+        _names(nodes.get("names"), path),
+        _key_points(nodes["kpt_shape"], path) if "kpt_shape" in nodes else None,
+        labels_beside=False,
+    )
 
 
-def _names(data: dict, path: Path) -> list[str]:
-    names = data.get("names")
-    if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
-            raise ValueError(f"{path}: names must be numbered 0, 1, 2, ..., got {sorted(names)}")
-        names = [names[i] for i in range(len(names))]
-    if not isinstance(names, list) or not names:
+def _texts(node: yaml.Node) -> list[str]:
+    """A text or a list of them; none of what is empty or null."""
+    nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    texts = [x for x in nodes if isinstance(x, yaml.ScalarNode) and not x.tag.endswith(":null")]
+    return [x.value for x in texts if x.value]
+
+
+def _names(node: yaml.Node | None, path: Path) -> list[str]:
+    names = []
+    if isinstance(node, yaml.MappingNode):
+        numbered = {key.value: value for key, value in node.value}
+        names = [numbered.get(str(i)) for i in range(len(numbered))]
+        if None in names:
+            given = sorted(map(str, numbered))
+            raise ValueError(f"{path}: names must be numbered 0, 1, 2, ..., got {given}")
+    elif isinstance(node, yaml.SequenceNode):
+        names = node.value
+    if not names or not all(isinstance(name, yaml.ScalarNode) for name in names):
         raise ValueError(f"{path}: no 'names' of the classes")
-    return [str(name) for name in names]
+    texts = [name.value for name in names]
+    if "" in texts:
+        raise ValueError(f"{path}: class {texts.index('')} of 'names' has none")
+    return texts
 
 
-def _as_list(entry: object) -> list[str]:
-    return [str(x) for x in entry] if isinstance(entry, list) else [str(entry)]
+def _key_points(node: yaml.Node, path: Path) -> tuple[int, int]:
+    texts = _texts(node)
+    if len(texts) != 2 or not all(x.isdecimal() for x in texts) or texts[1] not in ("2", "3"):
+        raise ValueError(f"{path}: kpt_shape must be [number of points, 2 or 3], got {texts}")
+    return int(texts[0]), int(texts[1])
 
 
-def _images_of(root: Path, part: str, data_yaml: Path) -> list[Path]:
+def _read_darknet(path: Path) -> Description:
+    """Of `key = value` lines with train, valid and names, which is a file of names."""
+    pairs = [line.partition("=") for _, line in read_lines(path) if not line.startswith("#")]
+    values = {key.strip(): value.strip() for key, _, value in pairs}
+    if not values.get("names"):
+        raise ValueError(f"{path}: no 'names', a file of the class names")
+    data = Description(
+        path,
+        path.parent,
+        {key: [values[key]] for key in _SPLITS if values.get(key)},
+        [],
+        None,
+        labels_beside=True,
+    )
+    names = [line for _, line in read_lines(_find(data, path.parent, values["names"]))]
+    if not names:
+        raise ValueError(f"{path}: no class name in {values['names']}")
+    return data._replace(names=names)
+
+
+# --- its images ---------------------------------------------------------------------------------
+
+
+def _images_of(data: Description, part: str) -> list[Path]:
     """The images of a folder, or of a text file that lists them."""
-    # Roboflow writes ../train/images although the folder lies beside the file.
-    candidates = (root / part, data_yaml.parent / part, data_yaml.parent / part.removeprefix("../"))
-    path = next((p for p in candidates if p.exists()), None)
-    if path is None:
-        raise ValueError(f"{data_yaml}: {part} is not there (looked for {candidates[0]})")
+    path = _find(data, data.root, part)
     if path.is_file():
-        lines = [x.strip() for x in path.read_text(encoding="utf-8").splitlines() if x.strip()]
-        return [p if (p := Path(line)).is_absolute() else path.parent / p for line in lines]
-    found = (p for p in path.rglob("*") if p.suffix.lower() in image_extensions())
-    return sorted(p for p in found if p.is_file())
+        return [_find(data, path.parent, line, must=False) for _, line in read_lines(path)]
+    return [p for p in files_below(path) if p.suffix.lower() in image_extensions()]
+
+
+def _find(data: Description, folder: Path, part: str, must: bool = True) -> Path:
+    """A file or folder that the description or a list names; where tools mean it to lie.
+
+    Args:
+        data: of the dataset.
+        folder: that the name should be relative to.
+        part: the name.
+        must: whether it is an error that there is none; else the first place is returned.
+    """
+    # Roboflow writes ../train/images although the folder lies beside the file; CVAT puts data/,
+    # the folder that darknet expects, in front of everything.
+    shorter = part.replace("\\", "/").removeprefix("../").removeprefix("data/")
+    places = [(folder, part), (data.root, part), (data.path.parent, part), (folder, shorter)]
+    places += [(data.root, shorter), (data.path.parent, shorter)]
+    if data.labels_beside:  # darknet's own obj.data lies in data/
+        places.append((data.path.parent.parent, part))
+    paths = [find_file(*place) for place in places]
+    path = next((path for path in paths if os.path.exists(path)), None)
+    if path is None and must:
+        hint = backslash_hint(part)
+        raise ValueError(f"{data.path}: {part} is not there (looked for {paths[0]}){hint}")
+    return path or paths[0]
+
+
+# --- and its labels -----------------------------------------------------------------------------
 
 
 def _label_file(image: Path) -> Path:
@@ -96,27 +192,47 @@ def _label_file(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _read_labels(path: Path, image: dict, names: list[str], problems: list[Problem]) -> list[dict]:
+def _read_labels(
+    path: Path, image: dict, data: Description, problems: list[Problem]
+) -> list[dict] | None:
+    """The boxes of an image; None where its file of labels cannot be read."""
     boxes = []
-    if not path.is_file():
+    if not os.path.isfile(path):
         return boxes
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
+    try:
+        lines = read_lines(path)
+    except ValueError as error:
+        how = "the image is left out"
+        problems.append(Problem("error", "label file unreadable", str(error), how))
+        return None
+    for number, line in lines:
         where = f"{path.name} line {number}"
-        try:
-            class_id, *values = (float(x) for x in line.split())
-        except ValueError:
-            values = []
-        if len(values) < 4 or len(values) % 2 or not 0 <= class_id < len(names):
+        class_id, values = _numbers(line, data.key_points)
+        if class_id is None or not 0 <= class_id < len(data.names):
             kind = "line that is not a class and its box"
-            text = f"{where}: {line.strip()!r} ({len(names)} classes)"
+            points = f", {data.key_points[0]} key points" if data.key_points else ""
+            text = f"{where}: {line!r} ({len(data.names)} classes{points})"
             problems.append(Problem("error", kind, text, "left out"))
             continue
         corners = _corners(values, image)
-        if box := corners_to_box(corners, image, names[int(class_id)], where, problems):
+        if box := corners_to_box(corners, image, data.names[class_id], where, problems):
             boxes.append(box)
     return boxes
+
+
+def _numbers(line: str, key_points: tuple[int, int] | None) -> tuple[int | None, list[float]]:
+    """Class and numbers of the box or polygon of a line; no class where there is something else."""
+    try:
+        class_id, *values = (float(x) for x in line.split())
+    except ValueError:
+        return None, []
+    if key_points is not None and len(values) == 4 + key_points[0] * key_points[1]:
+        values = values[:4]
+    elif key_points is not None and len(values) > 4:
+        return None, []
+    if len(values) < 4 or len(values) % 2 or not class_id.is_integer():
+        return None, []
+    return int(class_id), values
 
 
 def _corners(values: list[float], image: dict) -> list[float]:

@@ -61,7 +61,7 @@ VOC = {
     "v07_difficult": [],
     "v08_empty": [],
     "v09_zero_size_box": ["box without area"],
-    "v10_reversed": ["box without area"],
+    "v10_reversed": ["box with swapped corners"],
     "v11_out_of_bounds": ["box beyond the image"],
     "v12_no_size": [],
     "v13_zero_size_tag": [],

@@ -4,13 +4,14 @@
 import sys
 
 from fcos_d2.engine import launch, run, train_argument_parser
+from fcos_deploy.text import shown
 
 
 def main(args) -> None:
     try:
         run(args)
     except ValueError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {shown(error)}")
 
 
 if __name__ == "__main__":
@@ -20,4 +21,4 @@ if __name__ == "__main__":
     try:
         launch(main, arguments)
     except ValueError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {shown(error)}")

@@ -31,6 +31,7 @@ from fcos_d2.visualization import (
 )
 from fcos_deploy.image import ImageError, list_images, read_image
 from fcos_deploy.pipeline import buffered
+from fcos_deploy.text import say, shown
 from fcos_deploy.window import check_display, show
 
 if TYPE_CHECKING:  # it would load torch before fcos_d2 has set it up
@@ -102,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def fail(error: Exception) -> int:
     """Say in one line why there is no result."""
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {shown(error)}", file=sys.stderr)
     return 1
 
 
@@ -160,11 +161,11 @@ def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | No
             start = time.perf_counter()
             found = predictor(image)
             drawn = draw(predictor, image, found)
-            line = f"{path}: {len(found)} detections in {time.perf_counter() - start:.2f} s"
+            line = f"{shown(path)}: {len(found)} detections in {time.perf_counter() - start:.2f} s"
             renamed = target is not None and target.name != path.name
             if target is not None:
                 write_image(target, drawn)
-            tqdm.write(f"{line}, written to {target}" if renamed else line)
+            say(f"{line}, written to {shown(target)}" if renamed else line, tqdm.write)
             num_drawn += 1
             if target is None and not show(TITLE, drawn, wait=True):
                 break
@@ -187,12 +188,12 @@ def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | 
         else:
             at_end = True
     announced = reader.frame_count
-    line = f"{reader.name}: {num_drawn} frames drawn"
+    line = f"{shown(reader.name)}: {num_drawn} frames drawn"
     if not at_end:
         line += ", stopped before its end"
     elif announced is not None and num_drawn < announced:
         line += f", the video ends before the {announced} frames that it announces"
-    print(line if writer is None else f"{line}; written to {writer.path}")
+    say(line if writer is None else f"{line}; written to {shown(writer.path)}")
     return num_drawn
 
 

@@ -35,6 +35,7 @@ from fcos_d2.engine.trainer import Trainer, class_names
 from fcos_d2.modeling import FCOSProposalGenerator
 from fcos_d2.visualization import write_image
 from fcos_d2.visualization.assignment import assignment_sheet, draw_assignment, legend
+from fcos_deploy.text import say, shown
 
 LONG_SIDE = 640  # px; smaller images are enlarged
 
@@ -111,7 +112,7 @@ def write_page(
     for picture, title in zip(drawn, titles, strict=True):
         parts.append(
             f"<figure><img src='{_data_url(picture)}' alt=''>"
-            f"<figcaption>{html.escape(title)}</figcaption></figure>"
+            f"<figcaption>{html.escape(shown(title))}</figcaption></figure>"
         )
     style = "body{font-family:sans-serif;margin:2em}figure{display:inline-block;margin:.5em}"
     explanation = html.escape(__doc__.split("\n\n")[-1].replace("\n", " "))
@@ -147,7 +148,7 @@ def run(args: Namespace) -> None:
         write_page(args.output, drawn, titles, generator)
     else:
         write_image(args.output, assignment_sheet(drawn, titles, generator, args.columns))
-    print(f"{len(drawn)} images in {args.output}")
+    say(f"{len(drawn)} images in {args.output}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -159,7 +160,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run(parser.parse_args(argv))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(error)}", file=sys.stderr)
         return 1
     return 0
 

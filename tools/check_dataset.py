@@ -24,6 +24,7 @@ from detectron2.modeling import build_model
 from fcos_d2 import model_zoo
 from fcos_d2.data.check import check_dataset
 from fcos_d2.data.formats import FORMATS, read_dataset, write_dataset
+from fcos_deploy.text import say, shown
 
 
 def load_detector(name: str) -> tuple[object, int, int]:
@@ -58,15 +59,15 @@ def run(args: argparse.Namespace) -> int:
         decode=args.decode,
         workers=args.workers,
     )
-    print(report.text())
+    say(report.text())
     if args.html:
         args.html.write_text(report.html(), encoding="utf-8")
-        print(f"wrote {args.html}")
+        say(f"wrote {args.html}")
     if args.fix:
         write_dataset(report.coco, read.images, args.fix, "coco")
         changed = [problem for problem in report.problems if problem.repair]
-        print(f"wrote {args.fix}, which differs in:" if changed else f"wrote {args.fix}, the same")
-        print("\n".join(f"  {problem}" for problem in changed))
+        say(f"wrote {args.fix}, which differs in:" if changed else f"wrote {args.fix}, the same")
+        say("\n".join(f"  {problem}" for problem in changed))
     return report.exit_code
 
 
@@ -95,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return run(args)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(error)}", file=sys.stderr)
         return 2
 
 

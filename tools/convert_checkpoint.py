@@ -27,6 +27,7 @@ from fcos_d2.checkpoint.contents import weights_apart
 from fcos_d2.checkpoint.reading import read_checkpoint
 from fcos_d2.checkpoint.report import LoadingReport, compare
 from fcos_d2.checkpoint.sources import HEAD, Source
+from fcos_deploy.text import say, shown
 
 CLASS_BIAS = f"{HEAD}cls_logits.bias"
 
@@ -99,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return run(args)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(error)}", file=sys.stderr)
         return 1
 
 
@@ -118,14 +119,14 @@ def run(args: argparse.Namespace) -> int:
         )
     cfg, state, report = convert(loaded["model"], source, names[0])
     report.path = args.checkpoint
-    print(report)
+    say(report)
     if not report.complete:
         raise ValueError(f"{names[0]} does not fit {args.checkpoint}")
     save(cfg, state, loaded.get("class_names"), args.output)
     print(f"config: {names[0]}" + (f" (also fit: {', '.join(names[1:])})" if names[1:] else ""))
     if source.hint and names[0] not in source.hint:
         print(f"note: {source.hint}")
-    print(f"wrote {args.output} and {args.output.with_suffix('.yaml')}")
+    say(f"wrote {args.output} and {args.output.with_suffix('.yaml')}")
     return 0
 
 

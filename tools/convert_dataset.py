@@ -18,6 +18,7 @@ import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
 # isort: split
 from fcos_d2.data.formats import FORMATS, read_dataset, write_dataset
 from fcos_d2.data.problems import summarise
+from fcos_deploy.text import say, shown
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,14 +37,14 @@ def main(argv: list[str] | None = None) -> int:
         read = read_dataset(args.data, images=args.images, classes=args.classes, format=args.format)
         written = write_dataset(read.coco, read.images, args.output, args.to)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(error)}", file=sys.stderr)
         return 1
     for line in summarise(read.problems):
-        print(line)
+        say(line)
     counts = ", ".join(f"{len(read.coco[key])} {key}" for key in ("images", "annotations"))
-    names = ", ".join(category["name"] for category in read.coco["categories"])
-    print(f"{args.data} ({read.format}): {counts}; classes {names}")
-    print(f"wrote {written}; its images are in {read.images}")
+    names = ", ".join(shown(category["name"]) for category in read.coco["categories"])
+    say(f"{args.data} ({read.format}): {counts}; classes {names}")
+    say(f"wrote {written}; its images are in {read.images}")
     return 0
 
 

@@ -33,6 +33,7 @@ from fcos_d2.export.verify import (
 )
 from fcos_d2.predictor import Predictor
 from fcos_deploy.image import list_images, read_image
+from fcos_deploy.text import say, shown
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -87,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return run(args)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(error)}", file=sys.stderr)
         return 2
 
 
@@ -113,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     names = predictor.class_names
     detector = export(predictor.model, predictor.mapper, names, args.output, options)
     megabytes = sum(file.stat().st_size for file in args.output.glob("model.*")) / 1e6
-    print(f"{args.output / options.model_file}: {megabytes:.1f} MB")
+    say(f"{args.output / options.model_file}: {megabytes:.1f} MB")
     same = verify(predictor, detector, paths, args, options)
     if not same:
         return 1
@@ -122,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     if args.int8:
         quantize_int8(args.output, args.images, args.calibration_images)
         megabytes = (args.output / options.model_file).stat().st_size / 1e6
-        print(f"{args.output / options.model_file}: {megabytes:.1f} MB in 8 bits")
+        say(f"{args.output / options.model_file}: {megabytes:.1f} MB in 8 bits")
         if args.val_data:
             print(f"AP {coco_ap(args.output, args.val_data, args.val_images):.2f} in 8 bits")
     return 0

@@ -20,6 +20,7 @@ from .image import ImageError, list_images, read_image
 from .outputs import image_targets, video_target, write_image
 from .results import CocoResults, PlainResults, write_json
 from .runner import Item, Runner
+from .text import say, shown
 from .video import VideoReader, VideoWriter
 from .window import check_display, show
 
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
             return run_images(args)
         return run_video(args)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(error)}", file=sys.stderr)
         return WRONG_USE
 
 
@@ -84,7 +85,7 @@ def run_images(args: argparse.Namespace) -> int:
     with suppress(KeyboardInterrupt), closing(runner.run(readable(paths, unreadable))) as items:
         for item in items:
             results.add(item.name, item.found)
-            print(f"{item.name}: {summary(item.found.above(runner.draw_score), names)}")
+            say(f"{shown(item.name)}: {summary(item.found.above(runner.draw_score), names)}")
             if item.drawn is not None:
                 with runner.clock("encode"):
                     write_image(target_of[item.name], item.drawn)
@@ -98,7 +99,7 @@ def run_images(args: argparse.Namespace) -> int:
     if unknown := getattr(results, "unknown", None):
         print(
             f"{args.json} lacks {len(unknown)} images that are not in {args.coco}, the first is "
-            f"{unknown[0]}",
+            f"{shown(unknown[0])}",
             file=sys.stderr,
         )
     return UNREADABLE if unreadable else OK
@@ -121,7 +122,7 @@ def run_video(args: argparse.Namespace) -> int:
         try:
             reader = stack.enter_context(VideoReader(source))
         except ValueError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {shown(error)}", file=sys.stderr)
             return UNREADABLE
         target = video_target(source, args.output) if args.output else None
         runner = load_runner(args, draws=bool(target) or shows, is_live=reader.is_live)
@@ -173,13 +174,13 @@ def handle_frames(
 
 def report_video(reader: VideoReader, runner: Runner, complete: bool, target: Path | None) -> int:
     """Prints what was done; returns the exit code."""
-    line = f"{reader.name}: {runner.num_done} frames"
+    line = f"{shown(reader.name)}: {runner.num_done} frames"
     cut_short = complete and reader.frame_count is not None and runner.num_done < reader.frame_count
     if not complete:
         line += ", stopped before its end"
     elif cut_short:
         line += f", the video ends before the {reader.frame_count} that it announces"
-    print(line if target is None else f"{line}; written to {target}")
+    say(line if target is None else f"{line}; written to {shown(target)}")
     print(runner.speed())
     return UNREADABLE if cut_short else OK
 
@@ -194,7 +195,7 @@ def summary(found: Detections, class_names: list[str]) -> str:
     """Such as "2 car, 1 person"."""
     names = [class_names[label] for label in found.classes]
     counts = {name: names.count(name) for name in names}
-    return ", ".join(f"{num} {name}" for name, num in counts.items()) or "nothing"
+    return ", ".join(f"{num} {shown(name)}" for name, num in counts.items()) or "nothing"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .text import shown
+
 Color = tuple[int, int, int]  # BGR
 
 GOLDEN_RATIO = 0.618034
@@ -152,7 +154,7 @@ def _texts(
     track_ids: np.ndarray | None,
 ) -> list[str]:
     """Name, number and score of each object, as far as they are known."""
-    texts = [class_names[class_id] for class_id in class_ids]
+    texts = [shown(class_names[class_id]) for class_id in class_ids]
     if track_ids is not None:
         texts = [f"{text} #{track_id}" for text, track_id in zip(texts, track_ids, strict=True)]
     if scores is not None:
@@ -253,6 +255,7 @@ def _title_bar(title: str, cell_size: tuple[int, int]) -> np.ndarray:
     height, width = cell_size
     scale = _font_scale(height, width)
     bar = np.full((round(44 * scale), width, 3), SHEET_COLOR, np.uint8)
+    title = shown(title)
     # A long title is written smaller rather than cut.
     scale = min(scale, scale * width / max(1, _text_size(title, scale)[0]))
     _put_text(bar, title, (0, round(0.7 * len(bar))), scale, TITLE_COLOR)

@@ -1,12 +1,13 @@
 """Detections as JSON."""
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from .detector import Detections
+from .files import last_part
+from .text import read_json
 
 
 def objects_of(found: Detections, class_names: list[str]) -> list[dict]:
@@ -47,22 +48,25 @@ class CocoResults:
         Raises:
             ValueError: no COCO file, or one without these classes; names it.
         """
+        if not Path(annotation_file).is_file():
+            raise ValueError(f"{annotation_file}: no such file")
+        coco = read_json(annotation_file)
         try:
-            coco = json.loads(Path(annotation_file).read_text(encoding="utf-8"))
             self._image_ids = {x["file_name"]: x["id"] for x in coco["images"]}
             ids = {x["name"]: x["id"] for x in coco["categories"]}
-        except OSError:
-            raise ValueError(f"{annotation_file}: no such file") from None
-        except (ValueError, KeyError, TypeError):
+            # Those that Windows wrote; a name as it is comes first.
+            turned = {x.replace("\\", "/"): i for x, i in self._image_ids.items() if "\\" in x}
+            self._image_ids = turned | self._image_ids
+        except (AttributeError, KeyError, TypeError):
             raise ValueError(f"{annotation_file}: not a COCO annotation file") from None
         if missing := [name for name in class_names if name not in ids]:
             raise ValueError(f"{annotation_file}: it has no class {', '.join(map(repr, missing))}")
         self._class_ids = [ids[name] for name in class_names]
         # The names in the file may begin with a folder that is not on the way to the images.
-        names = Counter(Path(name).name for name in self._image_ids)
-        self._by_name = {
-            Path(name).name: i for name, i in self._image_ids.items() if names[Path(name).name] == 1
-        }
+        ids_of_name: dict[str, set] = {}
+        for name, i in self._image_ids.items():
+            ids_of_name.setdefault(last_part(name), set()).add(i)
+        self._by_name = {name: ids.pop() for name, ids in ids_of_name.items() if len(ids) == 1}
         self.content: list[dict] = []
         self.unknown: list[str] = []
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from .text import read_yaml
 
 FORMAT_VERSION = 1
 FILE_NAME = "infer.yaml"
@@ -43,14 +43,11 @@ def read_settings(folder: str | Path) -> Settings:
             names the file, the key and what is legal.
     """
     path = Path(folder) / FILE_NAME
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
+    if not path.is_file():
         raise ValueError(
             f"{path}: no such file; the model is a folder that tools/export_model.py wrote"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a yaml file: {' '.join(str(error).split())}") from None
+        )
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: not the settings of an exported model")
     if content.get("format_version") != FORMAT_VERSION:

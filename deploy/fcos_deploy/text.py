@@ -4,6 +4,7 @@ import codecs
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -117,9 +118,9 @@ def read_yaml(path: str | Path) -> object:
     try:
         return yaml.safe_load(text)
     except RecursionError:
-        raise ValueError(f"{path}: not valid yaml (nested too deeply)") from None
+        raise ValueError(f"{path}: not a yaml file (nested too deeply)") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 2020-13-01 is no date
-        raise ValueError(f"{path}: not valid yaml ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{path}: not a yaml file ({' '.join(str(error).split())})") from None
 
 
 def shown(name: object) -> str:
@@ -143,7 +144,7 @@ def _escape(match: re.Match) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 
 
-def accept_all_letters() -> None:
-    """Lets the standard output take every letter; one that the terminal lacks comes out escaped."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")
+def say(text: object, write: Callable[[str], object] = print) -> None:
+    """Prints a text as `shown_lines` has it, and letters that the output lacks escaped, too."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    write(shown_lines(text).encode(encoding, "backslashreplace").decode(encoding))

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from fcos_deploy.text import shown
+
 SEVERITIES = ("note", "warning", "error")
 
 
@@ -17,7 +19,7 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         repair = f"; {self.repair}" if self.repair else ""
-        return f"{self.severity}: {self.kind}: {self.where}{repair}"
+        return f"{self.severity}: {self.kind}: {shown(self.where)}{repair}"
 
 
 def summarise(problems: Iterable[Problem], examples: int = 3) -> list[str]:
@@ -28,10 +30,11 @@ def summarise(problems: Iterable[Problem], examples: int = 3) -> list[str]:
     for (severity, kind, repair), count in sorted(
         counts.items(), key=lambda item: (-SEVERITIES.index(item[0][0]), -item[1])
     ):
-        shown = [
+        where = [
             p.where for p in problems if (p.severity, p.kind, p.repair) == (severity, kind, repair)
         ]
+        some = "; ".join(map(shown, where[:examples]))
         more = f"; and {count - examples} more" if count > examples else ""
         done = f" ({repair})" if repair else ""
-        lines.append(f"{severity}: {kind}: {count}{done}: {'; '.join(shown[:examples])}{more}")
+        lines.append(f"{severity}: {kind}: {count}{done}: {some}{more}")
     return lines

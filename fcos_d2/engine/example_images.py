@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fcos_deploy.draw import contact_sheet, draw_detections
+from fcos_deploy.text import shown
 
 from ..class_names import only_in, positions
 
@@ -74,7 +75,7 @@ class ExampleImages(HookBase):
     def _draw_all(self) -> None:
         if not comm.is_main_process():
             return
-        names = _own_names([os.path.basename(entry["file_name"]) for entry in self.inputs])
+        names = _own_names([shown(os.path.basename(entry["file_name"])) for entry in self.inputs])
         with evaluating(self.model), torch.no_grad():
             for name, entry in zip(names, self.inputs, strict=True):
                 found = self.model([entry])[0]["instances"].to("cpu")

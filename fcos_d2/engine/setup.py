@@ -18,6 +18,7 @@ from ..data.catalogue import check_datasets
 from ..data.mapper import FCOSDatasetMapper
 from ..data.own_data import DataFiles, OwnData, register_own_data
 from .distributed import resolve_device
+from .log_names import show_names
 from .step import check_precision
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def setup(args: Namespace) -> CfgNode | DictConfig:
     output_dir = cfg.OUTPUT_DIR if is_yaml else cfg.train.output_dir
     os.makedirs(output_dir, exist_ok=True)
     setup_logger(output_dir, distributed_rank=comm.get_rank(), name="fcos_d2")
+    show_names("fcos_d2")
 
     own_data = _own_data(args, output_dir)
     class_names = own_data.class_names if own_data is not None else None
@@ -64,6 +66,7 @@ def setup(args: Namespace) -> CfgNode | DictConfig:
     else:
         _finish_lazy(cfg, args, own_data, class_names)
     default_setup(cfg, args)
+    show_names("detectron2", "fvcore")
     return cfg
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 from pathlib import Path
 
 from pycocotools.coco import COCO
@@ -10,8 +9,10 @@ from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
 from fcos_deploy import Detector
+from fcos_deploy.files import find_file
 from fcos_deploy.image import read_image
 from fcos_deploy.results import CocoResults
+from fcos_deploy.text import read_json
 
 
 def coco_ap(folder: Path, annotations: str, images: str) -> float:
@@ -27,13 +28,16 @@ def coco_ap(folder: Path, annotations: str, images: str) -> float:
     """
     detector = Detector(folder)
     results = CocoResults(annotations, detector.settings.class_names)
-    names = [x["file_name"] for x in json.loads(Path(annotations).read_text("utf-8"))["images"]]
+    content = read_json(annotations)
+    names = [x["file_name"] for x in content["images"]]
     for name in tqdm(names, desc=f"AP of {detector.engine.name}", unit="image"):
-        results.add(name, detector(read_image(Path(images) / name)))
+        results.add(name, detector(read_image(find_file(images, name))))
     if not results.content:
         return 0.0
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints what it does
-        truth = COCO(annotations)
+        truth = COCO()
+        truth.dataset = content
+        truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(results.content), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from fcos_deploy.image import ImageError, read_image
+from fcos_deploy.text import shown, shown_lines
 
 from ...modeling import FCOSProposalGenerator
 from ..problems import SEVERITIES, Problem, summarise
@@ -49,10 +50,10 @@ class DatasetReport:
     def _counts(self) -> list[str]:
         counts = Counter(a["category_id"] for a in self.coco["annotations"])
         names = {category["id"]: category["name"] for category in self.coco["categories"]}
-        classes = [f"{names[i]} {n}" for i, n in counts.most_common(12)]
+        classes = [f"{shown(names[i])} {n}" for i, n in counts.most_common(12)]
         more = f", and {len(names) - 12} more" if len(names) > 12 else ""
         return [
-            f"{self.name}: {len(self.coco['images'])} images, "
+            f"{shown(self.name)}: {len(self.coco['images'])} images, "
             f"{len(self.coco['annotations'])} boxes, {len(names)} classes",
             f"boxes per class: {', '.join(classes)}{more}",
         ]
@@ -96,7 +97,7 @@ class DatasetReport:
             "max-width:320px}img{max-width:320px}.error{background:#fdd}.warning{background:#ffd}"
         )
         summary = "\n".join([*self._counts(), "", *self._sizes()])
-        return (
+        return shown_lines(
             f"<!doctype html><meta charset='utf-8'><title>{html.escape(self.name)}</title>"
             f"<style>{style}</style><h1>{html.escape(self.name)}</h1>"
             f"{histogram_svg(self.levels)}<pre>{html.escape(summary)}</pre>{self._problems_html()}"

@@ -1,13 +1,14 @@
 """COCO json: what is wrong in it, and the same without that."""
 
-import json
 import os
 import reprlib
 import sys
 from collections import Counter
 from pathlib import Path
 
+from fcos_deploy.files import backslash_hint, find_file
 from fcos_deploy.image import ImageError, image_size
+from fcos_deploy.text import read_json
 
 from ..problems import Problem
 
@@ -28,12 +29,7 @@ def read_coco(json_file: str | Path, images: str | Path | None) -> tuple[Coco, l
     Raises:
         ValueError: nothing can be made of the file; names it.
     """
-    try:
-        data = json.loads(Path(json_file).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ValueError(f"{json_file}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{json_file}: not valid JSON ({error})") from None
+    data = read_json(json_file)
     for key in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
             raise ValueError(f"{json_file}: no list {key!r}; is this a COCO detection file?")
@@ -157,10 +153,13 @@ def _settle_size(
             return False
         image["height"], image["width"] = map(int, stated)
         return True
-    path = Path(images, image["file_name"])
+    path = find_file(images, image["file_name"])
     if not os.path.exists(path):  # unlike Path.exists it answers for names that are too long
-        problems.append(Problem("error", "image file missing", f"{where}: {path}", "left out"))
+        text = f"{where}: {path}{backslash_hint(path)}"
+        problems.append(Problem("error", "image file missing", text, "left out"))
         return False
+    if path != Path(images, image["file_name"]):  # under the name that Windows gave it
+        image["file_name"] = image["file_name"].replace("\\", "/")
     try:
         true = image_size(path)  # of what the reader gives: turned as its EXIF tag says
     except ImageError as error:

@@ -6,6 +6,7 @@ Libraries that read VOC stop at the first bad file, or pass over what is wrong i
 
 import codecs
 import math
+import os
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -97,9 +98,9 @@ def _stem_of_line(line: str, folder: Path) -> str:
     """
     quoted = re.match(r'"([^"]+)"', line)
     words = [line, quoted[1] if quoted else line.split()[0], re.sub(r"\s+-?[01]$", "", line)]
-    stems = [name.replace("\\", "/") for name in words]
+    stems = [*words, *(name.replace("\\", "/") for name in words)]
     stems += [re.sub(r"\.\w+$", "", name) for name in stems]  # where it is the image that is named
-    there = (stem for stem in stems if _xml_file(folder, stem).is_file())
+    there = (stem for stem in stems if os.path.isfile(_xml_file(folder, stem)))
     return next(there, stems[1])
 
 
@@ -110,12 +111,12 @@ def is_xml(path: Path) -> bool:
 
 def _xml_file(folder: Path, stem: str) -> Path:
     loud = folder / f"{stem}.XML"
-    return loud if loud.is_file() else folder / f"{stem}.xml"
+    return loud if os.path.isfile(loud) else folder / f"{stem}.xml"
 
 
 def _read_image(path: Path, stem: str, images: Path, problems: list[Problem]) -> Record | None:
     """The record of an image and its boxes; None for one that cannot be used."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         problems.append(Problem("error", "annotation file missing", str(path), "left out"))
         return None
     try:
@@ -177,7 +178,7 @@ def _find_image(stem: str, stated: str, images: Path) -> Path | None:
         if (path := images / f"{stem}{extension}").is_file():
             return path
     path = images / Path(stem).parent / last_part(stated)
-    return path if stated and path.is_file() else None
+    return path if stated and os.path.isfile(path) else None
 
 
 def _number(text: str | None) -> float | None:

@@ -137,10 +137,17 @@ def test_a_byte_order_mark_is_passed_over(folder):
     assert coco == GOOD and problems == []
 
 
-@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"images": "\xe9"}', b"\xff\xfe{\0}\0"])
-def test_bytes_that_are_no_json_are_refused(folder, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[" * 100_000, "not valid JSON"),
+        (b'{"images": "\xe9"}', r"byte 12 \(0xe9, in line 1\) is not UTF-8; save"),
+        (b"\xff\xfe[\0", "not valid JSON"),
+    ],
+)
+def test_bytes_that_are_no_json_are_refused(folder, content, words):
     (folder / "x.json").write_bytes(content)
-    with pytest.raises(ValueError, match="x.json: not valid JSON") as refusal:
+    with pytest.raises(ValueError, match=f"x.json: {words}") as refusal:
         read_coco(folder / "x.json", folder)
     assert "\n" not in str(refusal.value)
 

@@ -1,0 +1,29 @@
+"""Names of files and classes in the log."""
+
+import logging
+import re
+
+from fcos_deploy.text import shown_lines
+
+_COLOUR = re.compile("(\x1b\\[[0-9;]*m)")  # detectron2 colours its tables
+
+
+class ShownNames(logging.Filter):
+    """Keeps what a log file or a terminal cannot take out of messages, as `shown` does."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Changes the record; lets all of them through."""
+        message = record.getMessage()
+        parts = _COLOUR.split(message)
+        parts[::2] = map(shown_lines, parts[::2])
+        if (safe := "".join(parts)) != message:
+            record.msg, record.args = safe, ()
+        return True
+
+
+def show_names(*loggers: str) -> None:
+    """Gives the handlers of these loggers a `ShownNames`, once."""
+    for name in loggers:
+        for handler in logging.getLogger(name).handlers:
+            if not any(isinstance(x, ShownNames) for x in handler.filters):
+                handler.addFilter(ShownNames())

@@ -1,0 +1,113 @@
+"""What is written comes back, whatever the names are."""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fcos_d2.data.formats import FORMATS, read_dataset, write_dataset
+
+FILES = [
+    "plain.png",
+    "two words.png",
+    "sub dir/two  words 1.png",
+    "sub dir/deep/images/x.png",
+    'a "quoted" name.png',
+    "猫,1.png",
+    "back\\slash.png",
+]
+CLASSES = ["no", "screw 4,0", 'a "nut", big', "~", "010", "<b>&amp;", "猫"]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    for name in FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        _, content = cv2.imencode(".png", np.zeros((20, 40, 3), np.uint8))
+        (folder / name).write_bytes(content.tobytes())
+    return folder
+
+
+def dataset(files: list[str], classes: list[str]) -> dict:
+    """A box of another class on each image."""
+    size = {"height": 20, "width": 40}
+    return {
+        "images": [{"id": i, "file_name": name, **size} for i, name in enumerate(files, 1)],
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": i, "bbox": [i, 2, 10, 5], "area": 50}
+            for i in range(1, len(files) + 1)
+        ],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(classes, 1)],
+    }
+
+
+def content(coco: dict) -> list[tuple]:
+    """(file, class, box) of every annotation."""
+    files = {image["id"]: image["file_name"] for image in coco["images"]}
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    rounded = ([round(x, 3) for x in a["bbox"]] for a in coco["annotations"])
+    pairs = [(files[a["image_id"]], names[a["category_id"]]) for a in coco["annotations"]]
+    return sorted((*pair, box) for pair, box in zip(pairs, rounded, strict=True))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_odd_names_come_back(images, tmp_path, format):
+    coco = dataset(FILES, CLASSES)
+    names = {"coco": "a.json", "csv": "a.csv", "txt": "a.txt"}
+    written = write_dataset(coco, images, tmp_path / "out" / names.get(format, ""), format)
+    classes = {"csv": written.parent / "classes.csv", "txt": written.parent / "classes.txt"}
+    given = None if format in ("voc", "yolo") else images
+    read = read_dataset(written, images=given, classes=classes.get(format))
+    assert read.problems == []
+    found = content(read.coco)
+    if format == "yolo":  # its readers look for labels beside the last folder called images
+        found = [
+            (name.removeprefix("images/").replace("images_", "images"), *x) for name, *x in found
+        ]
+    assert sorted(found) == content(coco)
+    for image in read.coco["images"]:
+        assert (read.images / image["file_name"]).is_file()
+
+
+def test_the_list_of_voc(images, tmp_path):
+    written = write_dataset(dataset(FILES, CLASSES), images, tmp_path / "voc", "voc")
+    assert content(read_dataset(f"{written}:all").coco) == content(dataset(FILES, CLASSES))
+    assert '"two words"\n' in (written / "ImageSets" / "Main" / "all.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize("format", ["voc", "yolo"])
+@pytest.mark.parametrize("name", ["../evil.png", "/tmp/evil.png", "link/evil.png"])
+def test_files_outside_of_the_output_are_refused(images, tmp_path, format, name):
+    output = tmp_path / "out"
+    for folder in ("Annotations", "labels"):
+        (output / folder).mkdir(parents=True)
+        (output / folder / "link").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="evil.png: .* would lie outside of"):
+        write_dataset(dataset([name], ["cat"]), images, output, format)
+    assert not list(tmp_path.glob("evil*"))
+
+
+@pytest.mark.parametrize("format", ["voc", "yolo"])
+def test_images_that_would_share_a_file_are_refused(images, tmp_path, format):
+    shutil.copy(images / "plain.png", images / "plain.jpg")
+    coco = dataset(["plain.png", "plain.jpg"], ["cat", "dog"])
+    with pytest.raises(ValueError, match="plain.jpg and plain.png would share plain"):
+        write_dataset(coco, images, tmp_path / "out", format)
+
+
+@pytest.mark.parametrize("format", ["voc", "yolo", "csv", "txt"])
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2Jb", "a\udcffb", " a", ""])
+def test_names_that_a_format_cannot_hold_are_refused(images, tmp_path, format, name):
+    coco = dataset(["plain.png"], [name])
+    with pytest.raises(ValueError, match=f"{format} cannot hold this name") as info:
+        write_dataset(coco, images, tmp_path / "out.x", format)
+    assert "\n" not in str(info.value) and "\x1b" not in str(info.value)
+
+
+def test_a_name_that_looks_like_a_box_in_txt(images, tmp_path):
+    coco = dataset(["a 1,2,3,4.png"], ["cat"])
+    with pytest.raises(ValueError, match="txt cannot hold this name; it looks like a box"):
+        write_dataset(coco, images, tmp_path / "a.txt", "txt")

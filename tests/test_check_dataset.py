@@ -1,6 +1,8 @@
 import json
+import os
 
 import check_dataset
+import convert_dataset
 import cv2
 import numpy as np
 import pytest
@@ -48,3 +50,31 @@ def test_what_is_no_dataset(tmp_path, capsys):
     assert "no annotations of a known format" in capsys.readouterr().err
     assert check_dataset.main([str(tmp_path / "nowhere.json")]) == 2
     assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_names_that_no_terminal_takes(tmp_path, capfd):
+    """A YOLO folder with a name that is not UTF-8, and one that would clear the screen."""
+    for grey, name in enumerate((b"caf\xe9", b"a\x1b[2J\nb")):
+        path = tmp_path / "images" / os.fsdecode(name + b".png")
+        path.parent.mkdir(exist_ok=True)
+        picture = np.full((20, 40, 3), grey, np.uint8)
+        path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        label = tmp_path / "labels" / os.fsdecode(name + b".txt")
+        label.parent.mkdir(exist_ok=True)
+        label.write_text("0 0.5 0.5 0.5 0.5\n0 0.5 0.5 0 0.5\n")
+    (tmp_path / "data.yaml").write_text('train: images\nnames: ["\\e[2Jcat\\n"]\n')
+    data, page, fixed = (str(tmp_path / x) for x in ("data.yaml", "page.html", "fixed.json"))
+    outputs = ["--html", page, "--fix", fixed, "--workers", "1"]
+    assert check_dataset.main([data, *outputs]) == 1
+    printed = "".join(capfd.readouterr())
+    assert r"caf\xe9.txt line 2: \x1b[2Jcat\n [" in printed and r"a\x1b[2J\nb.txt line 2" in printed
+    assert "\x1b" not in printed
+    html = open(page, encoding="utf-8").read()
+    assert r"caf\xe9.txt" in html and "\x1b" not in html
+    names = [image["file_name"] for image in json.loads(open(fixed).read())["images"]]
+    assert sorted(names) == ["images/a\x1b[2J\nb.png", "images/caf\udce9.png"]
+    assert check_dataset.main([fixed, "--images", str(tmp_path), "--workers", "1"]) == 0
+    assert convert_dataset.main([data, "--output", fixed]) == 0
+    assert convert_dataset.main([data, "--output", str(tmp_path / "x"), "--to", "yolo"]) == 1
+    printed = "".join(capfd.readouterr())
+    assert r"yolo cannot hold this name" in printed and "\x1b" not in printed

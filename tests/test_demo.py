@@ -357,3 +357,17 @@ def test_help_runs_as_a_script() -> None:
 
     assert result.returncode == 0, result.stderr
     assert "--video-input FILE" in result.stdout
+
+
+def test_names_that_no_terminal_takes(demo: ModuleType, tmp_path: Path, capfd) -> None:
+    folder = tmp_path / "in"
+    path = save(folder / "a.png")
+    path.rename(folder / os.fsdecode(b"caf\xe9.png"))
+    (folder / "b\x1b[2J.png").write_text("no image")
+    assert run(demo, "--input", folder, "--output", tmp_path / "out") == 0
+    printed = "".join(capfd.readouterr())
+    assert r"caf\xe9.png: 1 detections" in printed and r"b\x1b[2J.png: not an image" in printed
+    assert "\x1b[2J" not in printed
+    assert os.listdir(os.fsencode(tmp_path / "out")) == [b"caf\xe9.png"]
+    assert run(demo, "--input", "\x1b2J\udce9", "--output", tmp_path / "out") == 1
+    assert capfd.readouterr().err == "error: \\x1b2J\\xe9: no such file or folder\n"

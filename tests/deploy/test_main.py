@@ -1,6 +1,7 @@
 """python -m fcos_deploy on a graph that finds the same on every image."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +151,31 @@ def test_runs_where_torch_detectron2_and_fcos_d2_are_not(model: str, tmp_path: P
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "1 of 1 images" in done.stdout
+
+
+def test_names_that_no_terminal_takes(model: str, tmp_path: Path, capfd) -> None:
+    folder = write_images(tmp_path / "in", 1)
+    (folder / "0.png").rename(folder / os.fsdecode(b"caf\xe9.png"))
+    (folder / "b\x1b[2J.png").write_text("no image")
+    found = tmp_path / "found.json"
+    arguments = ["--input", str(folder), "--output", str(tmp_path / "out"), "--json", str(found)]
+    assert main(["--model", model, *arguments]) == 1
+    printed = "".join(capfd.readouterr())
+    assert r"caf\xe9.png: 1 dog" in printed and r"b\x1b[2J.png: not an image" in printed
+    assert "\x1b" not in printed
+    assert [Path(x["image"]).name for x in json.loads(found.read_text())] == ["caf\udce9.png"]
+    assert os.listdir(os.fsencode(tmp_path / "out")) == [b"caf\xe9.png"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_annotations_of_windows(model: str, tmp_path: Path, encoding: str) -> None:
+    images = write_images(tmp_path / "in", 2)
+    coco = {
+        "images": [{"id": 7, "file_name": "x\\in\\0.png"}, {"id": 8, "file_name": "in\\1.png"}],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
+    truth, found = tmp_path / "truth.json", tmp_path / "found.json"
+    truth.write_text(json.dumps(coco), encoding=encoding)
+    arguments = ["--input", str(images), "--json", str(found), "--coco", str(truth)]
+    assert main(["--model", model, *arguments]) == 0
+    assert {x["image_id"] for x in json.loads(found.read_text())} == {7, 8}

@@ -60,7 +60,7 @@ def test_names_as_they_are_written(folder, text, names):
         ("names: {1: cat}", r"names must be numbered 0, 1, 2, ..., got \['1'\]"),
         ("names: {a: cat}", r"names must be numbered 0, 1, 2, ..., got \['a'\]"),
         ("names: [cat", "not valid yaml"),
-        ("names: " + "[" * 9999, "not valid yaml .nested too deeply"),
+        ("names: " + "{a: " * 3000, "not valid yaml .nested too deeply"),
         ("names: [cat]\nkpt_shape: [17, 4]", r"kpt_shape must be .*got \['17', '4'\]"),
         ("names: [cat]\nkpt_shape: no", r"kpt_shape must be .*got \['no'\]"),
     ],

@@ -76,7 +76,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", help="json, VOC or xml folder, data.yaml, csv or txt; maybe :split")
+    parser.add_argument(
+        "data", help="json, VOC or xml folder, data.yaml, obj.data, csv or txt; maybe :split"
+    )
     parser.add_argument("--images", help="folder of the images, where not beside the data")
     parser.add_argument("--val", metavar="DATA", help="validation data, to find shared images")
     parser.add_argument("--val-images", metavar="DIR", help="folder of its images")

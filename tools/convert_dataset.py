@@ -26,7 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", help="json, VOC or xml folder, data.yaml, csv or txt; maybe :split")
+    parser.add_argument(
+        "data", help="json, VOC or xml folder, data.yaml, obj.data, csv or txt; maybe :split"
+    )
     parser.add_argument("--output", type=Path, required=True, help="file or folder to write")
     parser.add_argument("--images", help="folder of the images, where not beside the data")
     parser.add_argument("--classes", help="class names, for csv and txt")

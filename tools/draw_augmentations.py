@@ -16,6 +16,7 @@ from fcos_d2.config import get_cfg
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.data.shapes_drawing import CLASS_NAMES, draw_picture
 from fcos_d2.visualization import contact_sheet, draw_detections, write_image
+from fcos_deploy.text import say
 
 # isort: split
 from detectron2.structures import BoxMode
@@ -109,7 +110,7 @@ def main(argv: list[str] | None = None) -> None:
         tiles = [draw_tile(records, seed, settings) for _, seed, settings in TILES]
     sheet = contact_sheet(tiles, 4, [title for title, *_ in TILES], (SIDE, SIDE))
     write_image(args.output, sheet)
-    print(f"{len(tiles)} tiles in {args.output}")
+    say(f"{len(tiles)} tiles in {args.output}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from fcos_d2.engine import run, train_argument_parser
 from fcos_d2.visualization import contact_sheet, draw_detections, write_image
 from fcos_d2.visualization.plots import plot_training
 from fcos_deploy.image import read_image
+from fcos_deploy.text import say
 
 CONFIG = "Quickstart/Shapes-R18"
 NUM_PICTURES = 6
@@ -38,7 +39,7 @@ def main() -> None:
     )
     write_image(output / "predictions.png", predictions_beside_truth(predictor))
     plot_training(output / "metrics.json", output / "training.png")
-    print(next_steps(output, results["bbox"]))
+    say(next_steps(output, results["bbox"]))
 
 
 def predictions_beside_truth(predictor: Predictor) -> np.ndarray:

@@ -51,8 +51,10 @@ def setup(args: Namespace) -> CfgNode | DictConfig:
     is_yaml = isinstance(cfg, CfgNode)
     output_dir = cfg.OUTPUT_DIR if is_yaml else cfg.train.output_dir
     os.makedirs(output_dir, exist_ok=True)
-    setup_logger(output_dir, distributed_rank=comm.get_rank(), name="fcos_d2")
-    show_names("fcos_d2")
+    for name in ("fcos_d2", "fvcore"):
+        setup_logger(output_dir, distributed_rank=comm.get_rank(), name=name)
+    setup_logger(output_dir, distributed_rank=comm.get_rank())  # as `default_setup` asks for it
+    show_names("fcos_d2", "fvcore", "detectron2")
 
     own_data = _own_data(args, output_dir)
     class_names = own_data.class_names if own_data is not None else None
@@ -66,7 +68,6 @@ def setup(args: Namespace) -> CfgNode | DictConfig:
     else:
         _finish_lazy(cfg, args, own_data, class_names)
     default_setup(cfg, args)
-    show_names("detectron2", "fvcore")
     return cfg
 
 

@@ -7,6 +7,8 @@ from detectron2.modeling import build_model
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from fcos_deploy.text import read_text
+
 from ..checkpoint import FCOSCheckpointer
 from ..checkpoint.known_files import ZOO
 from ..config import get_cfg
@@ -69,13 +71,15 @@ def get_config(name: str, opts: list[str] | None = None) -> CfgNode | DictConfig
     path = get_config_file(name)
     if path.endswith(".py"):
         return LazyConfig.apply_overrides(LazyConfig.load(path), list(opts or []))
-    if "_target_:" in Path(path).read_text(encoding="utf-8", errors="replace"):
+    if "_target_:" in read_text(path):
         # LazyConfig.load would also take yaml tags that run code.
         return LazyConfig.apply_overrides(OmegaConf.load(path), list(opts or []))
     cfg = get_cfg()
     try:
         cfg.merge_from_file(path)
         cfg.merge_from_list(list(opts or []))
+    except UnicodeDecodeError:  # `read_text` takes UTF-16, yacs does not
+        raise ValueError(f"{path}: save the file as UTF-8") from None
     except (KeyError, AssertionError, ValueError) as error:
         # yacs reports unknown keys, odd lists and wrong types this way.
         raise ValueError(f"{path}: {error.args[0] if error.args else error}") from None

@@ -10,7 +10,7 @@ import check_dataset
 import convert_dataset
 import pytest
 import torch
-from tiny_run import TINY_MODEL
+from tiny_run import TINY_MODEL, make_tiny_coco
 
 from fcos_d2.data.formats import read_dataset
 from fcos_d2.data.own_data import DataFiles, register_own_data
@@ -204,3 +204,27 @@ def test_whole_training(inputs, tmp_path, data, classes):
     given = ["--config-file", "Recipes/R18-Scratch", "--train-data", str(inputs / data)]
     run(train_argument_parser().parse_args([*given, *opts]))
     assert torch.load(tmp_path / "model_final.pth")["class_names"] == classes
+
+
+def test_training_bears_every_name(tmp_path, capfd):
+    """A name that is not UTF-8 and escape sequences in a class, down to the log file."""
+    json_file, images = make_tiny_coco(tmp_path / "in", 2)
+    os.rename(tmp_path / "in" / "1.png", tmp_path / "in" / os.fsdecode(b"caf\xe9.png"))
+    content = json.loads(Path(json_file).read_text())
+    content["images"][0]["file_name"] = "caf\udce9.png"
+    content["annotations"][1]["bbox"][2] = 0
+    content["categories"][0]["name"] = "\x1b[2Jcat"
+    content["annotations"][0]["id"] = 0
+    path = tmp_path / os.fsdecode(b"tr\xe4in.json")
+    path.write_text(json.dumps(content))
+    settings = TINY_MODEL | {"OUTPUT_DIR": str(tmp_path / "out"), "SOLVER.MAX_ITER": 1}
+    opts = [str(word) for item in settings.items() for word in item]
+    given = ["--config-file", "Recipes/R18-Scratch", "--train-data", str(path)]
+    given += ["--train-images", images]
+    run(train_argument_parser().parse_args([*given, *opts]))
+    printed = "".join(capfd.readouterr())
+    log = (tmp_path / "out" / "log.txt").read_text(encoding="utf-8")
+    for text in (printed, log):
+        assert "annotation 0 of caf\\xe9.png" in text and "\\x1b[2Jcat" in text
+        assert "\x1b[2J" not in text and "Logging error" not in text
+    assert log.count("Command line arguments") == log.count("1 classes: ") == 1

@@ -371,3 +371,12 @@ def test_names_that_no_terminal_takes(demo: ModuleType, tmp_path: Path, capfd) -
     assert os.listdir(os.fsencode(tmp_path / "out")) == [b"caf\xe9.png"]
     assert run(demo, "--input", "\x1b2J\udce9", "--output", tmp_path / "out") == 1
     assert capfd.readouterr().err == "error: \\x1b2J\\xe9: no such file or folder\n"
+
+
+def test_a_pixel_limit_that_is_no_number(demo: ModuleType, tmp_path: Path, monkeypatch, capsys):
+    path = save(tmp_path / "a.png")
+    monkeypatch.setenv("FCOS_MAX_PIXELS", "1e9")
+    assert run(demo, "--input", path, "--output", tmp_path / "out") == 1
+    assert capsys.readouterr().err == (
+        "error: FCOS_MAX_PIXELS must be a whole number of pixels, got '1e9'\n"
+    )

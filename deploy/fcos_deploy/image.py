@@ -127,8 +127,10 @@ def list_images(inputs: list[str]) -> list[Path]:
     Returns:
         paths, not checked to be readable.
     Raises:
-        ValueError: if a name does not exist, or a folder or pattern gives no image.
+        ValueError: if a name does not exist, or a folder or pattern gives no image; or if
+            FCOS_MAX_PIXELS is no number.
     """
+    _set_pixel_limit(os.environ.get(PIXELS_VARIABLE))  # a wrong one is said before work begins
     # A dict, for it keeps the order.
     paths = dict.fromkeys(path for name in inputs for path in _paths_of(name))
     return list(paths)

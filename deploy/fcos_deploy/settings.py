@@ -88,7 +88,7 @@ def _settings_of(content: dict, folder: Path) -> Settings:
         nms_iou=None if nms_iou is None else _share("nms_iou", nms_iou),
         score=_share("score", thresholds["score"]),
         draw=_share("draw", thresholds["draw"]),
-        class_names=[str(x["name"]) for x in content["classes"]],
+        class_names=[_name(x["name"]) for x in content["classes"]],
         class_colors=[_bgr(x["name"], x["color_rgb"]) for x in content["classes"]],
         image_format=graph["image_format"],
         size_divisibility=graph["size_divisibility"],
@@ -110,6 +110,12 @@ def _channels(key: str, values: Sequence, above: float) -> tuple[float, ...]:
         kind = "numbers above 0" if above == 0 else "numbers"
         raise ValueError(f"{key} must be three {kind}, got {values}")
     return tuple(float(x) for x in values)
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):  # yaml makes False of no
+        raise ValueError(f"classes: the name {name!r} must be text; write it in quotes")
+    return name
 
 
 def _bgr(name: object, rgb: Sequence) -> tuple[int, int, int]:

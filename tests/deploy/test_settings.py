@@ -48,6 +48,7 @@ WRONG = {
     "mean": (changed("pixel_mean", value=[1, 1]), "pixel_mean must be three numbers, got"),
     "colour": (changed("classes", 0, "color_rgb", value=[0, 0, 256]), "color_rgb of 'cat'"),
     "classes": (changed("classes", value=3), "infer.yaml"),
+    "name": (changed("classes", 0, "name", value=False), "name False must be text; write it in"),
     "missing": (lambda settings: settings["thresholds"].pop("nms_iou"), "'nms_iou' is missing"),
 }
 
@@ -80,3 +81,15 @@ def test_damaged_models_and_threads_are_named(tmp_path: Path) -> None:
         load_engine(settings)
     with pytest.raises(ValueError, match="threads must be between 1 and"):
         load_engine(settings, 0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_every_encoding(tmp_path: Path, encoding: str) -> None:
+    settings = tiny_settings()
+    settings["classes"][0]["name"] = "猫"
+    path = write(tmp_path, settings) / "infer.yaml"
+    path.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding=encoding)
+    assert read_settings(tmp_path).class_names[0] == "猫"
+    path.write_bytes("names: 狗".encode("gbk"))
+    with pytest.raises(ValueError, match="infer.yaml: byte 7 .* is not UTF-8; save the file as"):
+        read_settings(tmp_path)

@@ -1,5 +1,6 @@
 """Datasets in any of the usual formats, as COCO dicts and a list of what was wrong in them."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +55,7 @@ def read_dataset(
     if format not in ("auto", *FORMATS):
         raise ValueError(f"format must be one of {('auto', *FORMATS)}, got {format!r}")
     path, split = _split_off(str(path))
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists it answers for names that are too long
         raise ValueError(f"{path}: no such file or folder")
     format = _recognise(path) if format == "auto" else format
     path = _file_of_yolo(path) if format == "yolo" else path
@@ -79,7 +80,7 @@ def read_dataset(
 
 def _split_off(path: str) -> tuple[Path, str | None]:
     head, colon, tail = path.rpartition(":")
-    is_split = colon and tail and not Path(path).exists() and "/" not in tail and "\\" not in tail
+    is_split = colon and tail and not os.path.exists(path) and "/" not in tail and "\\" not in tail
     return (Path(head), tail) if is_split else (Path(path), None)
 
 

@@ -166,14 +166,21 @@ def _paths_of(name: str) -> list[Path]:
     elif path.exists():
         found = [path]
     elif glob.has_magic(name):
-        # Where links lead round, glob's `**` goes round and round.
-        matches = files_matching(name) if "**" in path.parts else map(Path, sorted(glob.glob(name)))
-        found = [p for p in matches if p.is_file() or _named_like_image(p)]
+        found = _matches(name) or _matches(name.replace("\\", "/"))
         if not found:
-            raise ValueError(f"{name}: no image matches this pattern")
+            raise ValueError(f"{name}: no image matches this pattern{backslash_hint(name)}")
     else:
         raise ValueError(f"{name}: no such file or folder{backslash_hint(name)}")
     return found
+
+
+def _matches(pattern: str) -> list[Path]:
+    # Where links lead round, glob's `**` goes round and round.
+    goes_deep = "**" in Path(pattern).parts
+    matches = files_matching(pattern) if goes_deep else map(Path, sorted(glob.glob(pattern)))
+    # Names with a dot in front come only where the pattern has it, too.
+    wanted = [p for p in matches if p.name.startswith(".") or not is_hidden(p.name)]
+    return [p for p in wanted if p.is_file() or _named_like_image(p)]
 
 
 def _named_like_image(path: Path) -> bool:

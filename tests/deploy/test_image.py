@@ -282,6 +282,8 @@ def test_list_images_by_a_name_of_windows(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").touch()
     monkeypatch.chdir(tmp_path)
-    assert list_images(["photos\\a.png"]) == [Path("photos/a.png")]
+    (tmp_path / "photos" / "Thumbs.db").touch()
+    for name in ("photos\\a.png", "photos\\*", "photos\\**\\*.png"):
+        assert list_images([name]) == [Path("photos/a.png")]
     with pytest.raises(ValueError, match=r"no such file or folder \(nor with / for \\; "):
         list_images(["C:\\photos\\a.png"])

@@ -210,10 +210,13 @@ def _read_box(item: ET.Element, path: Path, image: dict, problems: list[Problem]
 
 def _read_corners(item: ET.Element, where: str, problems: list[Problem]) -> list[float] | None:
     """Of an object, in px from 0; None where there is no usable box."""
-    if item.find("robndbox") is not None and item.find("bndbox") is None:
-        return _read_robndbox(item, where, problems)
-    # Direct children only: an object's <part> has a <bndbox> of its own.
-    corners = [_number(item.findtext(f"bndbox/{c}")) for c in ("xmin", "ymin", "xmax", "ymax")]
+    # Direct children only: an object's <part> has a <bndbox> of its own. One name at a time, for
+    # ElementTree searches paths slowly.
+    box, turned_box = item.find("bndbox"), item.find("robndbox")
+    if box is None and turned_box is not None:
+        return _read_robndbox(turned_box, where, problems)
+    texts = [None if box is None else box.findtext(x) for x in ("xmin", "ymin", "xmax", "ymax")]
+    corners = [_number(text) for text in texts]
     if None in corners:
         kind = "object without name or with a box that is not four numbers"
         problems.append(Problem("error", kind, f"{where} {corners}", "left out"))
@@ -235,15 +238,16 @@ def _read_corners(item: ET.Element, where: str, problems: list[Problem]) -> list
 
 def _rotation(item: ET.Element) -> float:
     """CVAT's attribute, in degrees: its box is the one before turning, and turns on its centre."""
-    for attribute in item.iterfind("attributes/attribute"):
+    attributes = item.find("attributes")
+    for attribute in () if attributes is None else attributes.iterfind("attribute"):
         if attribute.findtext("name") == "rotation":
             return _number(attribute.findtext("value")) or 0.0
     return 0.0
 
 
-def _read_robndbox(item: ET.Element, where: str, problems: list[Problem]) -> list[float] | None:
+def _read_robndbox(box: ET.Element, where: str, problems: list[Problem]) -> list[float] | None:
     """The upright box around roLabelImg's, whose angle is in radians."""
-    values = [_number(item.findtext(f"robndbox/{key}")) for key in ("cx", "cy", "w", "h", "angle")]
+    values = [_number(box.findtext(key)) for key in ("cx", "cy", "w", "h", "angle")]
     if None in values or abs(values[4]) > 2 * math.pi:
         kind = "turned box (robndbox) that is not cx, cy, w, h and an angle in radians"
         problems.append(Problem("error", kind, f"{where} {values}", "left out"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from fcos_deploy.confine import path_inside
 from fcos_deploy.text import shown
 
 from .lines import split_name
@@ -114,16 +115,14 @@ def _own_path(folder: Path, name: str, taken: dict[str, str], image: str) -> Pat
     """A new file for an image, and the folder that it lies in.
 
     Raises:
-        ValueError: another image has this file, or it would not lie in the folder.
+        ValueError: another image has this file, or it would lie elsewhere.
     """
     if name in taken:
         raise ValueError(
             f"{image} and {taken[name]} would share {name}: files go by the name of their image"
         )
     taken[name] = image
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{image}: {path} would lie outside of {folder}")
+    path = path_inside(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -155,7 +154,8 @@ def _yolo(coco: Coco, images: Path, output: Path) -> Path:
         _link(images, output / "images")
     else:
         for image in coco["images"]:
-            _link(images / image["file_name"], output / "images" / files[image["id"]])
+            file = path_inside(output, f"images/{files[image['id']]}")
+            _link(images / image["file_name"], file)
     listed = [f"./images/{file}" for file in files.values()]
     (output / "train.txt").write_text("\n".join(listed) + "\n", encoding="utf-8")
     data = {"path": ".", "train": "train.txt", "names": dict(enumerate(names))}

@@ -85,7 +85,7 @@ def test_files_outside_of_the_output_are_refused(images, tmp_path, format, name)
     for folder in ("Annotations", "labels"):
         (output / folder).mkdir(parents=True)
         (output / folder / "link").symlink_to(tmp_path)
-    with pytest.raises(ValueError, match="evil.png: .* would lie outside of"):
+    with pytest.raises(ValueError, match="evil.* leads out of the output folder"):
         write_dataset(dataset([name], ["cat"]), images, output, format)
     assert not list(tmp_path.glob("evil*"))
 
@@ -111,3 +111,13 @@ def test_a_name_that_looks_like_a_box_in_txt(images, tmp_path):
     coco = dataset(["a 1,2,3,4.png"], ["cat"])
     with pytest.raises(ValueError, match="txt cannot hold this name; it looks like a box"):
         write_dataset(coco, images, tmp_path / "a.txt", "txt")
+
+
+def test_nothing_is_written_into_the_folder_of_the_images(images, tmp_path):
+    """A first conversion has left a link to it, where a second makes folders."""
+    write_dataset(dataset(["plain.png"], ["cat"]), images, tmp_path / "out", "yolo")
+    before = sorted(images.rglob("*"))
+    coco = dataset(["sub dir/deep/images/x.png"], ["cat"])
+    with pytest.raises(ValueError, match="leads out of the output folder"):
+        write_dataset(coco, images, tmp_path / "out", "yolo")
+    assert sorted(images.rglob("*")) == before

@@ -28,13 +28,14 @@ def coco_ap(folder: Path, annotations: str, images: str) -> float:
     detector = Detector(folder)
     results = CocoResults(annotations, detector.settings.class_names)
     names = [x["file_name"] for x in json.loads(Path(annotations).read_text("utf-8"))["images"]]
+    rows = []
     for name in tqdm(names, desc=f"AP of {detector.engine.name}", unit="image"):
-        results.add(name, detector(read_image(Path(images) / name)))
-    if not results.content:
+        rows += results.rows(name, detector(read_image(Path(images) / name)))
+    if not rows:
         return 0.0
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints what it does
         truth = COCO(annotations)
-        evaluation = COCOeval(truth, truth.loadRes(results.content), "bbox")
+        evaluation = COCOeval(truth, truth.loadRes(rows), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tiny_model
+from made_videos import write_webm
 from tiny_model import write_model
 
 from fcos_deploy.__main__ import main
@@ -28,7 +31,7 @@ def model(tmp_path: Path) -> str:
 def write_images(folder: Path, num: int) -> Path:
     folder.mkdir()
     for i in range(num):
-        cv2.imwrite(str(folder / f"{i}.png"), np.full((64, 96, 3), 10 * i, np.uint8))
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((64, 96, 3), 10 * i % 256, np.uint8))
     return folder
 
 
@@ -57,6 +60,29 @@ def test_images(model: str, tmp_path: Path, batch: int) -> None:
     # In the colour of infer.yaml; the cat is below the threshold of pictures.
     assert picture[30, 4].tolist() == [0, 255, 0]
     assert not (picture == [0, 0, 255]).all(axis=2).any()
+
+
+@pytest.mark.parametrize("options", [[], ["--json", "{}/found.json"]], ids=["plain", "json"])
+def test_memory_does_not_grow_with_the_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    """100 detections on each image; kept as Python objects they were 30 kB."""
+    monkeypatch.setattr(tiny_model, "BOXES", [[2.0, 4.0, 12.0, 24.0]] * 100)
+    monkeypatch.setattr(tiny_model, "SCORES", [0.9] * 100)
+    monkeypatch.setattr(tiny_model, "CLASSES", [1] * 100)
+    model = str(write_model(tmp_path / "exported"))
+    images = write_images(tmp_path / "in", 120)
+    taken = []
+    monkeypatch.setattr(
+        "fcos_deploy.__main__.summary", lambda *_: taken.append(tracemalloc.get_traced_memory()[0])
+    )
+    tracemalloc.start()
+    try:
+        arguments = ["--model", model, "--input", str(images)]
+        assert main([*arguments, *(x.format(tmp_path) for x in options)]) == 0
+    finally:
+        tracemalloc.stop()
+    assert (taken[-1] - taken[40]) / 80 < 1000
 
 
 def test_unreadable_images_are_named_and_the_rest_is_done(
@@ -105,6 +131,20 @@ def test_video(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     assert [x["frame"] for x in json.loads(found.read_text())] == [*range(8)]
     out = capsys.readouterr().out
     assert "8 frames; written to" in out and "engine" in out and "images/s" in out
+
+
+def test_video_as_browsers_record_it(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """1000 frames a second and 400 of them by its header, 25 and 10 by its timestamps."""
+    video = write_webm(tmp_path / "a.webm", [40 * i for i in range(10)], 1000, 400)
+    target = tmp_path / "b.mp4"
+    assert main(["--model", model, "--video", str(video), "--output", str(target)]) == 0
+
+    with VideoReader(target) as reader:
+        assert (reader.fps, reader.frame_count, len(list(reader))) == (25, 10, 10)
+    out, err = capsys.readouterr()
+    assert f"{video}: 10 frames; written to" in out and "announces" not in out and err == ""
 
 
 def test_damaged_video(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

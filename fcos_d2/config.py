@@ -112,7 +112,8 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # Clip boxes to the image before suppression too, not only after it.
     fcos.CLIP_BEFORE_NMS = False
 
-    # Return first-stage proposals, in training too, for a two-stage detector.
+    # Return first-stage proposals, in training too, for a two-stage detector: clipped to the image,
+    # and none without area.
     fcos.YIELD_PROPOSAL = False
     # Add the box branch's feature vector to every detection.
     fcos.YIELD_BOX_FEATURES = False
@@ -158,8 +159,9 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # LR_SCHEDULER_NAME may also be WarmupFlatCosineLR: constant for FLAT_SHARE of the run, then
     # half a cosine down to BASE_LR_END.
     cfg.SOLVER.FLAT_SHARE = 0.5
-    # The last residual block of the body learns at BASE_LR times this, the one before it at that
-    # times this again, ...
+    # The last layer of the body learns at BASE_LR times this, the one before it at that times this
+    # again, ... A layer is a residual block, a VoVNet's aggregation, a level of DLA, or what timm
+    # says of its models.
     cfg.SOLVER.LAYER_DECAY = 1.0
     # Batches that the IMS_PER_BATCH images of an iteration come in, one after the other, for
     # machines whose memory is too small for all at once.
@@ -264,7 +266,8 @@ def _add_backbone_config(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM = CfgNode()
     # Any feature extractor of timm, such as "convnext_tiny"; its outputs are res<i>, stride 2 ** i.
     cfg.MODEL.TIMM.NAME = "resnet18"
-    # Download timm's own weights.
+    # Download timm's own weights, unless a checkpoint is loaded. They want RGB images, and a mean
+    # and deviation of their own: where FORMAT, PIXEL_MEAN or PIXEL_STD differ, training says so.
     cfg.MODEL.TIMM.PRETRAINED = False
     cfg.MODEL.TIMM.OUT_FEATURES = ["res3", "res4", "res5"]
     # "" keeps the norms of timm; "FrozenBN" and "SyncBN" convert its batch norms.

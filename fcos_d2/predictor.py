@@ -19,9 +19,11 @@ from . import model_zoo
 from .checkpoint import load_detector
 from .data.mapper import FCOSDatasetMapper
 from .engine.distributed import resolve_device
+from .engine.lazy import instantiate_model
 from .engine.step import PRECISIONS, cpu_has_bf16
 from .engine.trainer import class_names
-from .evaluation.views import MultiViewModel, ViewSettings
+from .evaluation.views import MultiViewModel, ViewSettings, last_box_predictor
+from .modeling.backbone import weights_come_later
 from .modeling.folding import fold_batch_norms
 from .modeling.winograd import use_winograd
 
@@ -87,7 +89,8 @@ class Predictor:
         is_yaml = isinstance(config, CfgNode)
         views = (ViewSettings.from_config if is_yaml else ViewSettings.from_lazy)(config)
         build = _from_yaml if is_yaml else _from_lazy
-        model, mapper, config_weights, dataset_names = build(config, device)
+        with weights_come_later():
+            model, mapper, config_weights, dataset_names = build(config, device)
         self._dtype = inference_dtype(precision, next(model.parameters()).device.type)
         checkpoint = load_detector(model, weights or config_weights, trust_checkpoint)
         self.model = fold_batch_norms(model)
@@ -112,7 +115,7 @@ class Predictor:
             self._detector.min_score = confidence_threshold
             return
         if last_stage(self.model) is not self.model.proposal_generator:
-            self.model.roi_heads.box_predictor.test_score_thresh = confidence_threshold
+            last_box_predictor(self.model.roi_heads).test_score_thresh = confidence_threshold
             return
         # FCOS itself applies the threshold, before suppression. The score is the square root of
         # class x quality probability, so a bound on it is the squared bound on the product; without
@@ -225,6 +228,6 @@ def _from_yaml(cfg: CfgNode, device: str | None) -> tuple:
 
 def _from_lazy(cfg: DictConfig, device: str | None) -> tuple:
     """As `_from_yaml`."""
-    model = instantiate(cfg.model).to(device or resolve_device(cfg.train.device))
+    model = instantiate_model(cfg).to(device or resolve_device(cfg.train.device))
     mapper = instantiate(cfg.dataloader.test.mapper)
     return model, mapper, cfg.train.init_checkpoint, cfg.dataloader.test.dataset.names

@@ -9,11 +9,12 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 from detectron2.engine import launch as spawn
-from detectron2.layers import NaiveSyncBatchNorm
 from detectron2.utils import comm
 from torch import nn
 from torch.multiprocessing import ProcessExitedException
 from torch.nn.parallel import DistributedDataParallel
+
+from ..modeling.batch_norms import exchange_batch_norms
 
 logger = logging.getLogger(__name__)
 
@@ -76,10 +77,28 @@ def _join_process_group() -> None:
         env.setdefault("MASTER_PORT", str(20000 + int(env["SLURM_JOB_ID"]) % 20000))
     has_gpu = torch.cuda.is_available()
     if has_gpu:
-        torch.cuda.set_device(int(env["LOCAL_RANK"]))
+        torch.cuda.set_device(_own_gpu(int(env["LOCAL_RANK"]), int(env["LOCAL_WORLD_SIZE"])))
     dist.init_process_group("nccl" if has_gpu else "gloo", init_method="env://")
     comm.create_local_process_group(int(env["LOCAL_WORLD_SIZE"]))
     comm.synchronize()
+
+
+def _own_gpu(local_rank: int, num_tasks: int) -> int:
+    """The GPU of a process: the only one that it sees, if it is bound to one, or that of its rank.
+
+    Raises:
+        ValueError: there are several, but not one for each of the node's `num_tasks`.
+    """
+    visible = torch.cuda.device_count()
+    if visible == 1:
+        return 0
+    if local_rank >= visible:
+        raise ValueError(
+            f"{num_tasks} processes on this node, but each sees {visible} GPUs: start one for each "
+            "GPU (srun --ntasks-per-node, torchrun --nproc-per-node), or bind one GPU to each "
+            "(srun --gpus-per-task 1)"
+        )
+    return local_rank
 
 
 def _slurm_tasks_on_this_node() -> int:
@@ -125,28 +144,12 @@ def adapt_sync_batchnorm(model: nn.Module) -> nn.Module:
     on_gpu = next(model.parameters()).is_cuda
     if comm.get_world_size() > 1 and on_gpu:
         return model
-    replaced = 0
-    for parent in list(model.modules()):
-        for name, layer in parent.named_children():
-            if isinstance(layer, nn.SyncBatchNorm):
-                setattr(parent, name, _like_sync_batchnorm(layer))
-                replaced += 1
-    if replaced and comm.get_world_size() == 1:
+    one_process = comm.get_world_size() == 1
+    kind = "BN" if one_process else "NaiveSyncBN"
+    replaced = exchange_batch_norms(model, kind, which=nn.SyncBatchNorm)
+    if replaced and one_process:
         logger.info("SyncBN runs as BN (%d layers): there is one process", replaced)
     return model
-
-
-def _like_sync_batchnorm(layer: nn.SyncBatchNorm) -> nn.Module:
-    options = {"eps": layer.eps, "momentum": layer.momentum, "affine": layer.affine}
-    if comm.get_world_size() == 1:
-        new = nn.BatchNorm2d(layer.num_features, **options)
-    else:
-        # "N" weights the processes by their images: the statistics of the whole batch.
-        new = NaiveSyncBatchNorm(layer.num_features, stats_mode="N", **options)
-    new.load_state_dict(layer.state_dict())
-    for ours, theirs in zip(new.parameters(), layer.parameters(), strict=True):
-        ours.requires_grad = theirs.requires_grad
-    return new.to(layer.running_mean).train(layer.training)  # its device and dtype
 
 
 def wrap_distributed(model: nn.Module, **options: object) -> nn.Module:
@@ -156,5 +159,7 @@ def wrap_distributed(model: nn.Module, **options: object) -> nn.Module:
     """
     if comm.get_world_size() == 1:
         return model
-    device_ids = [comm.get_local_rank()] if next(model.parameters()).is_cuda else None
+    device = next(model.parameters()).device
+    # The number of the device, not of the process, which may see no other GPU than its own.
+    device_ids = [device.index] if device.type == "cuda" else None
     return DistributedDataParallel(model, device_ids=device_ids, **options)

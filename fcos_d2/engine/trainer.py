@@ -23,6 +23,7 @@ from ..data.mapper import FCOSDatasetMapper
 from ..evaluation.classes import check_test_classes, evaluate_by_name
 from ..evaluation.metrics import build_evaluator, check_metric
 from ..evaluation.views import ViewSettings
+from ..modeling.backbone import weights_come_later
 from .best import EarlyStop
 from .distributed import adapt_sync_batchnorm, wrap_distributed
 from .ema import WeightAverage
@@ -31,6 +32,7 @@ from .hooks import RunHooks
 from .loggers import build_writers, flat_settings
 from .optimizer import build_lr_scheduler, build_optimizer, full_model_clip_value
 from .step import StepTrainer
+from .trainable import choose_what_learns
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ class Trainer(DefaultTrainer):
         # DefaultTrainer's constructor can only wrap models on CUDA devices, so it is not called.
         TrainerBase.__init__(self)
         model = self.build_model(cfg)
+        choose_what_learns(model, from_scratch=not cfg.MODEL.WEIGHTS)
         optimizer = self.build_optimizer(cfg, model)
         data_loader = self.build_train_loader(cfg)
         ema = cfg.SOLVER.EMA
@@ -92,7 +95,7 @@ class Trainer(DefaultTrainer):
             return self._last_eval_results
 
         precise_bn = cfg.TEST.PRECISE_BN
-        use_precise_bn = precise_bn.ENABLED and get_bn_modules(self.model)
+        use_precise_bn = precise_bn.ENABLED and get_bn_modules(tested)
         return RunHooks(
             model=self.model,
             optimizer=self.optimizer,
@@ -107,10 +110,11 @@ class Trainer(DefaultTrainer):
             best_metric=cfg.TEST.BEST_METRIC,
             patience=cfg.TEST.EARLY_STOP_PATIENCE,
             before_evaluation=[
-                # A loader of its own, so that training keeps its order.
+                # The mean of the weights has other statistics than the weights in training. A
+                # loader of its own, so that training keeps its order.
                 PreciseBN(
                     cfg.TEST.EVAL_PERIOD,
-                    self.model,
+                    tested,
                     self.build_train_loader(cfg),
                     precise_bn.NUM_ITER,
                 )
@@ -147,7 +151,8 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
-        return prepare_for_training(super().build_model(cfg))
+        with weights_come_later(bool(cfg.MODEL.WEIGHTS)):
+            return prepare_for_training(super().build_model(cfg))
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

@@ -190,8 +190,9 @@ def _add_augmentation_config(cfg: CfgNode) -> None:
     cfg.INPUT.LSJ_SCALES = (0.1, 2.0)
     # Grey level of the border around images.
     cfg.INPUT.PAD_VALUE = 114
-    # Least share of its area that a box keeps through crops, warps and mixing, or it is not learned.
-    cfg.INPUT.MIN_VISIBLE = 0.2
+    # Least share of its area that a box keeps through crops and warps, or it is not learned; of
+    # mixed images see INPUT.MIX.MIN_VISIBLE.
+    cfg.INPUT.MIN_VISIBLE = 0.0
     # Learn COCO's crowd regions as if they were objects.
     cfg.INPUT.USE_CROWD_BOXES = False
 
@@ -229,6 +230,8 @@ def _add_augmentation_config(cfg: CfgNode) -> None:
     cfg.INPUT.MIX.MOSAIC_SIZE = 0
     cfg.INPUT.MIX.MIXUP_PROB = 0.0
     cfg.INPUT.MIX.COPY_PASTE_PROB = 0.0
+    # Least share of its area that a box keeps in them, where INPUT.MIN_VISIBLE is not larger.
+    cfg.INPUT.MIX.MIN_VISIBLE = 0.2
     # Nothing is mixed in the last part of the run: this share of SOLVER.MAX_ITER; or, where it is
     # not 0, so many iterations, whatever MAX_ITER is. CLOSE_ITERS wins.
     cfg.INPUT.MIX.CLOSE_SHARE = 0.0

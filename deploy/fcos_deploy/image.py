@@ -80,9 +80,9 @@ def read_reduced(
     least_size: Callable[[tuple[int, int]], tuple[int, int]],
     format: str = "BGR",
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """As `read_image`, but of a JPEG file a half, a quarter or an eighth of both sides if it can be.
+    """As `read_image`, but a JPEG file may come at 1/2, 1/4 or 1/8 of its width and height.
 
-    A third to a half of the time is left then. Every pixel stands for a whole square of pixels of
+    That takes a third to a half of the time. Every pixel stands for a whole square of pixels of
     the file: what remains of one at the right and bottom is left out.
 
     Args:

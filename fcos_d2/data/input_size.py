@@ -52,8 +52,8 @@ class InputSize:
         """Fewer px than these of an image that is to be warped would show; None: all are needed."""
         if self._zoom is None:
             return None
-        largest = _extremes(self.resize, size)[1]
-        return tuple(min(round(side * self._zoom), full) for side, full in zip(largest, size))
+        pairs = zip(_extremes(self.resize, size)[1], size, strict=True)
+        return tuple(min(round(largest * self._zoom), side) for largest, side in pairs)
 
 
 def resized(resize: T.Augmentation | None, size: Size) -> Size:

@@ -14,7 +14,7 @@ from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, BoxMode, Instances
 
-from fcos_deploy.image import ImageError, read_image, read_reduced
+from fcos_deploy.image import ImageError, read_reduced
 
 from .augmentation_geometry import visible_share
 from .input_size import InputSize, Size
@@ -198,11 +198,12 @@ class FCOSDatasetMapper(DatasetMapper):
             if self.use_crowd_boxes:
                 for annotation in dataset_dict["annotations"]:
                     annotation["iscrowd"] = 0
-            if self.min_visible > 0:
+            least = self.mixing.min_visible if is_mixed else self.min_visible
+            if least > 0:
                 # The corners alone, which no border cuts.
                 whole = T.Transform.apply_box(transforms, boxes)
                 shares = visible_share(whole, image_size, transforms.apply_box(boxes))
-                visible = (shares >= self.min_visible).tolist()
+                visible = (shares >= least).tolist()
                 dataset_dict["annotations"] = [*compress(dataset_dict["annotations"], visible)]
             self._transform_annotations(dataset_dict, transforms, image_size)
         return dataset_dict

@@ -24,10 +24,10 @@ from .sample import Sample
 logger = logging.getLogger(__name__)
 
 TRIES = 10  # records drawn for one partner before it is done without
-WINDOWS = 4  # of which the one that cuts the fewest boxes is taken
+WINDOWS = 8  # of which the one that cuts the fewest boxes is taken
 # Smallest and largest factor of an image against its size at test time. The middle is above 1,
 # because boxes at the borders of windows are cut.
-SCALES = (0.8, 1.3)
+SCALES = (0.8, 1.25)
 
 
 class ImageMixing:
@@ -68,7 +68,7 @@ class ImageMixing:
             raise ValueError(f"INPUT.MIX.MOSAIC_IMAGES must be 4 or 9, got {mosaic_images}")
         if mosaic_size and mosaic_size < 32:
             raise ValueError(
-                "INPUT.MIX.MOSAIC_SIZE must be at least 32, or 0 for the size of the images, got "
+                "INPUT.MIX.MOSAIC_SIZE must be 0, for the size of the images, or at least 32, got "
                 f"{mosaic_size}"
             )
         for prob in (mosaic_prob, mixup_prob, copy_paste_prob):

@@ -12,7 +12,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetMapper
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
-from detectron2.structures import Boxes, BoxMode, Instances
+from detectron2.structures import Boxes, Instances
 
 from fcos_deploy.image import ImageError, read_reduced
 
@@ -21,7 +21,7 @@ from .input_size import InputSize, Size
 from .mixing import SCALES, ImageMixing
 from .pipeline import build_augmentations, build_mixing, build_test_resize
 from .resize import to_planes
-from .sample import Sample
+from .sample import Sample, boxes_of
 from .unreadable import UnreadableCounter
 
 logger = logging.getLogger(__name__)
@@ -189,7 +189,7 @@ class FCOSDatasetMapper(DatasetMapper):
         return self._augmented(dataset_dict, image, mixed is not None)
 
     def _augmented(self, dataset_dict: dict, image: np.ndarray, is_mixed: bool) -> dict:
-        boxes = _boxes_of(dataset_dict.get("annotations", [])) if self.is_train else None
+        boxes = boxes_of(dataset_dict.get("annotations", [])) if self.is_train else None
         dataset_dict["image"], transforms = self.to_input(image, boxes, is_mixed)
         if not self.is_train:
             dataset_dict.pop("annotations", None)
@@ -219,7 +219,7 @@ class FCOSDatasetMapper(DatasetMapper):
             return super()._transform_annotations(dataset_dict, transforms, image_shape)
         kept = [a for a in dataset_dict.pop("annotations") if a.get("iscrowd", 0) == 0]
         height, width = image_shape
-        boxes = transforms.apply_box(_boxes_of(kept)).clip(0, [width, height] * 2)
+        boxes = transforms.apply_box(boxes_of(kept)).clip(0, [width, height] * 2)
         instances = Instances(image_shape)
         instances.gt_boxes = Boxes(torch.from_numpy(boxes.astype(np.float32)))
         instances.gt_classes = torch.tensor([a["category_id"] for a in kept], dtype=torch.int64)
@@ -247,14 +247,3 @@ class FCOSDatasetMapper(DatasetMapper):
 
 def _all_of_it(_: Size) -> None:
     return None
-
-
-def _boxes_of(annotations: list[dict]) -> np.ndarray:
-    """(M, 4) xyxy, px."""
-    boxes = np.array([a["bbox"] for a in annotations], dtype=float).reshape(-1, 4)
-    modes = np.array([a["bbox_mode"] for a in annotations], dtype=int)
-    boxes[modes == BoxMode.XYWH_ABS, 2:] += boxes[modes == BoxMode.XYWH_ABS, :2]
-    for mode in {*modes.tolist()} - {BoxMode.XYWH_ABS, BoxMode.XYXY_ABS}:
-        chosen = modes == mode
-        boxes[chosen] = BoxMode.convert(boxes[chosen], BoxMode(mode), BoxMode.XYXY_ABS)
-    return boxes

@@ -73,6 +73,17 @@ class Sample(NamedTuple):
         return annotations
 
 
+def boxes_of(annotations: list[dict]) -> np.ndarray:
+    """(M, 4) xyxy, px, of annotations in detectron2's format."""
+    boxes = np.array([a["bbox"] for a in annotations], dtype=float).reshape(-1, 4)
+    modes = np.array([a["bbox_mode"] for a in annotations], dtype=int)
+    boxes[modes == BoxMode.XYWH_ABS, 2:] += boxes[modes == BoxMode.XYWH_ABS, :2]
+    for mode in {*modes.tolist()} - {BoxMode.XYWH_ABS, BoxMode.XYXY_ABS}:
+        chosen = modes == mode
+        boxes[chosen] = BoxMode.convert(boxes[chosen], BoxMode(mode), BoxMode.XYXY_ABS)
+    return boxes
+
+
 def encoded(segmentation: list | dict, size: tuple[int, int]) -> dict:
     """Polygons or run lengths of COCO as compressed run lengths of one mask (height, width)."""
     if isinstance(segmentation, dict) and isinstance(segmentation["counts"], (bytes, str)):

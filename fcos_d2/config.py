@@ -193,7 +193,8 @@ def _add_augmentation_config(cfg: CfgNode) -> None:
     cfg.INPUT.LSJ_SCALES = (0.1, 2.0)
     # Grey level of the border around images.
     cfg.INPUT.PAD_VALUE = 114
-    # Least share of its area that a box keeps through crops and warps, or it is not learned.
+    # Least share of its area that a box keeps through crops and warps, or it is not learned; of
+    # mixed images see INPUT.MIX.MIN_VISIBLE.
     cfg.INPUT.MIN_VISIBLE = 0.0
     # Learn COCO's crowd regions as if they were objects.
     cfg.INPUT.USE_CROWD_BOXES = False
@@ -222,15 +223,21 @@ def _add_augmentation_config(cfg: CfgNode) -> None:
     cfg.INPUT.CROP_WITH_BOXES.PROB = 0.0
     cfg.INPUT.CROP_WITH_BOXES.MIN_SCALE = 0.3
 
-    # Shares of the images that are mixed with others: Mosaic of 4 or 9 images on a square of
-    # MOSAIC_SIZE px, MixUp, and objects with masks from another image. Off for the last
-    # CLOSE_ITERS iterations.
+    # Shares of the images that are mixed with others: Mosaic of 4 or 9 images, MixUp, and objects
+    # with masks from another image. Objects have the size there that they have at test time, or
+    # the nearest that training gives them. A mosaic is as large as its first image alone would be
+    # (SQUARE_SIZE where that holds), or a square of MOSAIC_SIZE px of the network input.
     cfg.INPUT.MIX = CfgNode()
     cfg.INPUT.MIX.MOSAIC_PROB = 0.0
     cfg.INPUT.MIX.MOSAIC_IMAGES = 4
-    cfg.INPUT.MIX.MOSAIC_SIZE = 640
+    cfg.INPUT.MIX.MOSAIC_SIZE = 0
     cfg.INPUT.MIX.MIXUP_PROB = 0.0
     cfg.INPUT.MIX.COPY_PASTE_PROB = 0.0
+    # Least share of its area that a box keeps in them, where INPUT.MIN_VISIBLE is not larger.
+    cfg.INPUT.MIX.MIN_VISIBLE = 0.2
+    # Nothing is mixed in the last part of the run: this share of SOLVER.MAX_ITER; or, where it is
+    # not 0, so many iterations, whatever MAX_ITER is. CLOSE_ITERS wins.
+    cfg.INPUT.MIX.CLOSE_SHARE = 0.0
     cfg.INPUT.MIX.CLOSE_ITERS = 0
 
 

@@ -19,23 +19,25 @@ import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
 # isort: split
 import torch
 from detectron2.config import CfgNode
+from detectron2.data import transforms as T
 from detectron2.modeling import build_model
 
 from fcos_d2 import model_zoo
 from fcos_d2.data.check import check_dataset
 from fcos_d2.data.formats import FORMATS, read_dataset, write_dataset
+from fcos_d2.data.input_size import InputSize
+from fcos_d2.data.pipeline import build_augmentations
 from fcos_deploy.text import say, shown
 
 
-def load_detector(name: str) -> tuple[object, int, int]:
-    """What a config assigns with, and the middle short side and the long side of its training."""
+def load_detector(name: str) -> tuple[object, T.Augmentation | None]:
+    """What a config assigns with, and the resize of its training."""
     cfg = model_zoo.get_config(name, ["MODEL.DEVICE", "meta"])
     if not isinstance(cfg, CfgNode):
         raise ValueError(f"{name}: give the yaml config of the same name")
     with torch.device("meta"):  # without memory behind the tensors
         generator = build_model(cfg).proposal_generator
-    sizes = sorted(cfg.INPUT.MIN_SIZE_TRAIN)
-    return generator, sizes[len(sizes) // 2], cfg.INPUT.MAX_SIZE_TRAIN
+    return generator, InputSize(build_augmentations(cfg, is_train=True)).resize
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,12 +1,15 @@
 """Warping and cropping, with the boxes that follow."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from detectron2.data import transforms as T
 
 from .augmentation_square import Window
+
+NUM_SCALES = 33  # factors that `likely_scale` chooses from
 
 
 class PerspectiveTransform(T.Transform):
@@ -97,7 +100,7 @@ class RandomAffine(T.Augmentation):
             return T.NoOpTransform()
         height, width = image.shape[:2]
         angle = math.radians(_either_way(self.degrees))
-        scale = np.random.uniform(*self.scale)
+        scale = likely_scale(self.scale)
         shears = [math.tan(math.radians(_either_way(self.shear))) for _ in range(2)]
         # The far side has 1 + p times the length of the near one.
         tilts = [_either_way(self.perspective) / side for side in (width, height)]
@@ -145,14 +148,38 @@ class RandomCropWithBoxes(T.Augmentation):
     def _window(self, side: int, held: np.ndarray | None) -> tuple[int, int]:
         """First pixel and length along an axis; `held` is where the box begins and ends on it."""
         length = max(round(side * np.random.uniform(self.min_scale, 1)), 1)
-        lowest, highest = 0, side
         if held is not None:
-            begin = min(max(math.floor(held[0]), 0), side - 1)
-            end = max(min(math.ceil(held[1]), side), begin + 1)
+            begin, end = _whole_pixels(held, side)
             length = max(length, end - begin)
-            lowest, highest = end - length, begin + length
-        lowest, highest = max(lowest, 0), min(highest, side)
-        return np.random.randint(lowest, highest - length + 1), length
+        return random_start(side, length, held), length
+
+
+def random_start(side: int, length: int, held: np.ndarray | None) -> int:
+    """First px of a random window of `length` of a side; what is `held`, begin and end, is in it.
+
+    Something longer than the window fills it.
+    """
+    lowest, highest = 0, side - length
+    if held is not None:
+        begin, end = _whole_pixels(held, side)
+        first, last = sorted((begin, end - length))
+        lowest, highest = max(lowest, first), min(highest, last)
+    return np.random.randint(lowest, highest + 1)
+
+
+def likely_scale(limits: tuple[float, float], window: Sequence[float] = (1.0, 1.0)) -> float:
+    """A random factor between `limits`, whose middle is that of the objects, not of the images.
+
+    Of an image at a larger factor a window shows a smaller part, so fewer objects are seen at it;
+    such factors are drawn as many times more often.
+
+    Args:
+        limits: smallest and largest factor.
+        window: its height and width as shares of those of the image at factor 1.
+    """
+    scales = np.linspace(*limits, NUM_SCALES)
+    likelihood = np.prod([np.maximum(scales / side, 1) for side in window], axis=0)
+    return float(np.random.choice(scales, p=likelihood / likelihood.sum()))
 
 
 def visible_share(
@@ -172,6 +199,12 @@ def visible_share(
     clipped = np.clip(boxes if shown is None else shown, 0, [width, height, width, height])
     areas, clipped_areas = (np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (boxes, clipped))
     return clipped_areas / np.maximum(areas, np.finfo(np.float64).tiny)
+
+
+def _whole_pixels(span: np.ndarray, side: int) -> tuple[int, int]:
+    """Begin and end of the px of a side that hold a span, at least one."""
+    begin = min(max(math.floor(span[0]), 0), side - 1)
+    return begin, max(min(math.ceil(span[1]), side), begin + 1)
 
 
 def _either_way(limit: float) -> float:

@@ -3,20 +3,19 @@
 import numpy as np
 from detectron2.data import transforms as T
 
-from .resize import FastResizeTransform
 from .sample import Sample, box_of_mask, decoded, encode
 
 LEAST_PIXELS = 4  # of an object, below which it is not pasted
 
 
 def paste_instances(sample: Sample, partner: Sample, min_visible: float) -> Sample:
-    """Random objects of `partner`, smaller by a random factor, at a random place over `sample`.
+    """Random objects of `partner` at a random place over `sample`.
 
     Boxes and masks of what they cover get smaller. Crowd regions are not pasted, and stay.
 
     Args:
         sample, partner: their segmentations as `Sample.of_record` gives them; objects without one
-            are not pasted.
+            are not pasted. `partner` is at most as large as `sample`.
         min_visible: least share of its mask (or box, where it has none) that a covered object
             keeps, or it is left out.
 
@@ -32,25 +31,11 @@ def paste_instances(sample: Sample, partner: Sample, min_visible: float) -> Samp
     ]
     if not chosen:
         return sample
-    height, width = sample.size
-    old_height, old_width = partner.size
-    scale = min(height / old_height, width / old_width) * np.random.uniform(0.5, 1)
-    new_height, new_width = (max(int(x * scale), 1) for x in (old_height, old_width))
-    top = np.random.randint(height - new_height + 1)
-    left = np.random.randint(width - new_width + 1)
-    move = T.TransformList(
-        [
-            FastResizeTransform(old_height, old_width, new_height, new_width),
-            T.PadTransform(
-                left,
-                top,
-                width - left - new_width,
-                height - top - new_height,
-                new_width,
-                new_height,
-            ),
-        ]
-    )
+    (height, width), (own_height, own_width) = sample.size, partner.size
+    top = np.random.randint(height - own_height + 1)
+    left = np.random.randint(width - own_width + 1)
+    right, bottom = width - left - own_width, height - top - own_height
+    move = T.PadTransform(left, top, right, bottom, own_width, own_height)
     masks = [move.apply_segmentation(decoded(a["segmentation"])) > 0 for a in chosen]
     pasted = [(a, m) for a, m in zip(chosen, masks, strict=True) if m.sum() >= LEAST_PIXELS]
     if not pasted:

@@ -3,7 +3,7 @@
 import copy
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import compress
 
 import numpy as np
@@ -12,14 +12,16 @@ from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetMapper
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
-from detectron2.structures import Boxes, BoxMode, Instances
+from detectron2.structures import Boxes, Instances
 
-from fcos_deploy.image import ImageError, read_image
+from fcos_deploy.image import ImageError, read_reduced
 
 from .augmentation_geometry import visible_share
-from .mixing import ImageMixing
-from .pipeline import build_augmentations, build_mixing
+from .input_size import InputSize, Size
+from .mixing import SCALES, ImageMixing
+from .pipeline import build_augmentations, build_mixing, build_test_resize
 from .resize import to_planes
+from .sample import Sample, boxes_of
 from .unreadable import UnreadableCounter
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class FCOSDatasetMapper(DatasetMapper):
         max_unreadable_share: float = 0.05,
         unreadable_list: str = "",
         mixing: ImageMixing | None = None,
+        test_resize: T.Augmentation | None = None,
         min_visible: float = 0.0,
         use_crowd_boxes: bool = False,
     ) -> None:
@@ -56,6 +59,8 @@ class FCOSDatasetMapper(DatasetMapper):
                 [0, 1], could not be read.
             unreadable_list: file that gets the name of each of them; "" for none.
             mixing: of several images, in training; None for none.
+            test_resize: the resize at test time, which tells the size of objects in mixed images;
+                None: the middle of training's sizes does.
             min_visible: least share of its area that a box keeps in the augmented image, or it is
                 left out; in [0, 1].
             use_crowd_boxes: learn crowd regions as if they were objects; else they are left out.
@@ -70,6 +75,8 @@ class FCOSDatasetMapper(DatasetMapper):
         )
         self._last_readable: dict | None = None
         self.mixing = mixing if is_train else None
+        self.input_size = InputSize(self.augmentations.augs, test_resize)
+        self.augmentations_of_mixed = T.AugmentationList(self.input_size.without_resize)
         self.min_visible = min_visible
         self.use_crowd_boxes = use_crowd_boxes
         self.counter = UnreadableCounter(max_unreadable_share, unreadable_list)
@@ -87,6 +94,7 @@ class FCOSDatasetMapper(DatasetMapper):
             "max_unreadable_share": cfg.DATALOADER.MAX_UNREADABLE_SHARE,
             "unreadable_list": os.path.join(cfg.OUTPUT_DIR, "unreadable_images.txt"),
             "mixing": build_mixing(cfg) if is_train else None,
+            "test_resize": build_test_resize(cfg) if is_train else None,
             "min_visible": cfg.INPUT.MIN_VISIBLE,
             "use_crowd_boxes": cfg.INPUT.USE_CROWD_BOXES,
         }
@@ -111,9 +119,7 @@ class FCOSDatasetMapper(DatasetMapper):
             TooManyUnreadableError: in training, see `UnreadableCounter`.
         """
         try:
-            mapped = self._map(
-                dataset_dict, read_image(dataset_dict["file_name"], self.image_format)
-            )
+            mapped = self._map(dataset_dict)
         except ImageError as error:
             return self._map(*self._replacement(dataset_dict, error))
         if self.is_train:
@@ -121,7 +127,7 @@ class FCOSDatasetMapper(DatasetMapper):
         self._last_readable = dataset_dict
         return mapped
 
-    def _replacement(self, dataset_dict: dict, error: ImageError) -> tuple[dict, np.ndarray]:
+    def _replacement(self, dataset_dict: dict, error: ImageError) -> tuple[dict, np.ndarray | None]:
         if not self.is_train:
             logger.error("%s; it counts as an image without detections", error)
             size = dataset_dict["height"], dataset_dict["width"], 3
@@ -131,11 +137,29 @@ class FCOSDatasetMapper(DatasetMapper):
         if readable is None:
             raise error
         logger.error("%s; %s takes its place", error, readable["file_name"])
-        return readable, read_image(readable["file_name"], self.image_format)
+        return readable, None
+
+    def _read(self, dataset_dict: dict, least_size: Callable[[Size], Size | None]) -> np.ndarray:
+        """The image, reduced by a whole factor where that leaves `least_size`; None: it is not.
+
+        Gives the record the size of the file.
+        """
+        if self.use_instance_mask or (self.mixing is not None and self.mixing.with_masks):
+            least_size = _all_of_it  # masks are not reduced
+        image, (height, width) = read_reduced(
+            dataset_dict["file_name"], lambda size: least_size(size) or size, self.image_format
+        )
+        utils.check_image_size(dataset_dict, np.broadcast_to(np.uint8(0), (height, width, 3)))
+        return image
+
+    def _least_to_mix(self, size: Size) -> Size:
+        """An image is enlarged by at most the largest of the factors of mixing."""
+        factor = min(self.input_size.scale(size) * SCALES[1], 1)
+        return tuple(round(side * factor) for side in size)
 
     def _read_partner(self, dataset_dict: dict) -> np.ndarray:
         try:
-            image = read_image(dataset_dict["file_name"], self.image_format)
+            image = self._read(dataset_dict, self._least_to_mix)
         except ImageError as error:
             logger.error("%s; another image takes its place", error)
             self.counter.add(error)
@@ -143,13 +167,30 @@ class FCOSDatasetMapper(DatasetMapper):
         self.counter.add()
         return image
 
-    def _map(self, dataset_dict: dict, image: np.ndarray) -> dict:
+    def _map(self, dataset_dict: dict, image: np.ndarray | None = None) -> dict:
+        """What `__call__` returns; `image` is the one of the file where it is known already."""
         dataset_dict = copy.deepcopy(dataset_dict)  # what follows changes it
-        utils.check_image_size(dataset_dict, image)
+        if image is not None:
+            utils.check_image_size(dataset_dict, image)
+        mixed = None
         if self.mixing is not None and "annotations" in dataset_dict:
-            dataset_dict, image = self.mixing(dataset_dict, image, self._read_partner)
-        boxes = _boxes_of(dataset_dict.get("annotations", [])) if self.is_train else None
-        dataset_dict["image"], transforms = self.to_input(image, boxes)
+
+            def read() -> np.ndarray:
+                return self._read(dataset_dict, self._least_to_mix) if image is None else image
+
+            mixed = self.mixing(dataset_dict, read, self._read_partner, self.input_size)
+        if mixed is not None:
+            dataset_dict, image = mixed
+        elif image is None:
+            image = self._read(dataset_dict, self.input_size.least_to_read)
+            if image.shape[1] < dataset_dict["width"]:
+                reduced = Sample.of_record(dataset_dict, image, with_masks=False)
+                dataset_dict["annotations"] = reduced.annotations
+        return self._augmented(dataset_dict, image, mixed is not None)
+
+    def _augmented(self, dataset_dict: dict, image: np.ndarray, is_mixed: bool) -> dict:
+        boxes = boxes_of(dataset_dict.get("annotations", [])) if self.is_train else None
+        dataset_dict["image"], transforms = self.to_input(image, boxes, is_mixed)
         if not self.is_train:
             dataset_dict.pop("annotations", None)
         elif "annotations" in dataset_dict:
@@ -157,11 +198,12 @@ class FCOSDatasetMapper(DatasetMapper):
             if self.use_crowd_boxes:
                 for annotation in dataset_dict["annotations"]:
                     annotation["iscrowd"] = 0
-            if self.min_visible > 0:
+            least = self.mixing.min_visible if is_mixed else self.min_visible
+            if least > 0:
                 # The corners alone, which no border cuts.
                 whole = T.Transform.apply_box(transforms, boxes)
                 shares = visible_share(whole, image_size, transforms.apply_box(boxes))
-                visible = (shares >= self.min_visible).tolist()
+                visible = (shares >= least).tolist()
                 dataset_dict["annotations"] = [*compress(dataset_dict["annotations"], visible)]
             self._transform_annotations(dataset_dict, transforms, image_size)
         return dataset_dict
@@ -177,36 +219,31 @@ class FCOSDatasetMapper(DatasetMapper):
             return super()._transform_annotations(dataset_dict, transforms, image_shape)
         kept = [a for a in dataset_dict.pop("annotations") if a.get("iscrowd", 0) == 0]
         height, width = image_shape
-        boxes = transforms.apply_box(_boxes_of(kept)).clip(0, [width, height] * 2)
+        boxes = transforms.apply_box(boxes_of(kept)).clip(0, [width, height] * 2)
         instances = Instances(image_shape)
         instances.gt_boxes = Boxes(torch.from_numpy(boxes.astype(np.float32)))
         instances.gt_classes = torch.tensor([a["category_id"] for a in kept], dtype=torch.int64)
         dataset_dict["instances"] = instances[instances.gt_boxes.nonempty(threshold=1e-5)]
 
     def to_input(
-        self, image: np.ndarray, boxes: np.ndarray | None = None
+        self, image: np.ndarray, boxes: np.ndarray | None = None, is_mixed: bool = False
     ) -> tuple[torch.Tensor, T.Transform]:
         """What the model gets for an image in the mapper's channel order.
 
         Args:
             image: uint8 (H, W, 3).
             boxes: (M, 4) xyxy, px, for augmentations that look at them.
+            is_mixed: it has the size of the network input already.
 
         Returns:
             The augmented image (3, H', W') in grey levels, uint8 or float32 as the resize gives
             it, and the transform that led to it.
         """
         augmented = T.AugInput(image, boxes=boxes)
-        transforms = self.augmentations(augmented)
+        chain = self.augmentations_of_mixed if is_mixed else self.augmentations
+        transforms = chain(augmented)
         return torch.from_numpy(to_planes(augmented.image)), transforms
 
 
-def _boxes_of(annotations: list[dict]) -> np.ndarray:
-    """(M, 4) xyxy, px."""
-    boxes = np.array([a["bbox"] for a in annotations], dtype=float).reshape(-1, 4)
-    modes = np.array([a["bbox_mode"] for a in annotations], dtype=int)
-    boxes[modes == BoxMode.XYWH_ABS, 2:] += boxes[modes == BoxMode.XYWH_ABS, :2]
-    for mode in {*modes.tolist()} - {BoxMode.XYWH_ABS, BoxMode.XYXY_ABS}:
-        chosen = modes == mode
-        boxes[chosen] = BoxMode.convert(boxes[chosen], BoxMode(mode), BoxMode.XYXY_ABS)
-    return boxes
+def _all_of_it(_: Size) -> None:
+    return None

@@ -94,7 +94,7 @@ def build_mixing(cfg: CfgNode) -> ImageMixing | None:
         ValueError: a value that is not legal, or masks that are not kept as bitmasks.
     """
     mix = cfg.INPUT.MIX
-    if not (mix.MOSAIC_PROB or mix.MIXUP_PROB or mix.COPY_PASTE_PROB):
+    if not _mixes(cfg):
         return None
     if cfg.MODEL.MASK_ON and cfg.INPUT.MASK_FORMAT != "bitmask":
         raise ValueError(
@@ -108,7 +108,22 @@ def build_mixing(cfg: CfgNode) -> ImageMixing | None:
         mixup_prob=mix.MIXUP_PROB,
         copy_paste_prob=mix.COPY_PASTE_PROB,
         close_at_iteration=cfg.SOLVER.MAX_ITER - mix.CLOSE_ITERS if mix.CLOSE_ITERS else math.inf,
-        min_visible=cfg.INPUT.MIN_VISIBLE,
+        close_share=mix.CLOSE_SHARE,
+        max_iter=cfg.SOLVER.MAX_ITER,
+        min_visible=max(cfg.INPUT.MIN_VISIBLE, mix.MIN_VISIBLE),
         pad_value=cfg.INPUT.PAD_VALUE,
         with_masks=cfg.MODEL.MASK_ON,
     )
+
+
+def build_test_resize(cfg: CfgNode) -> T.Augmentation | None:
+    """The resize at test time, which tells mixing how large objects are; None where it is off."""
+    if not _mixes(cfg):
+        return None
+    resize, *_ = build_augmentations(cfg, is_train=False)
+    return resize
+
+
+def _mixes(cfg: CfgNode) -> bool:
+    mix = cfg.INPUT.MIX
+    return bool(mix.MOSAIC_PROB or mix.MIXUP_PROB or mix.COPY_PASTE_PROB)

@@ -15,19 +15,26 @@ class Sample(NamedTuple):
 
     image: np.ndarray  # (H, W, 3) uint8
     annotations: list[dict]  # in detectron2's format; boxes XYXY_ABS, segmentations encoded
+    reduction: int = 1  # px of the file, along a side, that one of the image stands for
+    scale: float = 1.0  # px of the network input, along a side, for one of the image
 
     @classmethod
     def of_record(cls, record: dict, image: np.ndarray, with_masks: bool) -> "Sample":
-        """A record of detectron2's format with its image; its annotations stay as they are."""
+        """A record of detectron2's format with its image; its annotations stay as they are.
+
+        The image may be reduced by a whole factor, see `read_reduced`; with masks it is not.
+        """
+        reduction = record["width"] // image.shape[1]
         annotations = []
         for given in record.get("annotations", []):
             annotation = {k: v for k, v in given.items() if k not in ("segmentation", "keypoints")}
             box = BoxMode.convert(given["bbox"], given["bbox_mode"], BoxMode.XYXY_ABS)
-            annotation |= {"bbox": np.array(box, dtype=float), "bbox_mode": BoxMode.XYXY_ABS}
+            box = np.array(box, dtype=float) / reduction
+            annotation |= {"bbox": box, "bbox_mode": BoxMode.XYXY_ABS}
             if with_masks and given.get("segmentation"):
                 annotation["segmentation"] = encoded(given["segmentation"], image.shape[:2])
             annotations.append(annotation)
-        return cls(image, annotations)
+        return cls(image, annotations, reduction)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -64,6 +71,17 @@ class Sample(NamedTuple):
                 shifted["segmentation"] = encode(mask)
             annotations.append(shifted)
         return annotations
+
+
+def boxes_of(annotations: list[dict]) -> np.ndarray:
+    """(M, 4) xyxy, px, of annotations in detectron2's format."""
+    boxes = np.array([a["bbox"] for a in annotations], dtype=float).reshape(-1, 4)
+    modes = np.array([a["bbox_mode"] for a in annotations], dtype=int)
+    boxes[modes == BoxMode.XYWH_ABS, 2:] += boxes[modes == BoxMode.XYWH_ABS, :2]
+    for mode in {*modes.tolist()} - {BoxMode.XYWH_ABS, BoxMode.XYXY_ABS}:
+        chosen = modes == mode
+        boxes[chosen] = BoxMode.convert(boxes[chosen], BoxMode(mode), BoxMode.XYXY_ABS)
+    return boxes
 
 
 def encoded(segmentation: list | dict, size: tuple[int, int]) -> dict:

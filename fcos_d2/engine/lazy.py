@@ -8,10 +8,12 @@ from functools import partial
 
 from detectron2.config import instantiate
 from detectron2.evaluation import inference_on_dataset, print_csv_format
+from detectron2.utils import comm
 from omegaconf import DictConfig
 from torch import nn
 
 from ..checkpoint import FCOSCheckpointer
+from ..data.check.levels import warn_of_idle_levels
 from ..data.loader import start_at
 from ..evaluation.classes import check_test_classes, evaluate_by_name
 from ..evaluation.metrics import build_evaluator, check_metric
@@ -106,10 +108,13 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
     cfg.dataloader.train.accumulate_steps = cfg.train.accumulate_steps
     average = WeightAverage(model, cfg.train.ema.decay) if cfg.train.ema.enabled else None
     tested = average.model if average else model
+    data_loader = instantiate(cfg.dataloader.train)
+    if comm.is_main_process():
+        warn_of_idle_levels(model, data_loader)
     model = wrap_distributed(model, **cfg.train.ddp)
     trainer = StepTrainer(
         model,
-        instantiate(cfg.dataloader.train),
+        data_loader,
         optimizer,
         accumulate_steps=cfg.train.accumulate_steps,
         precision=cfg.train.amp.precision if cfg.train.amp.enabled else None,

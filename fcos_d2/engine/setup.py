@@ -16,6 +16,7 @@ from .. import model_zoo
 from ..checkpoint import stored_class_names
 from ..data.catalogue import check_datasets
 from ..data.mapper import FCOSDatasetMapper
+from ..data.mixing import ImageMixing
 from ..data.own_data import DataFiles, OwnData, register_own_data
 from .distributed import resolve_device
 from .log_names import show_names
@@ -148,6 +149,9 @@ def _finish_lazy(
     if cfg.dataloader.train.mapper.get("_target_") is FCOSDatasetMapper:
         listed = os.path.join(cfg.train.output_dir, "unreadable_images.txt")
         cfg.dataloader.train.mapper.unreadable_list = listed
+        mixing = cfg.dataloader.train.mapper.get("mixing")
+        if mixing is not None and mixing.get("_target_") is ImageMixing:
+            mixing.setdefault("max_iter", "${train.max_iter}")
     if args.auto_scale:
         file_batch = model_zoo.get_config(args.config_file).dataloader.train.total_batch_size
         scale_lazy(cfg, cfg.dataloader.train.total_batch_size / file_batch, given=args.opts)

@@ -12,12 +12,14 @@ from detectron2.engine import DefaultTrainer, HookBase, TrainerBase
 from detectron2.engine.hooks import PreciseBN
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.solver import LRMultiplier
+from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
 from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ..checkpoint import FCOSCheckpointer
+from ..data.check.levels import warn_of_idle_levels
 from ..data.loader import build_training_loader, start_at
 from ..data.mapper import FCOSDatasetMapper
 from ..evaluation.classes import check_test_classes, evaluate_by_name
@@ -52,6 +54,8 @@ class Trainer(DefaultTrainer):
         choose_what_learns(model, from_scratch=not cfg.MODEL.WEIGHTS)
         optimizer = self.build_optimizer(cfg, model)
         data_loader = self.build_train_loader(cfg)
+        if comm.is_main_process():
+            warn_of_idle_levels(model, data_loader)
         ema = cfg.SOLVER.EMA
         self.average = WeightAverage(model, ema.DECAY) if ema.ENABLED else None
         model = wrap_distributed(model, broadcast_buffers=False)

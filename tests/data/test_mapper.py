@@ -4,12 +4,16 @@ import pytest
 import torch
 from detectron2.data import DatasetMapper, MapDataset
 from detectron2.data import transforms as T
+from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.structures import BoxMode
 from torch.utils.data import DataLoader
 
+from fcos_d2.data.augmentation import FastResizeShortestEdge
+from fcos_d2.data.augmentation_geometry import RandomAffine, RandomCropWithBoxes
 from fcos_d2.data.mapper import FCOSDatasetMapper
+from fcos_d2.data.mixing import ImageMixing
 from fcos_d2.data.unreadable import TooManyUnreadableError
-from fcos_deploy.image import ImageError
+from fcos_deploy.image import ImageError, read_reduced
 
 
 def record(tmp_path, name="a.png", readable=True):
@@ -144,3 +148,76 @@ def test_boxes_of_whole_numbers_keep_fractions(tmp_path):
     ours = FCOSDatasetMapper(is_train=True, augmentations=augmentations, image_format="BGR")
     boxes = ours(record(tmp_path))["instances"].gt_boxes.tensor
     assert boxes.tolist() == [[4.5, 5.0, 19.5, 15.0]]
+
+
+def large_jpeg(tmp_path):
+    """A white rectangle of 200 x 160 px on black, in 801 x 1201 px."""
+    image = np.zeros((801, 1201, 3), np.uint8)
+    image[240:400, 400:600] = 255
+    cv2.imwrite(str(tmp_path / "large.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    box = {"bbox": [400, 240, 200, 160], "bbox_mode": BoxMode.XYWH_ABS, "category_id": 0}
+    record = {"file_name": str(tmp_path / "large.jpg"), "height": 801, "width": 1201}
+    return record | {"annotations": [box | {"iscrowd": 0}]}
+
+
+WARPS = {
+    "affine": dict(first=[RandomAffine(scale=(1.0, 1.0), translate=0.1)]),
+    "affine, crop": dict(first=[RandomAffine(), RandomCropWithBoxes(min_scale=0.5)]),
+    "MixUp": dict(mixing=dict(mixup_prob=1.0)),
+    "Mosaic": dict(mixing=dict(mosaic_prob=1.0)),
+}
+
+
+@pytest.mark.parametrize("name", WARPS)
+def test_boxes_follow_the_pixels_of_reduced_images(tmp_path, name, monkeypatch):
+    """801 x 1201 px at a short side of 96: an eighth or a quarter of the size is read."""
+    warp, read = WARPS[name], []
+
+    def reading(*arguments):
+        read.append(read_reduced(*arguments)[0].shape[0])
+        return read_reduced(*arguments)
+
+    monkeypatch.setattr("fcos_d2.data.mapper.read_reduced", reading)
+    resize = FastResizeShortestEdge(96, 999)
+    mixing = ImageMixing(**warp["mixing"]) if "mixing" in warp else None
+    train = FCOSDatasetMapper(
+        is_train=True,
+        augmentations=[*warp.get("first", []), resize],
+        image_format="BGR",
+        mixing=mixing,
+    )
+    given = large_jpeg(tmp_path)
+    train.set_records([given])
+    for seed in range(6):
+        np.random.seed(seed)
+        mapped = train(given)
+        blue = mapped["image"][0].numpy().astype(float)
+        boxes = mapped["instances"].gt_boxes.tensor.round().long()
+        assert len(boxes)
+        inside = np.zeros(blue.shape, bool)
+        for x1, y1, x2, y2 in boxes.tolist():
+            inside[y1:y2, x1:x2] = True
+            # A border of black, or of the border of the image, all around each.
+            assert blue[y1 + 1 : y2 - 1, x1 + 1 : x2 - 1].min() > 90
+        grown = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        assert blue[~grown].max() < 150
+    assert set(read) <= {801 // 8, 801 // 4}
+
+
+def test_plain_images_are_read_whole(tmp_path):
+    """To the very pixels of detectron2's reader and our resize."""
+    given = large_jpeg(tmp_path)
+    resize = FastResizeShortestEdge(96, 999)
+    mapped = FCOSDatasetMapper(is_train=True, augmentations=[resize], image_format="BGR")(given)
+    whole = cv2.imread(given["file_name"])
+    expected = resize.get_transform(whole).apply_image(whole)
+    assert (mapped["image"].numpy() == expected.transpose(2, 0, 1)).all()
+
+
+def test_a_partner_of_another_size_than_stated_is_named(tmp_path):
+    given = large_jpeg(tmp_path)
+    mixing = ImageMixing(mixup_prob=1.0)
+    train = FCOSDatasetMapper(is_train=True, augmentations=[], image_format="BGR", mixing=mixing)
+    train.set_records([given | {"height": 1201, "width": 801}])
+    with pytest.raises(SizeMismatchError, match="large.jpg"):
+        train(given)

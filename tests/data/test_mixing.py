@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 
 from fcos_d2.config import get_cfg
 from fcos_d2.data.copy_paste import paste_instances
+from fcos_d2.data.input_size import InputSize
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.data.mixing import ImageMixing
 from fcos_d2.data.sample import Sample, box_of_mask, decoded, encode, encoded
@@ -20,6 +21,7 @@ from fcos_deploy.image import ImageError
 LEVELS = (20, 135, 250)
 COLORS = [c for c in product(LEVELS, repeat=3) if len(set(c)) > 1]
 SIZE = (60, 80)  # height, width
+SAME_SIZE = InputSize([])  # the network gets images as they are
 
 
 def record_of(index: int, box=(20, 15, 50, 45), **more) -> dict:
@@ -50,7 +52,8 @@ def mixed(seed: int, records: list[dict] | None = None, **options):
     records = records or [record_of(i) for i in range(len(COLORS))]
     mixing.records = records
     np.random.seed(seed)
-    return mixing(records[0], read(records[0]), read)
+    result = mixing(records[0], lambda: read(records[0]), read, SAME_SIZE)
+    return result or (records[0], read(records[0]))
 
 
 def colored(image: np.ndarray, index: int, box: np.ndarray) -> np.ndarray:
@@ -86,8 +89,9 @@ def test_mixup_is_the_mean(seed):
     means = [(np.array(COLORS[1]) + other) / 2 for other in ([128] * 3, COLORS[0])]
     partner = np.any([np.abs(image - mean).max(axis=2) < 3 for mean in means], axis=0)
     np.testing.assert_allclose(box_of_mask(partner), second, atol=1)
-    # Where the partner is not, the mean of 128 and 114.
-    assert (np.abs(image.astype(int) - 121).max(axis=2) < 2).any()
+    # Where the partner is not, the mean of 128 and 114: nowhere, where it is as large as the image.
+    alone = (np.abs(image.astype(int) - 121).max(axis=2) < 2).any()
+    assert alone == (second.tolist() != [0, 0, 80, 60])
 
 
 def test_the_same_seed_gives_the_same_sample():
@@ -105,7 +109,7 @@ def test_closing_iteration():
     record = record_of(0)
     for iteration, closed in ((9, False), (10, True), (11, True)):
         result, image = mixed(0, [{**record, "iteration": iteration}], **options)
-        assert (image.shape == (*SIZE, 3)) == closed
+        assert (image == read(record)).all() == closed
         assert (result["annotations"][0]["bbox_mode"] == BoxMode.XYWH_ABS) == closed
 
 
@@ -136,10 +140,10 @@ def test_a_partner_that_cannot_be_read():
     mixing = ImageMixing(mosaic_prob=1.0, mixup_prob=1.0, mosaic_size=64)
     mixing.records = [record_of(0), record_of(1), record_of(2)]
     np.random.seed(0)
-    record, _ = mixing(record_of(0), read(record_of(0)), read_some)
+    record, _ = mixing(record_of(0), lambda: read(record_of(0)), read_some, SAME_SIZE)
     assert {a["category_id"] for a in record["annotations"]} == {0} and len(set(tried)) > 1
     mixing.records = [record_of(1)]
-    record, _ = mixing(record_of(0), read(record_of(0)), read_some)
+    record, _ = mixing(record_of(0), lambda: read(record_of(0)), read_some, SAME_SIZE)
     assert {a["category_id"] for a in record["annotations"]} == {0}
     assert len(tried) < 100
 
@@ -249,10 +253,14 @@ def write_records(folder, count: int) -> list[dict]:
     return records
 
 
-def mapper_of(*opts) -> FCOSDatasetMapper:
+def train_config(*opts):
     cfg = get_cfg()
     cfg.merge_from_list(["INPUT.MIN_SIZE_TRAIN", (64,), "INPUT.MAX_SIZE_TRAIN", 128, *opts])
-    return FCOSDatasetMapper(cfg, is_train=True)
+    return cfg
+
+
+def mapper_of(*opts) -> FCOSDatasetMapper:
+    return FCOSDatasetMapper(train_config(*opts), is_train=True)
 
 
 def test_mapper_mixes_and_filters(tmp_path):
@@ -261,7 +269,7 @@ def test_mapper_mixes_and_filters(tmp_path):
     mapper.set_records(records)
     np.random.seed(0)
     result = mapper(records[0])
-    assert result["image"].shape == (3, 64, 64)
+    assert result["image"].shape == (3, 160, 160)
     assert len(result["instances"]) >= 2 and "annotations" not in result
     tried, failed = mapper.counter.counts
     assert (tried, failed) == (4, 0)
@@ -281,6 +289,76 @@ def test_crowd_regions_as_objects(tmp_path):
     record["annotations"][0]["iscrowd"] = 1
     assert len(mapper_of()(record)["instances"]) == 0
     assert len(mapper_of("INPUT.USE_CROWD_BOXES", True)(record)["instances"]) == 1
+
+
+def test_mixing_ends_with_a_share_of_the_run(caplog):
+    """A fifth of 10 iterations is 2; CLOSE_ITERS wins, and says when it leaves none to mix."""
+    share = ["INPUT.MIX.MIXUP_PROB", 1.0, "INPUT.MIX.CLOSE_SHARE", 0.2, "SOLVER.MAX_ITER"]
+    closing = [mapper_of(*share, n).mixing.close_at_iteration for n in (10, 100)]
+    assert closing == [8, 80]
+    assert mapper_of(*share, 10, "INPUT.MIX.CLOSE_ITERS", 5).mixing.close_at_iteration == 5
+    assert not caplog.records
+    mapper_of(*share, 10, "INPUT.MIX.CLOSE_ITERS", 20)
+    assert "no image of the 10 iterations will be mixed" in caplog.text
+    ImageMixing(mixup_prob=1.0, close_at_iteration=800, max_iter=100)
+    assert "does not end within the 100 of the run" in caplog.text
+    with pytest.raises(ValueError, match=r"CLOSE_SHARE must be in \[0, 1\], got 2"):
+        ImageMixing(close_share=2)
+    with pytest.raises(ValueError, match="needs max_iter"):
+        ImageMixing(close_share=0.1)
+
+
+RULES = {
+    "short edge": ["INPUT.MIN_SIZE_TRAIN", (80, 96, 128), "INPUT.MIN_SIZE_TEST", 112],
+    "long side limited": [
+        *("INPUT.MIN_SIZE_TRAIN", (96,), "INPUT.MAX_SIZE_TRAIN", 128),
+        *("INPUT.MIN_SIZE_TEST", 96, "INPUT.MAX_SIZE_TEST", 128),
+    ],
+    "letterbox": [
+        *("INPUT.RESIZE_RULE_TRAIN", "letterbox", "INPUT.RESIZE_RULE_TEST", "letterbox"),
+        *("INPUT.SQUARE_SIZE", 160),
+    ],
+    "large-scale jitter": [
+        *("INPUT.RESIZE_RULE_TRAIN", "large_scale_jitter", "INPUT.SQUARE_SIZE", 160),
+        *("INPUT.MIN_SIZE_TEST", 112, "INPUT.MAX_SIZE_TEST", 190),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "rule, kind",
+    [*((rule, "MOSAIC") for rule in RULES), ("short edge", "MIXUP"), ("short edge", "COPY_PASTE")],
+)
+@pytest.mark.parametrize("size", [(96, 96), (90, 120), (90, 160), (160, 90)])
+def test_objects_have_the_size_that_they_have_at_test_time(tmp_path, size, rule, kind):
+    """The median within 10 %, over squares of an eighth and a quarter of the short side."""
+    rng, records = np.random.default_rng(0), []
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((*size, 3), np.uint8))
+    sides = min(size) // 8, min(size) // 4  # of the two classes
+    for i in range(12):
+        corners = rng.integers(0, np.array(size[::-1]) - sides[i % 2], (4, 2))
+        annotations = [annotation_of(x, y, sides[i % 2], i % 2) for x, y in corners.tolist()]
+        record = {"file_name": str(tmp_path / "a.png"), "annotations": annotations}
+        records.append({**record, "height": size[0], "width": size[1]})
+    opts = [*RULES[rule], f"INPUT.MIX.{kind}_PROB", 1.0]
+    train = mapper_of("INPUT.MAX_SIZE_TRAIN", 999, "INPUT.MAX_SIZE_TEST", 999, *opts)
+    train.set_records(records)
+    cfg = train_config("INPUT.MAX_SIZE_TEST", 999, *opts)
+    tested = FCOSDatasetMapper(cfg, is_train=False)(records[0])["image"].shape
+    scale = (tested[1] * tested[2] / (size[0] * size[1])) ** 0.5
+    np.random.seed(0)
+    ratios = []
+    for i in range(48):
+        found = train(records[i % 12])["instances"]
+        whole = scale * np.take(sides, found.gt_classes.numpy())
+        ratios += (found.gt_boxes.area().sqrt().numpy() / whole).tolist()
+    assert np.median(ratios) == pytest.approx(1, abs=0.1), len(ratios)
+
+
+def annotation_of(x: int, y: int, side: int, category: int) -> dict:
+    corners = [x, y, x + side, y, x + side, y + side, x, y + side]
+    box = {"bbox": [x, y, side, side], "bbox_mode": BoxMode.XYWH_ABS, "segmentation": [corners]}
+    return {**box, "category_id": category, "iscrowd": 0}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 import pytest
+from detectron2.config import instantiate
 
 from fcos_d2 import model_zoo
+from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.engine.setup import scale_lazy, scale_yaml
 
 
@@ -35,5 +37,12 @@ def test_mixing_closes_at_the_same_share_of_a_scaled_run():
     yaml, lazy = (model_zoo.get_config(f"{x}Recipes/R50-640") for x in ("", "lazy/"))
     scale_yaml(yaml, 0.25, given=[])
     scale_lazy(lazy, 0.25, given=[])
-    assert (yaml.SOLVER.MAX_ITER, yaml.INPUT.MIX.CLOSE_ITERS) == (176000, 14656)
-    assert lazy.dataloader.train.mapper.mixing.close_at_iteration == 176000 - 14656
+    mappers = FCOSDatasetMapper(yaml, is_train=True), instantiate(lazy.dataloader.train.mapper)
+    # 0.0833 of 176000 is 14661.
+    assert [mapper.mixing.close_at_iteration for mapper in mappers] == [176000 - 14661] * 2
+    # Iterations are scaled, too.
+    yaml.INPUT.MIX.CLOSE_ITERS, lazy.dataloader.train.mapper.mixing.close_at_iteration = 800, 9200
+    scale_yaml(yaml, 0.5, given=[])
+    scale_lazy(lazy, 0.5, given=[])
+    assert yaml.INPUT.MIX.CLOSE_ITERS == 1600
+    assert lazy.dataloader.train.mapper.mixing.close_at_iteration == 18400

@@ -17,6 +17,7 @@ model.backbone.bottom_up = L(ResNet)(
 )
 model.backbone.out_channels = 64
 model.proposal_generator.head.in_channels = 64
+model.proposal_generator.size_bounds = [32, 64]  # the published ones are for 512 px
 model.proposal_generator.head.num_cls_convs = 2
 model.proposal_generator.head.num_box_convs = 2
 model.pixel_std = [57.375, 57.12, 58.395]
@@ -26,9 +27,10 @@ dataloader.test.dataset.names = []
 dataloader.train.mapper.augmentations[0].short_edge_length = [192, 208, 224, 240, 256]
 dataloader.train.mapper.augmentations[0].max_size = 400
 dataloader.train.mapper.mixing = L(ImageMixing)(
-    mosaic_prob=0.5, close_at_iteration=1000 - 200, min_visible=0.2
+    mosaic_prob=0.5, close_share=0.2, max_iter="${train.max_iter}"
 )
 dataloader.train.mapper.min_visible = 0.2
+dataloader.train.mapper.test_resize = "${dataloader.test.mapper.augmentations[0]}"
 dataloader.train.total_batch_size = 8
 dataloader.train.num_workers = 2
 dataloader.test.mapper.augmentations[0].short_edge_length = 224

@@ -28,8 +28,12 @@ dataloader.train.mapper.augmentations = [
     L(RandomHueSaturation)(hue=0.02, saturation=0.5, image_format="BGR"),
 ]
 dataloader.train.mapper.mixing = L(ImageMixing)(
-    mosaic_prob=0.5, mixup_prob=0.15, close_at_iteration=44000 - 3664
+    mosaic_prob=0.5,
+    mixup_prob=0.15,
+    close_share=0.0833,  # 2 of 24 epochs
+    max_iter="${train.max_iter}",
 )
+dataloader.train.mapper.test_resize = "${dataloader.test.mapper.augmentations[0]}"
 dataloader.train.mapper.min_visible = 0.1
 dataloader.train.total_batch_size = 64
 dataloader.test.mapper.augmentations = [

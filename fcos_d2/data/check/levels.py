@@ -1,22 +1,33 @@
 """Box sizes against the levels of a detector, at the resolution of its training."""
 
+import logging
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from detectron2.data import transforms as T
+from torch import nn
 
 from ...modeling import FCOSProposalGenerator
 from ...modeling.assignment import claims_of_boxes
-from ...modeling.geometry import LocationGrid
+from ...modeling.geometry import LocationGrid, location_grids
+from ..input_size import Size, resized
+from ..loader import SeededRecords, seeded
+from ..sample import boxes_of
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 10_000  # boxes at a time: bounds the memory
-SAMPLE = 500  # images in which boxes compete for locations
+SAMPLE = 500  # images in which boxes compete for locations, and that are looked at in training
+IDLE = 0.005  # share of all locations that learn, below which a level is idle
+DIVISIBILITY = 32  # px, that batches are padded to
 
 
 class LevelStatistics(NamedTuple):
     """What the levels of a detector learn of a dataset; sides are px at training resolution."""
 
-    short_side: int
+    short_side: int  # median of the images
     sides: np.ndarray  # (M,) square root of the area of each box
     longest: np.ndarray  # (M,) longer side of each box
     learned: np.ndarray  # (M,) bool, whether any location may learn it
@@ -53,61 +64,115 @@ class LevelStatistics(NamedTuple):
                 f"{self.lost:.0%} of the boxes lie so close to smaller ones that these take all of "
                 "their locations; a larger size or a finer level separates them"
             )
-        return lines + self._idle_levels()
+        return [*lines, *filter(None, [self.idle_levels()])]
 
-    def _idle_levels(self) -> list[str]:
-        used = [i for i, count in enumerate(self.positives) if count]
-        if not used:
-            return []
-        lines = []
-        if fine := self.names[: used[0]]:
-            lines.append(
-                f"nothing is small enough for {', '.join(fine)}: training at under "
-                f"{self.short_side} px would do, and is faster"
-            )
-        if coarse := self.names[used[-1] + 1 :]:
-            lines.append(f"nothing is large enough for {', '.join(coarse)}: fewer levels would do")
-        return lines
+    def idle_levels(self) -> str:
+        """Which levels learn (nearly) nothing, with the cure, in one line; "" for none."""
+        total = sum(self.positives)
+        idle = [i for i, count in enumerate(self.positives) if count < IDLE * total]
+        if not idle:
+            return ""
+        named = [
+            f"{self.names[i]} ({self.ranges[i][0]:g} to {self.ranges[i][1]:g} px: "
+            f"{self.positives[i] / total:.1%})"
+            for i in idle
+        ]
+        return (
+            f"at a short side of {self.short_side} px (nearly) no location learns a box on "
+            f"{', '.join(named)}: MODEL.FCOS.SIZES_OF_INTEREST (size_bounds) "
+            f"{self.fitting_bounds()} would use all levels, and fewer levels would do"
+        )
+
+    def fitting_bounds(self) -> list[int]:
+        """Limits of max(ltrb) by which all levels get as many boxes, px.
+
+        At the centre of a box max(ltrb) is half of its longer side. A box that a level learns is
+        longer than its stride, or there may be no location in it.
+        """
+        num = len(self.strides)
+        shares = np.quantile(self.longest / 2, np.arange(1, num) / num)
+        bounds: list[int] = []
+        for share, stride in zip(shares, self.strides[1:], strict=True):
+            step = 4 if share < 64 else 16
+            lowest = max(stride, bounds[-1] + step if bounds else 0)
+            bounds.append(max(step * round(share / step), lowest))
+        return bounds
 
 
 def level_statistics(
-    coco: dict[str, list[dict]],
-    generator: FCOSProposalGenerator,
-    short_side: int,
-    long_side: int,
+    coco: dict[str, list[dict]], generator: FCOSProposalGenerator, resize: T.Augmentation | None
 ) -> LevelStatistics:
     """Measures the boxes of a dataset against a detector.
 
     Args:
         coco: repaired COCO dict.
-        generator: tells strides, size ranges and centre sampling.
-        short_side, long_side: of the resize in training, px.
+        generator: tells strides, size ranges, sampling and locations.
+        resize: of training; where it is random, each image has one of its sizes.
 
     Raises:
         ValueError: its assigner knows no size ranges.
     """
+    number = {image["id"]: i for i, image in enumerate(coco["images"])}
+    kept = [a for a in coco["annotations"] if not a["iscrowd"]]
+    xywh = np.array([a["bbox"] for a in kept], dtype=np.float32).reshape(-1, 4)
+    boxes = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)
+    image_idxs = np.array([number[a["image_id"]] for a in kept], dtype=np.int64)
+    sizes = [(image["height"], image["width"]) for image in coco["images"]]
+    return _statistics(sizes, boxes, image_idxs, generator, resize)
+
+
+def warn_of_idle_levels(model: nn.Module, loader: object) -> None:
+    """Says in one line when a level of a detector learns (nearly) nothing of some training images.
+
+    Args:
+        model: says nothing where its proposal generator assigns by other rules than size ranges.
+        loader: of `build_training_loader`.
+    """
+    generator, data = getattr(model, "proposal_generator", None), getattr(loader, "dataset", None)
+    is_ours = isinstance(generator, FCOSProposalGenerator) and isinstance(data, SeededRecords)
+    sizes_of = getattr(data.mapper, "input_size", None) if is_ours else None
+    if sizes_of is None or generator.target_maker.assigner != "size_ranges":
+        return
+    chosen = np.unique(np.linspace(0, len(data) - 1, SAMPLE).astype(int)).tolist()
+    records = [record for i in chosen if "annotations" in (record := data.records[i])]
+    boxes = [
+        boxes_of([a for a in record["annotations"] if not a.get("iscrowd")]) for record in records
+    ]
+    image_idxs = np.repeat(np.arange(len(boxes)), [len(some) for some in boxes])
+    sizes = [(record["height"], record["width"]) for record in records]
+    all_boxes = np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)
+    statistics = _statistics(sizes, all_boxes, image_idxs, generator, sizes_of.resize)
+    if line := statistics.idle_levels():
+        logger.warning("%s", line)
+
+
+def _statistics(
+    sizes: Sequence[Size],
+    boxes: np.ndarray,
+    image_idxs: np.ndarray,
+    generator: FCOSProposalGenerator,
+    resize: T.Augmentation | None,
+) -> LevelStatistics:
+    """Of images of N sizes and boxes (M, 4), xyxy in px of the image with the number (M,)."""
     maker = generator.target_maker
     if maker.assigner != "size_ranges":
         raise ValueError(
             f"box sizes can be held against size ranges only, and the assigner is "
             f"{maker.assigner!r}; give a config with MODEL.FCOS.ASSIGNER size_ranges"
         )
-    boxes, image_idxs = _scaled_boxes(coco, short_side, long_side)
-    grids = [
-        LocationGrid.of_level(-(-long_side // stride), -(-long_side // stride), stride)
-        for stride in generator.strides
-    ]
-    rules = (maker.size_ranges, maker.center_sampling_radius)
-    learned = torch.zeros(len(boxes), dtype=torch.bool)
-    positives = torch.zeros(len(grids), dtype=torch.int64)
-    for start in range(0, len(boxes), CHUNK):
-        chunk = boxes[start : start + CHUNK]
-        _, gt_idxs, levels = claims_of_boxes(chunk, grids, generator.strides, *rules)
-        learned[start + gt_idxs] = True
-        positives += levels.bincount(minlength=len(grids))
-    extents = boxes[:, 2:] - boxes[:, :2]  # (M, 2)
+    old = np.array(sizes, dtype=np.float32).reshape(-1, 2)
+    with seeded(0):
+        new = np.array([resized(resize, size) for size in sizes], dtype=np.int64).reshape(-1, 2)
+    factors = (new / np.maximum(old, 1))[image_idxs][:, [1, 0, 1, 0]]
+    scaled = torch.from_numpy((boxes * factors).astype(np.float32))
+    padded = -(-new // DIVISIBILITY) * DIVISIBILITY
+    if generator.location_rule == "center" and len(padded):
+        padded[:] = padded.max(axis=0)  # locations do not depend on it, and one grid is faster
+    padded = padded[image_idxs]
+    learned, positives = _claims(scaled, padded, generator)
+    extents = scaled[:, 2:] - scaled[:, :2]  # (M, 2)
     return LevelStatistics(
-        short_side,
+        int(np.median(new.min(axis=1))) if len(new) else 0,
         extents.prod(dim=1).sqrt().numpy(),
         extents.amax(dim=1).numpy(),
         learned.numpy(),
@@ -115,37 +180,51 @@ def level_statistics(
         generator.in_features,
         maker.size_ranges,
         generator.strides,
-        _lost_share(boxes, image_idxs, learned, grids, generator),
+        _lost_share(scaled, torch.from_numpy(image_idxs), padded, learned, generator),
     )
 
 
-def _scaled_boxes(
-    coco: dict[str, list[dict]], short_side: int, long_side: int
+def _grids(padded: Sequence[int], generator: FCOSProposalGenerator) -> list[LocationGrid]:
+    """The grids of the levels for a batch of a padded size, height and width in px."""
+    size = tuple(int(side) for side in padded)
+    cells = [tuple(-(-side // stride) for side in size) for stride in generator.strides]
+    return location_grids(cells, generator.strides, size, generator.location_rule)
+
+
+def _claims(
+    boxes: torch.Tensor, padded: np.ndarray, generator: FCOSProposalGenerator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Boxes (M, 4) xyxy in px of the network input, and the number of the image of each."""
-    scale, number = {}, {}
-    for i, image in enumerate(coco["images"]):
-        low, high = sorted((image["height"], image["width"]))
-        scale[image["id"]], number[image["id"]] = min(short_side / low, long_side / high), i
-    kept = [a for a in coco["annotations"] if not a["iscrowd"]]
-    xywh = np.array([a["bbox"] for a in kept], dtype=np.float32).reshape(-1, 4)
-    factors = np.array([scale[a["image_id"]] for a in kept], dtype=np.float32)[:, None]
-    image_idxs = torch.tensor([number[a["image_id"]] for a in kept], dtype=torch.int64)
-    xyxy = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1) * factors
-    return torch.from_numpy(xyxy), image_idxs
+    """Whether any location may learn each of the boxes (M, 4), and how many of each level do.
+
+    Args:
+        boxes: xyxy, px.
+        padded: (M, 2) height and width of the batch of each.
+    """
+    maker = generator.target_maker
+    rules = maker.size_ranges, maker.center_sampling_radius, maker.inclusive_size_ranges
+    learned = torch.zeros(len(boxes), dtype=torch.bool)
+    positives = torch.zeros(len(generator.strides), dtype=torch.int64)
+    for size in np.unique(padded, axis=0):
+        grids = _grids(size, generator)
+        for some in torch.from_numpy(np.flatnonzero((padded == size).all(axis=1))).split(CHUNK):
+            _, gt_idxs, levels = claims_of_boxes(boxes[some], grids, generator.strides, *rules)
+            learned[some[gt_idxs]] = True
+            positives += levels.bincount(minlength=len(grids))
+    return learned, positives
 
 
 def _lost_share(
     boxes: torch.Tensor,
     image_idxs: torch.Tensor,
+    padded: np.ndarray,
     learned: torch.Tensor,
-    grids: list[LocationGrid],
     generator: FCOSProposalGenerator,
 ) -> float:
     """Share of the boxes of some images that could be learned but for the boxes around them."""
     lost = total = 0
     for image in image_idxs.unique()[:SAMPLE]:
         mine = image_idxs == image
+        grids = _grids(padded[int(mine.nonzero()[0, 0])], generator)
         matched = generator.target_maker.match(boxes[mine], grids)
         winners = torch.zeros(int(mine.sum()), dtype=torch.bool)
         winners[matched[matched >= 0]] = True

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from detectron2.data import transforms as T
 
 from fcos_deploy.image import ImageError, read_image
 from fcos_deploy.text import shown, shown_lines
@@ -241,8 +242,7 @@ def check_dataset(
     images: str | Path,
     problems: list[Problem],
     generator: FCOSProposalGenerator,
-    short_side: int,
-    long_side: int,
+    resize: T.Augmentation | None,
     *,
     val: Coco | None = None,
     val_images: str | Path | None = None,
@@ -254,7 +254,7 @@ def check_dataset(
     Args:
         name: for the title.
         coco, images, problems: as `read_dataset` gives them.
-        generator, short_side, long_side: see `level_statistics`.
+        generator, resize: see `level_statistics`.
         val: the validation set, to find shared images.
         val_images: the folder of its images; None for the same folder.
         decode: read every image.
@@ -271,7 +271,7 @@ def check_dataset(
         found, unreadable = check_images(coco["images"], images, workers)
         problems += found
         coco = without_images(coco, unreadable)
-    levels = level_statistics(coco, generator, short_side, long_side)
+    levels = level_statistics(coco, generator, resize)
     return DatasetReport(name, coco, Path(images), problems, levels)
 
 

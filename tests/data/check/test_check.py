@@ -10,6 +10,7 @@ import pytest
 import torch
 from stand_ins import headless_generator
 
+from fcos_d2.data.augmentation import ResizeShortestEdge
 from fcos_d2.data.check import check_dataset, check_images, check_sets, level_statistics
 from fcos_d2.data.check.images import shared_content
 from fcos_d2.data.check.report import (
@@ -37,6 +38,10 @@ def generator() -> FCOSProposalGenerator:
     return headless_generator()
 
 
+def short_edge(side: int) -> ResizeShortestEdge:
+    return ResizeShortestEdge(side, side)
+
+
 def coco_of(boxes: list, size: tuple[int, int] = (64, 64), names=("cat", "dog")) -> dict:
     """One image, a.png, with boxes xywh of class 1."""
     annotations = [
@@ -54,12 +59,14 @@ def coco_of(boxes: list, size: tuple[int, int] = (64, 64), names=("cat", "dog"))
 def test_levels_on_paper(generator):
     """At scale 1: a 24 px box at (4, 4) has four locations of each level (see the drawing's test);
     a 1 px box has none."""
-    statistics = level_statistics(coco_of([[4, 4, 24, 24], [40, 40, 1, 1]]), generator, 64, 64)
+    statistics = level_statistics(
+        coco_of([[4, 4, 24, 24], [40, 40, 1, 1]]), generator, short_edge(64)
+    )
     assert statistics.positives == [4, 4]
     assert statistics.sides.tolist() == [24, 1]
     assert statistics.learned.tolist() == [True, False] and statistics.unlearned_share == 0.5
     # At twice the size the tiny box is 2 px wide, (80, 80)-(82, 82), and still has no location.
-    statistics = level_statistics(coco_of([[40, 40, 1, 1]]), generator, 128, 128)
+    statistics = level_statistics(coco_of([[40, 40, 1, 1]]), generator, short_edge(128))
     assert statistics.sides.tolist() == [2] and statistics.unlearned_share == 1
     advice = " ".join(statistics.advice())
     assert "smaller than the finest stride (8 px)" in advice and "FCOS/R50-P2-1x" in advice
@@ -67,7 +74,9 @@ def test_levels_on_paper(generator):
 
 def test_boxes_that_lose_their_locations_to_others(generator):
     """Two boxes of one centre: the smaller takes all that the larger could have at its level."""
-    statistics = level_statistics(coco_of([[4, 4, 24, 24], [4.5, 4.5, 23, 23]]), generator, 64, 64)
+    statistics = level_statistics(
+        coco_of([[4, 4, 24, 24], [4.5, 4.5, 23, 23]]), generator, short_edge(64)
+    )
     assert statistics.learned.all() and statistics.lost == 0.5
     assert "lie so close to smaller ones" in " ".join(statistics.advice())
 
@@ -75,9 +84,9 @@ def test_boxes_that_lose_their_locations_to_others(generator):
 def test_many_boxes_go_through_in_chunks(generator, monkeypatch):
     torch.manual_seed(0)
     boxes = (torch.rand(50, 4) * 30 + 1).tolist()
-    whole = level_statistics(coco_of(boxes), generator, 64, 64)
+    whole = level_statistics(coco_of(boxes), generator, short_edge(64))
     monkeypatch.setattr("fcos_d2.data.check.levels.CHUNK", 7)
-    parts = level_statistics(coco_of(boxes), generator, 64, 64)
+    parts = level_statistics(coco_of(boxes), generator, short_edge(64))
     assert parts.positives == whole.positives
     assert parts.learned.tolist() == whole.learned.tolist() and 0 < whole.learned.mean() < 1
 
@@ -137,7 +146,7 @@ def test_report(tmp_path, generator):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
     given = [Problem("warning", "box without area", "a.png: [1, 1, 0, 1]", "left out")]
     coco = coco_of([[4, 4, 24, 24]], names=("cat",))
-    report = check_dataset("mine", coco, tmp_path, given, generator, 64, 64, workers=1)
+    report = check_dataset("mine", coco, tmp_path, given, generator, short_edge(64), workers=1)
     text = report.text()
     assert "mine: 1 images, 1 boxes, 1 classes" in text and "16 - 32 px 100.0%" in text
     assert "p3 (stride 8, farthest side 0 to 16 px): 4, 50.0%" in text
@@ -188,7 +197,7 @@ def test_the_image_and_the_box_that_a_problem_names():
 
 def test_sizes_by_area_and_by_longer_side(generator):
     """A 64 x 4 px box: 16 px by area, 64 px long, each on the edge of its bin."""
-    statistics = level_statistics(coco_of([[0, 0, 64, 4]]), generator, 64, 64)
+    statistics = level_statistics(coco_of([[0, 0, 64, 4]]), generator, short_edge(64))
     shares = {label: pair for label, *pair in size_shares(statistics)}
     assert shares.pop("16 - 32 px") == [1, 0] and shares.pop("64 - 128 px") == [0, 1]
     assert set(map(tuple, shares.values())) == {(0, 0)}

@@ -28,9 +28,11 @@ except ModuleNotFoundError as error:
 from . import model_zoo
 from .config import add_fcos_config, get_cfg
 from .data.shapes import register_shapes
+from .engine.clipping import register_clipping
 from .modeling import FCOS, FCOSHead, FCOSProposalGenerator
 from .predictor import Predictor
 
+register_clipping()
 register_shapes()  # names only; the pictures are drawn when the dataset is loaded
 
 __all__ = [

@@ -55,6 +55,7 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: bool = False)
     """
     model = build_lazy_model(cfg)
     cfg.optimizer.params.model = model
+    cfg.optimizer.params.pop("train", None)  # all of it is obeyed here
     each = cfg.train.clip_each_parameter
     optimizer = clip_each_parameter(instantiate(cfg.optimizer), each.type, each.value)
     cfg.dataloader.train.accumulate_steps = cfg.train.accumulate_steps

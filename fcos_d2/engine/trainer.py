@@ -23,6 +23,7 @@ from ..data.mapper import FCOSDatasetMapper
 from ..evaluation.coco import FastCOCOEvaluator
 from ..evaluation.views import ViewSettings
 from ..evaluation.voc import VOCEvaluator
+from ..key_effects import our_tool
 from .best import EarlyStop
 from .distributed import adapt_sync_batchnorm, wrap_distributed
 from .ema import WeightAverage
@@ -142,7 +143,8 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
-        return prepare_for_training(super().build_model(cfg))
+        with our_tool():
+            return prepare_for_training(super().build_model(cfg))
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

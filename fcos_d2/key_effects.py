@@ -155,8 +155,8 @@ def keys_without_effect(cfg: CfgNode) -> list[tuple[str, object]]:
     if parts[:2] == ["build", "fcos"] and not cfg.MODEL.MOBILENET:
         others = [section for section, part in SECTIONS_OF_BACKBONES.items() if part not in parts]
         # Which features a body gives is often said in the base of several bodies.
-        unread += [k for k in _DEFAULTS if _is_in(k, others) and not k.endswith(".OUT_FEATURES")]
-    return [(key, value) for key, value in _changed(cfg) if _is_in(key, unread)]
+        unread += [k for k in _DEFAULTS if is_in(k, others) and not k.endswith(".OUT_FEATURES")]
+    return [(key, value) for key, value in _changed(cfg) if is_in(key, unread)]
 
 
 def keys_left_to_our_tools(cfg: CfgNode, training: bool) -> list[tuple[str, object]]:
@@ -167,7 +167,7 @@ def keys_left_to_our_tools(cfg: CfgNode, training: bool) -> list[tuple[str, obje
         training: those of training; else those of the weights, and of test images.
     """
     ours = [x for x in _changed(cfg) if x[0] in ADDED_KEYS or x[0] == "TEST.AUG.ENABLED"]
-    found = [x for x in ours if _is_in(x[0], TEST_KEYS) != training]
+    found = [x for x in ours if is_in(x[0], TEST_KEYS) != training]
     weights = cfg.MODEL.WEIGHTS
     if not training and (weights.startswith(ZOO) or weights in KNOWN_FILES):
         found.append(("MODEL.WEIGHTS", weights))
@@ -184,7 +184,7 @@ def _changed(cfg: CfgNode) -> Iterator[tuple[str, object]]:
             yield key, value
 
 
-def _is_in(key: str, sections: tuple[str, ...] | list[str]) -> bool:
+def is_in(key: str, sections: tuple[str, ...] | list[str]) -> bool:
     return any(key == section or key.startswith(f"{section}.") for section in sections)
 
 

@@ -19,8 +19,8 @@ from .example_images import example_images
 from .hooks import RunHooks
 from .loggers import build_writers, flat_settings
 from .optimizer import clip_each_parameter
-from .step import StepTrainer
-from .trainer import class_names, prepare_for_training
+from .step import StepTrainer, unwrapped
+from .trainer import check_class_count, class_names, prepare_for_training
 
 
 def build_lazy_model(cfg: DictConfig) -> nn.Module:
@@ -69,6 +69,7 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: bool = False)
         accumulate_steps=cfg.train.accumulate_steps,
         precision=cfg.train.amp.precision if cfg.train.amp.enabled else None,
     )
+    check_class_count(cfg.dataloader.train.dataset.names, unwrapped(model))
     checkpointer = FCOSCheckpointer(
         model,
         cfg.train.output_dir,

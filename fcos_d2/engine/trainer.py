@@ -31,7 +31,7 @@ from .example_images import example_images
 from .hooks import RunHooks
 from .loggers import build_writers, flat_settings
 from .optimizer import build_lr_scheduler, build_optimizer, full_model_clip_value
-from .step import StepTrainer
+from .step import StepTrainer, unwrapped
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ class Trainer(DefaultTrainer):
             accumulate_steps=cfg.SOLVER.ACCUMULATE_STEPS,
             precision=cfg.SOLVER.AMP.PRECISION if cfg.SOLVER.AMP.ENABLED else None,
         )
+        check_class_count(cfg.DATASETS.TRAIN, unwrapped(model))
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.checkpointer = FCOSCheckpointer(
             model,
@@ -202,3 +203,31 @@ def class_names(dataset_names: str | list[str]) -> list[str] | None:
     if isinstance(dataset_names, str):
         dataset_names = [dataset_names]
     return MetadataCatalog.get(dataset_names[0]).get("thing_classes")
+
+
+def check_class_count(dataset_names: str | list[str], model: nn.Module) -> None:
+    """Holds the classes of a model against those of its training data, once these are loaded.
+
+    Args:
+        dataset_names: of the training data.
+        model: a detector, with one or two stages.
+
+    Raises:
+        ValueError: the data have classes that the model has no output for. Outputs without a class
+            are warned of.
+    """
+    names = class_names(dataset_names)
+    two_stages = hasattr(model, "roi_heads")
+    part = model.roi_heads if two_stages else getattr(model, "proposal_generator", None)
+    found = getattr(part, "num_classes", None)
+    if not names or found is None or found == len(names):
+        return
+    yaml_key = f"MODEL.{'ROI_HEADS' if two_stages else 'FCOS'}.NUM_CLASSES"
+    lazy_key = f"model.{'roi_heads' if two_stages else 'proposal_generator'}.num_classes"
+    message = (
+        f"the model has {found} classes ({yaml_key}, {lazy_key}), the training data "
+        f"{dataset_names} have {len(names)}"
+    )
+    if found < len(names):
+        raise ValueError(f"{message}: set it to {len(names)}")
+    logger.warning("%s: %d outputs never learn an object", message, found - len(names))

@@ -80,6 +80,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--trust-checkpoint", action="store_true", help="open weights that can run code (pickles)"
     )
     parser.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="let the config.yaml of a python config call whatever it names",
+    )
+    parser.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], help="last: config keys and values"
     )
     return parser.parse_args(argv)
@@ -143,6 +148,7 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
         winograd=args.winograd,
         opts=args.opts,
         trust_checkpoint=args.trust_checkpoint,
+        trust_config=args.trust_config,
     )
 
 

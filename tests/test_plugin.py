@@ -213,7 +213,7 @@ def small_lazy_config(name, output_dir):
     cfg.dataloader.train.total_batch_size = 2
     for augmentation in cfg.dataloader.train.mapper.augmentations:
         if "short_edge_length" in augmentation:
-            augmentation.short_edge_length = [64]
+            augmentation.short_edge_length = [64, 64]
         for key in ("target_height", "target_width", "side"):
             if key in augmentation:
                 augmentation[key] = 128

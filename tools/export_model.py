@@ -75,6 +75,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--trust-checkpoint", action="store_true", help="open weights that can run code (pickles)"
     )
     parser.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="let the config.yaml of a python config call whatever it names",
+    )
+    parser.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], help="last: config keys and values"
     )
     return parser.parse_args(argv)
@@ -109,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
         device="cpu",
         opts=args.opts,
         trust_checkpoint=args.trust_checkpoint,
+        trust_config=args.trust_config,
     )
     names = predictor.class_names
     detector = export(predictor.model, predictor.mapper, names, args.output, options)

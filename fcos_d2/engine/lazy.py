@@ -9,6 +9,7 @@ from detectron2.evaluation import inference_on_dataset, print_csv_format
 from omegaconf import DictConfig
 from torch import nn
 
+from ..building import build_detector
 from ..checkpoint import FCOSCheckpointer
 from ..data.loader import start_at
 from ..evaluation.views import ViewSettings
@@ -25,7 +26,7 @@ from .trainer import check_class_count, class_names, prepare_for_training
 
 def build_lazy_model(cfg: DictConfig) -> nn.Module:
     """cfg.model, on the device of cfg.train."""
-    return prepare_for_training(instantiate(cfg.model).to(cfg.train.device))
+    return prepare_for_training(build_detector(cfg))
 
 
 def evaluate(cfg: DictConfig, model: nn.Module) -> dict:

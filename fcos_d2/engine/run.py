@@ -58,6 +58,11 @@ def train_argument_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="open weights that are pickles, which can run code: detectron2's .pkl, old .pth",
     )
+    parser.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="let the config.yaml of a python config call whatever it names",
+    )
     return parser
 
 

@@ -17,13 +17,13 @@ from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..building import building
 from ..checkpoint import FCOSCheckpointer
 from ..data.loader import build_training_loader, start_at
 from ..data.mapper import FCOSDatasetMapper
 from ..evaluation.coco import FastCOCOEvaluator
 from ..evaluation.views import ViewSettings
 from ..evaluation.voc import VOCEvaluator
-from ..key_effects import our_tool
 from .best import EarlyStop
 from .distributed import adapt_sync_batchnorm, wrap_distributed
 from .ema import WeightAverage
@@ -144,7 +144,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
-        with our_tool():
+        with building(cfg):
             return prepare_for_training(super().build_model(cfg))
 
     @classmethod

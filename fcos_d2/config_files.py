@@ -7,8 +7,9 @@ from detectron2.config import CfgNode
 
 BASE = "_BASE_"
 # More than any config has; a few lines of aliases can stand for billions of values.
-MAX_BYTES = 1_000_000
-MAX_VALUES = 50_000
+MAX_BYTES = 200_000
+MAX_VALUES = 10_000
+MAX_DEPTH = 50
 MAX_FILES = 50  # that bases lead to
 
 # What reading and merging values of the wrong kind raises: besides the usual, PyYAML looks up
@@ -78,7 +79,22 @@ def reason(error: Exception) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, and the one kind of object that detectron2's second stages save."""
+    """PyYAML's safe loader with limits, and with the one object that second stages save."""
+
+    def __init__(self, stream: bytes) -> None:
+        super().__init__(stream)
+        self.depth = self.count = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
+        """Stops while reading: what follows would take PyYAML seconds."""
+        self.depth, self.count = self.depth + 1, self.count + 1
+        if self.depth > MAX_DEPTH:
+            raise ValueError(f"sections and lists lie more than {MAX_DEPTH} deep in each other")
+        if self.count > MAX_VALUES:
+            raise ValueError(f"it holds more than {MAX_VALUES} values")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def _shape_spec(loader: _Loader, node: yaml.Node) -> dict:

@@ -4,6 +4,7 @@ A `_target_` there is a name that gets called. Only classes and functions that m
 detector, or of its training, are: told by where they are defined, not by the name they are given.
 """
 
+import dataclasses
 import importlib
 from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
@@ -79,7 +80,10 @@ def resolve_targets(tree: object) -> object:
         return tree
     resolved = {key: resolve_targets(value) for key, value in tree.items()}
     if TARGET in tree:
-        resolved[TARGET] = resolve_target(tree[TARGET])
+        target = resolve_target(tree[TARGET])
+        # Omegaconf would make an instance of a dataclass at once: these stay names.
+        is_data = dataclasses.is_dataclass(target)
+        resolved[TARGET] = f"{target.__module__}.{target.__qualname__}" if is_data else target
         given = [name for name in REFUSED_ARGUMENTS if tree.get(name)]
         if given:
             raise ValueError(f"{given[0]} of {tree[TARGET]} is a pickle, which can run code")

@@ -93,9 +93,9 @@ def test_bases_in_a_circle(tmp_path):
 
 def test_bases_that_multiply(tmp_path):
     files = {f"f{i}": f"_BASE_: [{', '.join([f'f{i - 1}.yaml'] * 9)}]\n" for i in range(1, 9)}
-    start = time.perf_counter()
+    start = time.process_time()
     assert "more than 50 files" in refusal(write(tmp_path, f0="SEED: 1\n", **files))
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 3
 
 
 @pytest.mark.parametrize("merge", [False, True])
@@ -104,14 +104,21 @@ def test_alias_bombs(tmp_path, merge):
     inner = "{<<: [%s]}" if merge else "[%s]"
     lines = ["a0: &a0 {x: 1}" if merge else "a0: &a0 [x]"]
     lines += [f"a{i}: &a{i} {inner % ', '.join([f'*a{i - 1}'] * 10)}" for i in range(1, 10)]
-    start = time.perf_counter()
+    start = time.process_time()
     assert "aliases stand for more than" in refusal(write(tmp_path, x="\n".join(lines) + "\n"))
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
     assert "stands for what it is in" in refusal(write(tmp_path, x="MODEL: &m\n  FCOS: *m\n"))
 
 
+@pytest.mark.parametrize("text", ["[" * 190_000, "{a: " * 40_000, "- " * 90_000, "[a," * 5000])
+def test_deep_files_are_refused_at_once(tmp_path, text):
+    start = time.process_time()
+    assert "more than 50 deep" in refusal(write(tmp_path, x=text))
+    assert time.process_time() - start < 3
+
+
 def test_large_files_are_not_read(tmp_path):
-    assert "too many for a config" in refusal(write(tmp_path, x="#" * 1_000_001))
+    assert "too many for a config" in refusal(write(tmp_path, x="#" * 200_001))
 
 
 def test_overrides(tmp_path):

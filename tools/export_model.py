@@ -40,7 +40,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     text = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
     parser.add_argument(
-        "--config-file", required=True, help="name in the model zoo, or .yaml or .py file"
+        "--config-file",
+        required=True,
+        help="name in the model zoo, .yaml, or .py, which is code that is run",
     )
     parser.add_argument("--weights", help="checkpoint; default: the one that the config names")
     parser.add_argument("--output", type=Path, required=True, help="folder that is made")

@@ -46,7 +46,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     text = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
     parser.add_argument(
-        "--config-file", required=True, help="name in the model zoo, or .yaml or .py file"
+        "--config-file",
+        required=True,
+        help="name in the model zoo, .yaml, or .py, which is code that is run",
     )
     parser.add_argument("--weights", help="checkpoint; default: the one that the config names")
     source = parser.add_mutually_exclusive_group(required=True)
@@ -79,6 +81,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--trust-checkpoint", metavar="FILE", help="open this pickle, which can run code"
+    )
+    parser.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="let the config.yaml of a python config call whatever it names",
     )
     parser.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], help="last: config keys and values"
@@ -144,6 +151,7 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
         winograd=args.winograd,
         opts=args.opts,
         trust_checkpoint=args.trust_checkpoint,
+        trust_config=args.trust_config,
     )
 
 

@@ -27,10 +27,13 @@ except ModuleNotFoundError as error:
 
 from . import model_zoo
 from .config import add_fcos_config, get_cfg
+from .config_targets import allow_config_targets
 from .data.shapes import register_shapes
+from .engine.clipping import register_clipping
 from .modeling import FCOS, FCOSHead, FCOSProposalGenerator
 from .predictor import Predictor
 
+register_clipping()
 register_shapes()  # names only; the pictures are drawn when the dataset is loaded
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "FCOSProposalGenerator",
     "Predictor",
     "add_fcos_config",
+    "allow_config_targets",
     "get_cfg",
     "model_zoo",
     "register_shapes",

@@ -156,9 +156,9 @@ def add_fcos_config(cfg: CfgNode) -> None:
 
     # "SGD" (with SOLVER.MOMENTUM), "Adam" or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
-    # LR_SCHEDULER_NAME may also be WarmupFlatCosineLR: constant for FLAT_SHARE of the run, then
-    # half a cosine down to BASE_LR_END.
-    cfg.SOLVER.FLAT_SHARE = 0.5
+    # With LR_SCHEDULER_NAME WarmupCosineLR: the rate is constant for this share of the run, then
+    # half a cosine down to BASE_LR_END; WarmupFlatCosineLR is the same with 0.5.
+    cfg.SOLVER.FLAT_SHARE = 0.0
     # The last layer of the body learns at BASE_LR times this, the one before it at that times this
     # again, ... A layer is a residual block, a VoVNet's aggregation, a level of DLA, or what timm
     # says of its models.

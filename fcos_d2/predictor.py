@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from detectron2.config import CfgNode, instantiate
-from detectron2.modeling import build_model
 from detectron2.structures import Instances
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -16,10 +15,10 @@ from torch import nn
 from fcos_deploy.inputs import GivenImage, bgr_images, shows_objects
 
 from . import model_zoo
+from .building import build_detector
 from .checkpoint import load_detector
 from .data.mapper import FCOSDatasetMapper
 from .engine.distributed import resolve_device
-from .engine.lazy import instantiate_model
 from .engine.step import PRECISIONS, cpu_has_bf16
 from .engine.trainer import class_names
 from .evaluation.views import MultiViewModel, ViewSettings, last_box_predictor
@@ -48,6 +47,7 @@ class Predictor:
         winograd: bool = False,
         opts: list[str] | None = None,
         trust_checkpoint: str | None = None,
+        trust_config: bool = False,
     ) -> None:
         """
         Args:
@@ -69,6 +69,8 @@ class Predictor:
             winograd: faster towers on CPUs, outputs within 1e-4; in fp32 and without `compile`.
             opts: overrides of the config, see `model_zoo.get_config`.
             trust_checkpoint: the one file that may run code, see `read_checkpoint`.
+            trust_config: also build what a config.yaml may not by itself, see
+                `model_zoo.get_config`.
 
         Raises:
             ValueError: bad config, weights, threshold, slices or precision, or a model or options
@@ -82,7 +84,7 @@ class Predictor:
         if confidence_threshold is not None and not 0 <= confidence_threshold < 1:
             raise ValueError(f"confidence_threshold must be in [0, 1), got {confidence_threshold}")
         if isinstance(config, (str, Path)):
-            config = model_zoo.get_config(str(config), opts)
+            config = model_zoo.get_config(str(config), opts, trust_config)
         elif opts:
             raise ValueError(f"opts {opts} are for a config by name or file: change the object")
         config = with_views(config, slice_size, slice_overlap, tta)
@@ -221,13 +223,13 @@ def last_stage(model: nn.Module) -> nn.Module:
 
 def _from_yaml(cfg: CfgNode, device: str | None) -> tuple:
     """Model, test mapper, checkpoint and the datasets that may know the class names."""
-    cfg.MODEL.DEVICE = device or resolve_device(cfg.MODEL.DEVICE)
+    cfg.MODEL.DEVICE = resolve_device(device or cfg.MODEL.DEVICE)
     mapper = FCOSDatasetMapper(cfg, is_train=False)
-    return build_model(cfg), mapper, cfg.MODEL.WEIGHTS, (*cfg.DATASETS.TEST, *cfg.DATASETS.TRAIN)
+    return build_detector(cfg), mapper, cfg.MODEL.WEIGHTS, (*cfg.DATASETS.TEST, *cfg.DATASETS.TRAIN)
 
 
 def _from_lazy(cfg: DictConfig, device: str | None) -> tuple:
     """As `_from_yaml`."""
-    model = instantiate_model(cfg).to(device or resolve_device(cfg.train.device))
+    model = build_detector(cfg, device=resolve_device(device or cfg.train.device))
     mapper = instantiate(cfg.dataloader.test.mapper)
     return model, mapper, cfg.train.init_checkpoint, cfg.dataloader.test.dataset.names

@@ -20,9 +20,9 @@ import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import transforms as T
-from detectron2.modeling import build_model
 
 from fcos_d2 import model_zoo
+from fcos_d2.building import build_detector
 from fcos_d2.data.check import check_dataset
 from fcos_d2.data.formats import FORMATS, read_dataset, write_dataset
 from fcos_d2.data.input_size import InputSize
@@ -36,7 +36,7 @@ def load_detector(name: str) -> tuple[object, T.Augmentation | None]:
     if not isinstance(cfg, CfgNode):
         raise ValueError(f"{name}: give the yaml config of the same name")
     with torch.device("meta"):  # without memory behind the tensors
-        generator = build_model(cfg).proposal_generator
+        generator = build_detector(cfg).proposal_generator
     return generator, InputSize(build_augmentations(cfg, is_train=True)).resize
 
 

@@ -119,7 +119,11 @@ def resolve_device(asked: str, num_gpus: int = 1) -> str:
     Args:
         asked: "cuda", "cuda:1", "cpu", ...
         num_gpus: 0 asks for the CPU.
+
+    Raises:
+        ValueError: no such device, or none in this machine.
     """
+    check_device(asked)
     if asked.startswith("cuda") and num_gpus == 0:
         logger.info("--num-gpus 0: running on the CPU")
         return "cpu"
@@ -127,6 +131,24 @@ def resolve_device(asked: str, num_gpus: int = 1) -> str:
         logger.warning("no CUDA device found: running on the CPU")
         return "cpu"
     return asked
+
+
+def check_device(asked: str) -> None:
+    """Raises ValueError for what is no device; a GPU without CUDA is left to `resolve_device`."""
+    try:
+        device = torch.device(asked)
+        if device.type not in ("cpu", "cuda", "meta"):
+            torch.empty(0, device=device)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        first = str(error).split("\n")[0]
+        raise ValueError(
+            f"MODEL.DEVICE (train.device, --device) {asked!r} cannot be used: {first}"
+        ) from None
+    found = torch.cuda.device_count()
+    if device.type == "cuda" and found and (device.index or 0) >= found:
+        raise ValueError(
+            f"MODEL.DEVICE (train.device, --device) is {asked!r}, but this machine has {found} GPUs"
+        )
 
 
 def adapt_sync_batchnorm(model: nn.Module) -> nn.Module:

@@ -12,13 +12,13 @@ from detectron2.utils import comm
 from omegaconf import DictConfig
 from torch import nn
 
+from ..building import build_detector
 from ..checkpoint import FCOSCheckpointer
 from ..data.check.levels import warn_of_idle_levels
 from ..data.loader import start_at
 from ..evaluation.classes import check_test_classes, evaluate_by_name
 from ..evaluation.metrics import build_evaluator, check_metric
 from ..evaluation.views import ViewSettings
-from ..modeling import FCOS, TimmBackbone
 from ..modeling.backbone import weights_come_later
 from .best import EarlyStop
 from .distributed import wrap_distributed
@@ -27,33 +27,16 @@ from .example_images import example_images
 from .hooks import RunHooks
 from .loggers import build_writers, flat_settings
 from .optimizer import clip_each_parameter
-from .step import StepTrainer
+from .step import StepTrainer, unwrapped
 from .trainable import choose_what_learns
-from .trainer import class_names, prepare_for_training
+from .trainer import check_class_count, class_names, prepare_for_training
 
 logger = logging.getLogger(__name__)
 
 
 def build_lazy_model(cfg: DictConfig) -> nn.Module:
     """cfg.model, on the device of cfg.train."""
-    return prepare_for_training(instantiate_model(cfg).to(cfg.train.device))
-
-
-def instantiate_model(cfg: DictConfig) -> nn.Module:
-    """cfg.model, told the channel order of the images; says where timm's weights want another."""
-    image_format = cfg.dataloader.test.mapper.image_format
-    model_cfg = cfg.model
-    # A class, or its name in the config.yaml of a run.
-    is_fcos = model_cfg["_target_"] in (FCOS, f"{FCOS.__module__}.{FCOS.__qualname__}")
-    if is_fcos and "input_format" not in model_cfg:
-        model_cfg = {**model_cfg, "input_format": image_format}
-    model = instantiate(model_cfg)
-    for body in model.modules():
-        if isinstance(body, TimmBackbone) and body.statistics is not None:
-            settings = model.pixel_mean.flatten(), model.pixel_std.flatten(), image_format
-            for line in body.statistics.differences(*settings):
-                logger.warning("%s", line)
-    return model
+    return prepare_for_training(build_detector(cfg))
 
 
 def evaluate(cfg: DictConfig, model: nn.Module, class_names: list[str] | None = None) -> dict:
@@ -103,6 +86,7 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
         model = build_lazy_model(cfg)
     choose_what_learns(model, from_scratch=not cfg.train.init_checkpoint)
     cfg.optimizer.params.model = model
+    cfg.optimizer.params.pop("train", None)  # all of it is obeyed here
     each = cfg.train.clip_each_parameter
     optimizer = clip_each_parameter(instantiate(cfg.optimizer), each.type, each.value)
     cfg.dataloader.train.accumulate_steps = cfg.train.accumulate_steps
@@ -119,6 +103,7 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
         accumulate_steps=cfg.train.accumulate_steps,
         precision=cfg.train.amp.precision if cfg.train.amp.enabled else None,
     )
+    check_class_count(cfg.dataloader.train.dataset.names, unwrapped(model))
     classes, test_names = class_names(cfg.dataloader.train.dataset.names), test_datasets(cfg)
     check_test_classes(classes, test_names)
     if cfg.dataloader.evaluator._target_ is build_evaluator:

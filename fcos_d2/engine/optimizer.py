@@ -5,17 +5,23 @@ import re
 from detectron2.config import CfgNode
 from detectron2.solver import LRMultiplier, WarmupParamScheduler
 from detectron2.solver import build_lr_scheduler as build_detectron2_lr_scheduler
-from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
+from detectron2.solver.build import get_default_optimizer_params
+from detectron2.solver.build import maybe_add_gradient_clipping as detectron2_clipping
 from fvcore.common.param_scheduler import (
     CompositeParamScheduler,
     ConstantParamScheduler,
     CosineParamScheduler,
 )
+from omegaconf import DictConfig
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from ..key_effects import say_at_lazy_optimizer
+
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
-FLAT_COSINE = "WarmupFlatCosineLR"
+COSINE = "WarmupCosineLR"
+FLAT_COSINE = "WarmupFlatCosineLR"  # the same with a FLAT_SHARE of 0.5 unless one is given
+SCHEDULES = ("WarmupMultiStepLR", COSINE, "WarmupStepWithFixedGammaLR", FLAT_COSINE)
 FIRST_NUMBER = r"(?:[^.]+\.)*?\d+(?=\.)"
 
 
@@ -47,7 +53,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
         optimizer = (Adam if solver.OPTIMIZER == "Adam" else AdamW)(params, **common)
     if solver.CLIP_GRADIENTS.CLIP_TYPE == "full_model":
         return optimizer
-    return maybe_add_gradient_clipping(cfg, optimizer)
+    return detectron2_clipping(cfg, optimizer)
 
 
 def parameter_groups(
@@ -57,6 +63,7 @@ def parameter_groups(
     weight_decay_norm: float | None = None,
     bias_lr_factor: float = 1.0,
     weight_decay_bias: float | None = None,
+    train: DictConfig | None = None,
 ) -> list[dict]:
     """detectron2's parameter groups; the body may learn the more slowly the deeper a layer lies.
 
@@ -66,6 +73,8 @@ def parameter_groups(
         layer_decay: the last layer of the body learns at `base_lr` times this, each one before it
             at that times this again, ...; in (0, 1].
         weight_decay_norm, bias_lr_factor, weight_decay_bias: as in detectron2.
+        train: of a LazyConfig that detectron2's own loop trains, which obeys only some of it; what
+            it does not is said. Our loop takes it out.
 
     Raises:
         ValueError: `layer_decay` outside (0, 1], or below 1 for a model without a body.
@@ -77,6 +86,8 @@ def parameter_groups(
             f"SOLVER.LAYER_DECAY (optimizer.params.layer_decay) must be in (0, 1], got "
             f"{layer_decay}"
         )
+    if train is not None:
+        say_at_lazy_optimizer(train)
     factors = {} if layer_decay == 1 else layer_lr_factors(model, layer_decay)
     return get_default_optimizer_params(
         model,
@@ -120,12 +131,21 @@ def _layers_by_name(body: nn.Module, pattern: str) -> dict[str, int]:
 
 
 def build_lr_scheduler(cfg: CfgNode, optimizer: Optimizer) -> LRMultiplier:
-    """The schedule that SOLVER.LR_SCHEDULER_NAME names: detectron2's, or WarmupFlatCosineLR."""
+    """The schedule that SOLVER.LR_SCHEDULER_NAME names: detectron2's, or flat before the cosine.
+
+    Raises:
+        ValueError: a schedule that there is not, or SOLVER.FLAT_SHARE with another than the cosine.
+    """
     solver = cfg.SOLVER
-    if solver.LR_SCHEDULER_NAME != FLAT_COSINE:
+    name, share = solver.LR_SCHEDULER_NAME, solver.FLAT_SHARE
+    if name not in SCHEDULES:
+        raise ValueError(f"SOLVER.LR_SCHEDULER_NAME must be one of {SCHEDULES}, got {name!r}")
+    if share and name not in (COSINE, FLAT_COSINE):
+        raise ValueError(f"SOLVER.FLAT_SHARE {share} needs LR_SCHEDULER_NAME {COSINE}, got {name}")
+    if not share and name != FLAT_COSINE:
         return build_detectron2_lr_scheduler(cfg, optimizer)
     schedule = WarmupParamScheduler(
-        flat_cosine(solver.FLAT_SHARE, solver.BASE_LR_END / solver.BASE_LR),
+        flat_cosine(share or 0.5, solver.BASE_LR_END / solver.BASE_LR),
         solver.WARMUP_FACTOR,
         min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0),
         solver.WARMUP_METHOD,
@@ -169,7 +189,7 @@ def clip_each_parameter(optimizer: Optimizer, kind: str, value: float) -> Optimi
             f'train.clip_each_parameter.type must be "value", "norm" or "", got {kind!r}'
         )
     clip = {"ENABLED": True, "CLIP_TYPE": kind, "CLIP_VALUE": value, "NORM_TYPE": 2.0}
-    return maybe_add_gradient_clipping(CfgNode({"SOLVER": {"CLIP_GRADIENTS": clip}}), optimizer)
+    return detectron2_clipping(CfgNode({"SOLVER": {"CLIP_GRADIENTS": clip}}), optimizer)
 
 
 def full_model_clip_value(cfg: CfgNode) -> float:

@@ -61,6 +61,11 @@ def train_argument_parser() -> argparse.ArgumentParser:
         help="open this one file of weights (path, URL or SHA-256) though it is a pickle, which "
         "can run code: detectron2's .pkl, old .pth",
     )
+    parser.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="let the config.yaml of a python config call whatever it names",
+    )
     return parser
 
 

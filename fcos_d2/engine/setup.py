@@ -48,7 +48,7 @@ def setup(args: Namespace) -> CfgNode | DictConfig:
         ValueError: bad config, override or data; names it.
     """
     args.config_file = model_zoo.get_config_file(args.config_file)
-    cfg = model_zoo.get_config(args.config_file, args.opts)
+    cfg = model_zoo.get_config(args.config_file, args.opts, args.trust_config)
     is_yaml = isinstance(cfg, CfgNode)
     output_dir = cfg.OUTPUT_DIR if is_yaml else cfg.train.output_dir
     os.makedirs(output_dir, exist_ok=True)
@@ -124,7 +124,9 @@ def _finish_yaml(
         cfg.DATASETS.TRAIN = (own_data.train,) if own_data.train else ()
         cfg.DATASETS.TEST = (own_data.val,) if own_data.val else ()
     if args.auto_scale:
-        file_batch = model_zoo.get_config(args.config_file).SOLVER.IMS_PER_BATCH
+        file_batch = model_zoo.get_config(
+            args.config_file, trust_config=args.trust_config
+        ).SOLVER.IMS_PER_BATCH
         scale_yaml(cfg, cfg.SOLVER.IMS_PER_BATCH / file_batch, given=args.opts)
     cfg.MODEL.DEVICE = resolve_device(cfg.MODEL.DEVICE, args.num_gpus)
     if cfg.SOLVER.AMP.ENABLED:
@@ -153,7 +155,9 @@ def _finish_lazy(
         if mixing is not None and mixing.get("_target_") is ImageMixing:
             mixing.setdefault("max_iter", "${train.max_iter}")
     if args.auto_scale:
-        file_batch = model_zoo.get_config(args.config_file).dataloader.train.total_batch_size
+        file_batch = model_zoo.get_config(
+            args.config_file, trust_config=args.trust_config
+        ).dataloader.train.total_batch_size
         scale_lazy(cfg, cfg.dataloader.train.total_batch_size / file_batch, given=args.opts)
     cfg.train.device = resolve_device(cfg.train.device, args.num_gpus)
     if cfg.train.amp.enabled:

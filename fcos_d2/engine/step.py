@@ -95,7 +95,7 @@ class StepTrainer(SimpleTrainer):
         return totals
 
     def _can_share_normalizers(self, num_batches: int) -> bool:
-        model = _unwrapped(self.model)
+        model = unwrapped(self.model)
         return (
             num_batches > 1
             and isinstance(model, FCOS)
@@ -103,7 +103,7 @@ class StepTrainer(SimpleTrainer):
         )
 
     def _common_normalizers(self, batches: list[list[dict]]) -> AbstractContextManager:
-        model = _unwrapped(self.model)
+        model = unwrapped(self.model)
         sums = sum(model.target_sums(batch) for batch in batches)
         return model.proposal_generator.loss_normalizers.shared(sums)
 
@@ -124,7 +124,8 @@ class StepTrainer(SimpleTrainer):
             self.grad_scaler.load_state_dict(state_dict["grad_scaler"])
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model without DistributedDataParallel around it."""
     return model.module if isinstance(model, DistributedDataParallel) else model
 
 

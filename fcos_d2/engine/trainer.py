@@ -18,6 +18,7 @@ from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..building import building
 from ..checkpoint import FCOSCheckpointer
 from ..data.check.levels import warn_of_idle_levels
 from ..data.loader import build_training_loader, start_at
@@ -33,7 +34,7 @@ from .example_images import example_images
 from .hooks import RunHooks
 from .loggers import build_writers, flat_settings
 from .optimizer import build_lr_scheduler, build_optimizer, full_model_clip_value
-from .step import StepTrainer
+from .step import StepTrainer, unwrapped
 from .trainable import choose_what_learns
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Trainer(DefaultTrainer):
             accumulate_steps=cfg.SOLVER.ACCUMULATE_STEPS,
             precision=cfg.SOLVER.AMP.PRECISION if cfg.SOLVER.AMP.ENABLED else None,
         )
+        check_class_count(cfg.DATASETS.TRAIN, unwrapped(model))
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.class_names = class_names(cfg.DATASETS.TRAIN)
         check_test_classes(self.class_names, cfg.DATASETS.TEST)
@@ -155,7 +157,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
-        with weights_come_later(bool(cfg.MODEL.WEIGHTS)):
+        with building(cfg), weights_come_later(bool(cfg.MODEL.WEIGHTS)):
             return prepare_for_training(super().build_model(cfg))
 
     @classmethod
@@ -219,3 +221,31 @@ def class_names(dataset_names: str | list[str]) -> list[str] | None:
     if isinstance(dataset_names, str):
         dataset_names = [dataset_names]
     return MetadataCatalog.get(dataset_names[0]).get("thing_classes")
+
+
+def check_class_count(dataset_names: str | list[str], model: nn.Module) -> None:
+    """Holds the classes of a model against those of its training data, once these are loaded.
+
+    Args:
+        dataset_names: of the training data.
+        model: a detector, with one or two stages.
+
+    Raises:
+        ValueError: the data have classes that the model has no output for. Outputs without a class
+            are warned of.
+    """
+    names = class_names(dataset_names)
+    two_stages = hasattr(model, "roi_heads")
+    part = model.roi_heads if two_stages else getattr(model, "proposal_generator", None)
+    found = getattr(part, "num_classes", None)
+    if not names or found is None or found == len(names):
+        return
+    yaml_key = f"MODEL.{'ROI_HEADS' if two_stages else 'FCOS'}.NUM_CLASSES"
+    lazy_key = f"model.{'roi_heads' if two_stages else 'proposal_generator'}.num_classes"
+    message = (
+        f"the model has {found} classes ({yaml_key}, {lazy_key}), the training data "
+        f"{dataset_names} have {len(names)}"
+    )
+    if found < len(names):
+        raise ValueError(f"{message}: set it to {len(names)}")
+    logger.warning("%s: %d outputs never learn an object", message, found - len(names))

@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
-from detectron2.config import CfgNode, LazyConfig, instantiate
-from detectron2.modeling import build_model
+from detectron2.config import CfgNode, LazyConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from fcos_deploy.text import read_text
-
+from ..building import build_detector
 from ..checkpoint import FCOSCheckpointer
 from ..checkpoint.known_files import ZOO
 from ..config import get_cfg
+from ..config_files import merge_config_file, merge_overrides, read_config_file, reason
+from ..config_targets import has_targets, resolve_targets
 from ..modeling.backbone import weights_come_later
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -55,36 +57,66 @@ def get_config_file(name: str) -> str:
     raise ValueError(f"{name}: no such config; known names are {', '.join(list_configs())}")
 
 
-def get_config(name: str, opts: list[str] | None = None) -> CfgNode | DictConfig:
+def get_config(
+    name: str, opts: list[str] | None = None, trust_config: bool = False
+) -> CfgNode | DictConfig:
     """The config of a model.
 
     Args:
-        name: see `get_config_file`.
+        name: see `get_config_file`. A .py config is code that is run. A yaml file runs none.
         opts: overrides; KEY VALUE pairs for yaml, key=value for python configs.
+        trust_config: let the config.yaml of a LazyConfig call whatever it names, see
+            `allow_config_targets` for a narrower way.
 
     Returns:
         CfgNode for yaml, DictConfig for python configs, and for the config.yaml that their runs
         write.
 
     Raises:
-        ValueError: unknown name, or an override of a key that does not exist.
+        ValueError: unknown name, a file that is no config, or an override of a key that does not
+            exist.
     """
-    path = get_config_file(name)
+    path, opts = get_config_file(name), list(opts or [])
     if path.endswith(".py"):
-        return LazyConfig.apply_overrides(LazyConfig.load(path), list(opts or []))
-    if "_target_:" in read_text(path):
-        # LazyConfig.load would also take yaml tags that run code.
-        return LazyConfig.apply_overrides(OmegaConf.load(path), list(opts or []))
+        return _lazy_config(_load_python(path), opts, path)
+    content = read_config_file(path)
+    if has_targets(content):
+        return _lazy_config(_from_yaml(content, trust_config, path), opts, path)
     cfg = get_cfg()
-    try:
-        cfg.merge_from_file(path)
-        cfg.merge_from_list(list(opts or []))
-    except UnicodeDecodeError:  # `read_text` takes UTF-16, yacs does not
-        raise ValueError(f"{path}: save the file as UTF-8") from None
-    except (KeyError, AssertionError, ValueError) as error:
-        # yacs reports unknown keys, odd lists and wrong types this way.
-        raise ValueError(f"{path}: {error.args[0] if error.args else error}") from None
+    merge_config_file(cfg, content, path)
+    merge_overrides(cfg, opts, path)
+    if cfg.MODEL.LOAD_PROPOSALS:
+        raise ValueError(
+            f"{path}: MODEL.LOAD_PROPOSALS reads pickles, which can run code, and FCOS makes its "
+            "proposals itself: leave it False"
+        )
     return cfg
+
+
+def _load_python(path: str) -> DictConfig:
+    try:
+        return LazyConfig.load(path)
+    except (SyntaxError, ImportError) as error:
+        raise ValueError(f"{path}: {type(error).__name__}: {error.__cause__ or error}") from error
+
+
+def _from_yaml(content: dict, trust_config: bool, path: str) -> DictConfig:
+    try:
+        tree = content if trust_config else resolve_targets(content)
+        return OmegaConf.create(tree, flags={"allow_objects": True})
+    except (ValueError, OmegaConfBaseException) as error:
+        cure = "; if you know where the file comes from, add --trust-config (trust_config=True)"
+        raise ValueError(f"{path}: {reason(error)}{'' if trust_config else cure}") from error
+
+
+def _lazy_config(cfg: DictConfig, opts: list[str], path: str) -> DictConfig:
+    absent = [name for name in ("model", "dataloader", "train") if name not in cfg]
+    if absent:
+        raise ValueError(f"{path}: not a whole LazyConfig: it has no {absent[0]!r}")
+    try:
+        return LazyConfig.apply_overrides(cfg, opts)
+    except (OmegaConfBaseException, HydraException, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: {reason(error)}") from error
 
 
 def get_model(name: str, opts: list[str] | None = None, trained: bool = False) -> nn.Module:
@@ -98,12 +130,8 @@ def get_model(name: str, opts: list[str] | None = None, trained: bool = False) -
     Raises:
         ValueError: bad config; or nobody has published weights, or they cannot be fetched.
     """
-    cfg = get_config(name, opts)
     with weights_come_later(trained):
-        if isinstance(cfg, CfgNode):
-            model = build_model(cfg)
-        else:
-            model = instantiate(cfg.model).to(cfg.train.device)
+        model = build_detector(get_config(name, opts))
     if trained:
         FCOSCheckpointer(model).load(f"{ZOO}{name.removeprefix('lazy/')}", checkpointables=[])
     return model

@@ -148,9 +148,13 @@ class FCOSHead(nn.Module):
             box_bias_init: bias of the untrained regression layer; with ReLU, distances start there.
 
         Raises:
-            ValueError: unknown `norm`, or channels that 32 groups do not divide.
+            ValueError: no class, unknown `norm`, or channels that 32 groups do not divide.
         """
         super().__init__()
+        if num_classes < 1:
+            raise ValueError(
+                f"num_classes (MODEL.FCOS.NUM_CLASSES) must be at least 1, got {num_classes}"
+            )
         if norm not in HEAD_NORMS:
             raise ValueError(f"norm must be one of {HEAD_NORMS}, got {norm!r}")
         if norm == "GN" and in_channels % 32:

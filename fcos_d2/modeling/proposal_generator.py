@@ -12,6 +12,7 @@ from detectron2.modeling import PROPOSAL_GENERATOR_REGISTRY
 from detectron2.structures import ImageList, Instances
 from torch import Tensor, nn
 
+from ..key_effects import say_at_model
 from .assignment import size_ranges_from_bounds
 from .criterion import Criterion
 from .geometry import LOCATION_RULES, LocationGrid, level_locations, location_grids
@@ -300,5 +301,6 @@ class FCOSProposalGenerator(nn.Module):
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
 def FCOS(cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> FCOSProposalGenerator:
-    """The value "FCOS" of MODEL.PROPOSAL_GENERATOR.NAME."""
+    """The value "FCOS" of MODEL.PROPOSAL_GENERATOR.NAME: what every model from yaml is built by."""
+    say_at_model(cfg)
     return FCOSProposalGenerator(cfg, input_shape)

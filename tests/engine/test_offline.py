@@ -7,9 +7,9 @@ from detectron2.config import LazyCall as L
 from tiny_run import tiny_command
 
 from fcos_d2 import Predictor, model_zoo
+from fcos_d2.building import build_detector
 from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.engine import run, train_argument_parser
-from fcos_d2.engine.lazy import instantiate_model
 from fcos_d2.modeling import TimmBackbone
 
 timm = pytest.importorskip("timm")
@@ -75,9 +75,9 @@ def test_detecting_with_a_python_config(tmp_path, network, caplog):
         name="mobilenetv3_small_050", out_features=["res3", "res4", "res5"], pretrained=True
     )
     with pytest.raises(ValueError, match="cannot be had"):
-        instantiate_model(cfg)
+        build_detector(cfg)
     network.append("up")
-    model = instantiate_model(cfg)
+    model = build_detector(cfg)
     said = [x.getMessage() for x in caplog.records if "timm's weights were made" in x.getMessage()]
     assert len(said) == 3 and said[2].startswith(
         "INPUT.FORMAT (image_format of the mappers) is BGR"

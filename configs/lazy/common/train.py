@@ -41,7 +41,9 @@ train = dict(
 )
 
 optimizer = L(torch.optim.SGD)(
-    params=L(parameter_groups)(base_lr="${..lr}", layer_decay=1.0, weight_decay_norm=0.0),
+    params=L(parameter_groups)(
+        base_lr="${..lr}", layer_decay=1.0, weight_decay_norm=0.0, train="${train}"
+    ),
     lr=0.01,
     momentum=0.9,
     weight_decay=1e-4,

@@ -1,0 +1,108 @@
+"""A config that is none, at every door: one line, no stack trace, nothing run."""
+
+import importlib.util
+from pathlib import Path
+
+import check_dataset
+import export_model
+import pytest
+from tiny_run import make_tiny_coco
+
+from fcos_d2 import Predictor, model_zoo
+from fcos_d2.engine import train_argument_parser
+
+ROOT = Path(__file__).resolve().parents[1]
+BASE = f"_BASE_: {model_zoo.get_config_file('Recipes/R18-Scratch')}\n"
+CONFIGS = {
+    "empty": ("", "is empty"),
+    "list": ("- 1\n", "holds a list"),
+    "broken": ("MODEL: [\n", "not a yaml config"),
+    "circle": ("_BASE_: config.yaml\n", "goes round in a circle"),
+    "tag": ("SEED: !!python/object/apply:os.system ['touch CANARY']\n", "os.system"),
+    "target": (
+        "model: {_target_: os.system, command: touch CANARY}\ndataloader: {}\ntrain: {}\n",
+        "--trust-config",
+    ),
+    "part": ("model: {_target_: fcos_d2.modeling.FCOS}\n", "not a whole LazyConfig"),
+    "backbone": (
+        f"{BASE}MODEL: {{BACKBONE: {{NAME: build_fcos_resnt_fpn_backbone}}}}\n",
+        "near it are build_fcos_resnet_fpn_backbone",
+    ),
+    "architecture": (f"{BASE}MODEL: {{META_ARCHITECTURE: FCSO}}\n", "'FCSO' is not registered"),
+    "classes": (f"{BASE}MODEL: {{FCOS: {{NUM_CLASSES: -1}}}}\n", "at least 1, got -1"),
+    "channels": (f"{BASE}MODEL: {{FPN: {{OUT_CHANNELS: -32}}}}\n", "cannot be built"),
+    "depth": (f"{BASE}MODEL: {{RESNETS: {{DEPTH: 19}}}}\n", "cannot be built: KeyError 19"),
+    "device": (f"{BASE}MODEL: {{DEVICE: gpu}}\n", "'gpu' cannot be used"),
+}
+
+
+def program(path):
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def train(config, folder):
+    """Evaluation of a registered dataset: own data would replace the number of classes."""
+    arguments = ["--config-file", config, "--eval-only"]
+    program("train_net.py").main(train_argument_parser().parse_args(arguments))
+
+
+def demo(config, folder):
+    arguments = ["--input", str(folder / "data" / "1.png"), "--output", str(folder / "drawn")]
+    return program("demo/demo.py").main(["--config-file", config, *arguments])
+
+
+def check(config, folder):
+    data = [str(folder / "data" / "annotations.json"), "--workers", "1"]
+    return check_dataset.main([*data, "--config-file", config])
+
+
+def export(config, folder):
+    arguments = ["--images", str(folder / "data"), "--output", str(folder / "exported")]
+    return export_model.main(["--config-file", config, *arguments])
+
+
+def predictor(config, folder):
+    Predictor(config, "weights.pth")
+
+
+# The others choose the device themselves.
+DOORS = [
+    (door, name)
+    for door in (train, demo, check, export, predictor)
+    for name in CONFIGS
+    if name != "device" or door in (train, demo, predictor)
+]
+
+
+@pytest.mark.parametrize("door, name", DOORS, ids=lambda x: getattr(x, "__name__", x))
+def test_one_line(door, name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # for the usual output folder
+    make_tiny_coco(tmp_path / "data", num_images=1)
+    text, message = CONFIGS[name]
+    config, canary = tmp_path / "config.yaml", tmp_path / "canary"
+    config.write_text(text.replace("CANARY", str(canary)))
+    try:
+        code = door(str(config), tmp_path)
+    except SystemExit as exit:
+        line, code = exit.code, 1
+    except ValueError as error:
+        assert door is predictor
+        line, code = f"error: {error}", 1
+    else:
+        line = capsys.readouterr().err.splitlines()[-1]
+    assert code in (1, 2)
+    assert line.startswith("error: ") and line.isprintable() and message in line
+    assert not canary.exists()
+
+
+def test_devices(monkeypatch):
+    for device in ("gpu", "cuda:x", "mps"):
+        with pytest.raises(ValueError, match="cannot be used"):
+            Predictor("Recipes/R18-Scratch", "weights.pth", device=device)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(ValueError, match="'cuda:2', but this machine has 2 GPUs"):
+        Predictor("Recipes/R18-Scratch", "weights.pth", device="cuda:2")

@@ -9,11 +9,12 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 from detectron2.engine import launch as spawn
-from detectron2.layers import NaiveSyncBatchNorm
 from detectron2.utils import comm
 from torch import nn
 from torch.multiprocessing import ProcessExitedException
 from torch.nn.parallel import DistributedDataParallel
+
+from ..modeling.batch_norms import exchange_batch_norms
 
 logger = logging.getLogger(__name__)
 
@@ -125,28 +126,12 @@ def adapt_sync_batchnorm(model: nn.Module) -> nn.Module:
     on_gpu = next(model.parameters()).is_cuda
     if comm.get_world_size() > 1 and on_gpu:
         return model
-    replaced = 0
-    for parent in list(model.modules()):
-        for name, layer in parent.named_children():
-            if isinstance(layer, nn.SyncBatchNorm):
-                setattr(parent, name, _like_sync_batchnorm(layer))
-                replaced += 1
-    if replaced and comm.get_world_size() == 1:
+    one_process = comm.get_world_size() == 1
+    kind = "BN" if one_process else "NaiveSyncBN"
+    replaced = exchange_batch_norms(model, kind, which=nn.SyncBatchNorm)
+    if replaced and one_process:
         logger.info("SyncBN runs as BN (%d layers): there is one process", replaced)
     return model
-
-
-def _like_sync_batchnorm(layer: nn.SyncBatchNorm) -> nn.Module:
-    options = {"eps": layer.eps, "momentum": layer.momentum, "affine": layer.affine}
-    if comm.get_world_size() == 1:
-        new = nn.BatchNorm2d(layer.num_features, **options)
-    else:
-        # "N" weights the processes by their images: the statistics of the whole batch.
-        new = NaiveSyncBatchNorm(layer.num_features, stats_mode="N", **options)
-    new.load_state_dict(layer.state_dict())
-    for ours, theirs in zip(new.parameters(), layer.parameters(), strict=True):
-        ours.requires_grad = theirs.requires_grad
-    return new.to(layer.running_mean).train(layer.training)  # its device and dtype
 
 
 def wrap_distributed(model: nn.Module, **options: object) -> nn.Module:

@@ -1,7 +1,9 @@
 """What the bodies, the backbones below a neck, have in common."""
 
-from detectron2.layers import FrozenBatchNorm2d, get_norm
+from detectron2.layers import get_norm
 from torch import nn
+
+from ..batch_norms import exchange_batch_norms
 
 BODY_NORMS = ("FrozenBN", "BN", "SyncBN", "GN")
 
@@ -29,8 +31,7 @@ def freeze(module: nn.Module) -> None:
     """Keeps the parameters of `module` and the statistics of its batch norms as they are."""
     for parameter in module.parameters():
         parameter.requires_grad = False
-    for child_name, child in module.named_children():
-        setattr(module, child_name, FrozenBatchNorm2d.convert_frozen_batchnorm(child))
+    exchange_batch_norms(module, "FrozenBN")
 
 
 def check_features(asked: list[str], given: list[str], body: str) -> None:

@@ -3,10 +3,11 @@
 import difflib
 
 from detectron2.config import CfgNode
-from detectron2.layers import FrozenBatchNorm2d, ShapeSpec
+from detectron2.layers import ShapeSpec
 from detectron2.modeling.backbone import Backbone
 from torch import Tensor, nn
 
+from ..batch_norms import exchange_batch_norms
 from .body import check_features
 
 TIMM_NORMS = ("", "FrozenBN", "SyncBN")
@@ -54,10 +55,8 @@ class TimmBackbone(Backbone):
         indices = sorted(info.out_indices[strides[feature]] for feature in out_features)
         model = _create(timm, name, in_channels, pretrained, indices)
         self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
-        if norm == "FrozenBN":
-            model = FrozenBatchNorm2d.convert_frozen_batchnorm(model)
-        elif norm == "SyncBN":
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        if norm:
+            exchange_batch_norms(model, norm)
         self.model = model
         self._out_features = sorted(out_features)
         channels = dict(zip(info.reduction(), info.channels(), strict=True))

@@ -112,7 +112,8 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # Clip boxes to the image before suppression too, not only after it.
     fcos.CLIP_BEFORE_NMS = False
 
-    # Return first-stage proposals, in training too, for a two-stage detector.
+    # Return first-stage proposals, in training too, for a two-stage detector: clipped to the image,
+    # and none without area.
     fcos.YIELD_PROPOSAL = False
     # Add the box branch's feature vector to every detection.
     fcos.YIELD_BOX_FEATURES = False

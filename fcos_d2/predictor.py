@@ -20,7 +20,7 @@ from .data.mapper import FCOSDatasetMapper
 from .engine.distributed import resolve_device
 from .engine.step import PRECISIONS, cpu_has_bf16
 from .engine.trainer import class_names
-from .evaluation.views import MultiViewModel, ViewSettings
+from .evaluation.views import MultiViewModel, ViewSettings, last_box_predictor
 from .modeling.folding import fold_batch_norms
 from .modeling.winograd import use_winograd
 
@@ -111,7 +111,7 @@ class Predictor:
             self._detector.min_score = confidence_threshold
             return
         if last_stage(self.model) is not self.model.proposal_generator:
-            self.model.roi_heads.box_predictor.test_score_thresh = confidence_threshold
+            last_box_predictor(self.model.roi_heads).test_score_thresh = confidence_threshold
             return
         # FCOS itself applies the threshold, before suppression. The score is the square root of
         # class x quality probability, so a bound on it is the squared bound on the product; without

@@ -10,6 +10,7 @@ from detectron2.utils.events import EventStorage
 from fcos_d2 import Predictor, model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.engine.run import run, train_argument_parser
+from fcos_d2.evaluation.views import selection_limits
 
 SMALL = {
     "MODEL.WEIGHTS": "",
@@ -104,6 +105,43 @@ def test_predictor(tmp_path):
     image = batch()[0]["image"].permute(1, 2, 0).byte().numpy()
     low = predictor(image)
     assert (low.scores > 0.3).all()
+
+
+def test_cascade(tmp_path):
+    """Three box predictors, of which the last selects: the threshold holds, and so does TTA."""
+    small = {
+        **SMALL,
+        "MODEL.ROI_HEADS.NAME": "CascadeROIHeads",
+        "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": True,
+        "MODEL.ROI_HEADS.NUM_CLASSES": 2,
+        "MODEL.ROI_HEADS.SCORE_THRESH_TEST": 0.0,
+        "TEST.AUG.MIN_SIZES": "(96,)",
+        "TEST.AUG.FLIP": False,
+        "INPUT.MIN_SIZE_TEST": 96,
+        "TEST.DETECTIONS_PER_IMAGE": 20,
+    }
+    opts = words(small)
+    model = model_zoo.get_model(CONFIGS[0], opts)
+    for predictor in model.roi_heads.box_predictor:
+        torch.nn.init.normal_(predictor.cls_score.weight, std=1.0)
+    assert selection_limits(model) == (0.5, 20)
+    FCOSCheckpointer(model, str(tmp_path), class_names=["cat", "dog"]).save("model")
+    image = batch()[0]["image"].permute(1, 2, 0).byte().numpy()
+    for tta in (False, True):
+        found = {
+            threshold: Predictor(
+                CONFIGS[0],
+                str(tmp_path / "model.pth"),
+                opts=opts,
+                confidence_threshold=threshold,
+                tta=tta,
+                device="cpu",
+            )(image)
+            for threshold in (0.0, 0.5)
+        }
+        all_scores = found[0.0].scores
+        assert 0 < (all_scores > 0.5).sum() < len(all_scores)
+        torch.testing.assert_close(found[0.5].scores, all_scores[all_scores > 0.5])
 
 
 @pytest.mark.slow

@@ -207,10 +207,16 @@ def merge(
     return suppress(everything, nms_thresh, max_detections)
 
 
+def last_box_predictor(roi_heads: nn.Module) -> nn.Module:
+    """The part of a second stage that selects its boxes; a cascade's last stage does so."""
+    predictor = roi_heads.box_predictor
+    return predictor[-1] if isinstance(predictor, nn.ModuleList) else predictor
+
+
 def selection_limits(model: nn.Module) -> tuple[float, int]:
     """IoU threshold and largest number of detections of a detector's last stage."""
     if hasattr(model, "roi_heads"):
-        predictor = model.roi_heads.box_predictor
+        predictor = last_box_predictor(model.roi_heads)
         return predictor.test_nms_thresh, predictor.test_topk_per_image
     selection = model.proposal_generator.test_selection
     return selection["nms_thresh"], selection["max_detections"]

@@ -280,13 +280,18 @@ class FCOSProposalGenerator(nn.Module):
     def detect(
         self, images: ImageList, locations: list[Tensor], outputs: HeadOutputs, selection: dict
     ) -> list[Instances]:
-        """Boxes of every image, in pixels of the network input, best first."""
+        """Boxes of every image, in pixels of the network input, best first.
+
+        Proposals are clipped to the image, and have an area, before suppression: as those of
+        detectron2's RPN, which second stages are made for.
+        """
         ltrb = [x * stride for x, stride in zip(outputs.ltrb_in_strides, self.strides, strict=True)]
         outputs = outputs._replace(ltrb_in_strides=ltrb)
         packed = []
+        selection = {**selection, "drop_empty": self.yield_proposals}
         for n, image_size in enumerate(images.image_sizes):
             *predictions, features = outputs.of_image(n)
-            clip_size = image_size if self.clip_before_nms else None
+            clip_size = image_size if self.clip_before_nms or self.yield_proposals else None
             found = select_detections(locations, *predictions, clip_size=clip_size, **selection)
             features = features if self.yield_box_features else None
             packed.append(pack_detections(found, image_size, self.yield_proposals, features))

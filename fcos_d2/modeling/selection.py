@@ -35,6 +35,7 @@ def select_detections(
     nms_thresh: float,
     max_detections: int,
     clip_size: tuple[int, int] | None = None,
+    drop_empty: bool = False,
 ) -> Detections:
     """The detections of one image.
 
@@ -51,6 +52,7 @@ def select_detections(
         max_detections: kept per image; <= 0 keeps all.
         clip_size: height and width, px, that boxes are clipped to before suppression; None: they
             are not clipped.
+        drop_empty: boxes without area (within the image, with `clip_size`) are no candidates.
 
     Returns:
         Detections, best first.
@@ -62,6 +64,8 @@ def select_detections(
     """
     if thresh_with_quality and not quality_logits:
         raise ValueError("thresh_with_quality needs quality logits, and there are none")
+    if drop_empty:
+        cls_logits = _where_boxes_have_area(locations, cls_logits, ltrb, clip_size)
     candidates = best_candidates(
         locations,
         cls_logits,
@@ -74,6 +78,23 @@ def select_detections(
     if clip_size is not None:
         candidates = candidates._replace(boxes=clip_boxes_to_image(candidates.boxes, clip_size))
     return suppress(candidates, nms_thresh, max_detections)
+
+
+def _where_boxes_have_area(
+    locations: list[Tensor],
+    cls_logits: list[Tensor],
+    ltrb: list[Tensor],
+    clip_size: tuple[int, int] | None,
+) -> list[Tensor]:
+    """`cls_logits` that are -inf, which is above no threshold, at the other locations."""
+    masked = []
+    for points, logits, distances in zip(locations, cls_logits, ltrb, strict=True):
+        boxes = ltrb_to_boxes(points, distances)
+        if clip_size is not None:
+            boxes = clip_boxes_to_image(boxes, clip_size)
+        has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+        masked.append(logits.masked_fill(~has_area[:, None], -math.inf))
+    return masked
 
 
 def best_candidates(

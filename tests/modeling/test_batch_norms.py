@@ -61,7 +61,8 @@ def test_features_of_timm_stay(name, monkeypatch):
     num_norms = len(norms_of(model))
     assert num_norms > 0 and all(x.std() > 0 for x in expected.values())
     for kind in ("FrozenBN", "SyncBN", "BN", "SyncBN", "NaiveSyncBN"):
-        monkeypatch.setattr(comm, "get_world_size", lambda: 2 if kind == "NaiveSyncBN" else 1)
+        processes = 2 if kind == "NaiveSyncBN" else 1
+        monkeypatch.setattr(comm, "get_world_size", lambda number=processes: number)
         if kind in ("BN", "NaiveSyncBN"):
             assert adapt_sync_batchnorm(model) is model
         else:

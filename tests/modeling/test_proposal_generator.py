@@ -519,12 +519,38 @@ def test_settings_of_training_and_inference_are_separate():
 
 
 def test_proposals_have_the_fields_of_a_first_stage():
+    """They are the detections, but that they lie within the image and have an area."""
     head, features = build_head(prior_prob=0.3), random_features(1)
-    (detections,), _ = build(head).eval()(image_list(1), features)
-    (proposals,), _ = build(head, yield_proposals=True).eval()(image_list(1), features)
+    options = {"nms_thresh": 0.0, "max_detections_test": 0}
+    nn.init.normal_(head.bbox_pred.weight, std=0.2)  # some boxes leave the image
+    (detections,), _ = build(head, **options).eval()(image_list(1), features)
+    (proposals,), _ = build(head, yield_proposals=True, **options).eval()(image_list(1), features)
     assert set(proposals.get_fields()) == {"proposal_boxes", "objectness_logits"}
-    assert proposals.proposal_boxes.tensor.equal(detections.pred_boxes.tensor)
-    torch.testing.assert_close(proposals.objectness_logits.sigmoid(), detections.scores)
+    boxes = detections.pred_boxes.clone()
+    boxes.clip(detections.image_size)
+    assert not boxes.tensor.equal(detections.pred_boxes.tensor)
+    kept = boxes.nonempty()
+    assert 0 < kept.sum() < len(boxes)
+    assert proposals.proposal_boxes.tensor.equal(boxes[kept].tensor)
+    torch.testing.assert_close(proposals.objectness_logits.sigmoid(), detections.scores[kept])
+
+
+def test_proposals_without_area_take_no_places():
+    """An untrained head with ReLU gives mostly boxes of a point: they are neither among the four
+    candidates of a level nor among the proposals, in training and in inference."""
+    head, features = build_head(prior_prob=0.3), random_features(1)
+    limits = {"topk_candidates_train": 4, "topk_candidates_test": 4, "nms_thresh": 0.0}
+    (detections,), _ = build(head, **limits).eval()(image_list(1), features)
+    assert not detections.pred_boxes.nonempty().all()
+    generator = build(head, yield_proposals=True, **limits)
+    for training in (True, False):
+        truths = some_truth()[:1] if training else None
+        (proposals,), _ = generator.train(training)(image_list(1), features, truths)
+        boxes = proposals.proposal_boxes
+        assert len(boxes) == 2 * 4 and boxes.nonempty().all()
+        inside = boxes.clone()
+        inside.clip(proposals.image_size)
+        assert inside.tensor.equal(boxes.tensor)
 
 
 # --- as the first stage of a two-stage detector -----------------------------------------------

@@ -77,10 +77,28 @@ def _join_process_group() -> None:
         env.setdefault("MASTER_PORT", str(20000 + int(env["SLURM_JOB_ID"]) % 20000))
     has_gpu = torch.cuda.is_available()
     if has_gpu:
-        torch.cuda.set_device(int(env["LOCAL_RANK"]))
+        torch.cuda.set_device(_own_gpu(int(env["LOCAL_RANK"]), int(env["LOCAL_WORLD_SIZE"])))
     dist.init_process_group("nccl" if has_gpu else "gloo", init_method="env://")
     comm.create_local_process_group(int(env["LOCAL_WORLD_SIZE"]))
     comm.synchronize()
+
+
+def _own_gpu(local_rank: int, num_tasks: int) -> int:
+    """The GPU of a process: the only one that it sees, if it is bound to one, or that of its rank.
+
+    Raises:
+        ValueError: there are several, but not one for each of the node's `num_tasks`.
+    """
+    visible = torch.cuda.device_count()
+    if visible == 1:
+        return 0
+    if local_rank >= visible:
+        raise ValueError(
+            f"{num_tasks} processes on this node, but each sees {visible} GPUs: start one for each "
+            "GPU (srun --ntasks-per-node, torchrun --nproc-per-node), or bind one GPU to each "
+            "(srun --gpus-per-task 1)"
+        )
+    return local_rank
 
 
 def _slurm_tasks_on_this_node() -> int:
@@ -141,5 +159,7 @@ def wrap_distributed(model: nn.Module, **options: object) -> nn.Module:
     """
     if comm.get_world_size() == 1:
         return model
-    device_ids = [comm.get_local_rank()] if next(model.parameters()).is_cuda else None
+    device = next(model.parameters()).device
+    # The number of the device, not of the process, which may see no other GPU than its own.
+    device_ids = [device.index] if device.type == "cuda" else None
     return DistributedDataParallel(model, device_ids=device_ids, **options)

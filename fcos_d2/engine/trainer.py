@@ -92,7 +92,7 @@ class Trainer(DefaultTrainer):
             return self._last_eval_results
 
         precise_bn = cfg.TEST.PRECISE_BN
-        use_precise_bn = precise_bn.ENABLED and get_bn_modules(self.model)
+        use_precise_bn = precise_bn.ENABLED and get_bn_modules(tested)
         return RunHooks(
             model=self.model,
             optimizer=self.optimizer,
@@ -107,10 +107,11 @@ class Trainer(DefaultTrainer):
             best_metric=cfg.TEST.BEST_METRIC,
             patience=cfg.TEST.EARLY_STOP_PATIENCE,
             before_evaluation=[
-                # A loader of its own, so that training keeps its order.
+                # The mean of the weights has other statistics than the weights in training. A
+                # loader of its own, so that training keeps its order.
                 PreciseBN(
                     cfg.TEST.EVAL_PERIOD,
-                    self.model,
+                    tested,
                     self.build_train_loader(cfg),
                     precise_bn.NUM_ITER,
                 )

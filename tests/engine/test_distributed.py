@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from fcos_d2.engine import distributed
 
 FULL = [3, 5, 2, 4]
 ONE_RANK_EMPTY = [3, 5, 0, 0]
+CUDA_0 = torch.device("cuda", 0)
 
 
 def one_process(tmp_path, boxes_per_image):
@@ -75,6 +77,42 @@ def test_slurm_environment(monkeypatch):
     # 61234 % 20000 = 1234
     assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == ("node1", "21234")
     assert 4 in joined  # the size of the local group
+
+
+def join_with_gpus(monkeypatch, visible: int, local_rank: int) -> list[int]:
+    """The GPUs that a process takes where it sees so many."""
+    taken = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: visible)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda *args, **kwargs: None)
+    monkeypatch.setattr(distributed.comm, "create_local_process_group", lambda size: None)
+    monkeypatch.setattr(distributed.comm, "synchronize", lambda: None)
+    environment = {"RANK": local_rank, "WORLD_SIZE": 4, "LOCAL_RANK": local_rank}
+    for name, value in {**environment, "LOCAL_WORLD_SIZE": 4}.items():
+        monkeypatch.setenv(name, str(value))
+    distributed.launch(lambda args: None, two_ranks.arguments(1, "", []))
+    return taken
+
+
+def test_gpu_of_a_process(monkeypatch):
+    """With four visible that of its rank; the only visible one, as SLURM binds it to a task."""
+    assert [join_with_gpus(monkeypatch, 4, rank) for rank in range(4)] == [[0], [1], [2], [3]]
+    assert [join_with_gpus(monkeypatch, 1, rank) for rank in range(4)] == [[0], [0], [0], [0]]
+    with pytest.raises(ValueError, match="4 processes on this node, but each sees 2 GPUs: "):
+        join_with_gpus(monkeypatch, 2, 3)
+
+
+def test_ddp_gets_the_number_of_the_device(monkeypatch):
+    """Process 3 of a node may run on cuda:0, the only one that it sees."""
+    given = {}
+    model = nn.Linear(1, 1)
+    monkeypatch.setattr(distributed.comm, "get_world_size", lambda: 4)
+    monkeypatch.setattr(distributed.comm, "get_local_rank", lambda: 3)
+    monkeypatch.setattr(distributed, "DistributedDataParallel", lambda model, **x: given.update(x))
+    monkeypatch.setattr(model, "parameters", lambda: iter([SimpleNamespace(device=CUDA_0)]))
+    distributed.wrap_distributed(model)
+    assert given == {"device_ids": [0]}
 
 
 def test_sync_batchnorm_becomes_batchnorm_in_one_process():

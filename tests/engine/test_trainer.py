@@ -1,0 +1,42 @@
+"""The parts of the yaml trainer that a run shows in what it saves."""
+
+import pytest
+import torch
+from detectron2.utils.events import EventStorage
+from tiny_run import tiny_command
+
+from fcos_d2 import model_zoo
+from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.engine.trainer import Trainer
+
+
+@pytest.mark.parametrize("ema", [False, True])
+def test_precise_statistics_are_those_of_the_model_that_is_saved(tmp_path, ema):
+    """Mean and variance of the first norm over all six pictures, as the saved weights give them."""
+    overrides = {
+        "SOLVER.EMA.ENABLED": ema,
+        "SOLVER.BASE_LR": 0.5,
+        "SOLVER.WARMUP_ITERS": 0,
+        "TEST.PRECISE_BN.ENABLED": True,
+        "TEST.PRECISE_BN.NUM_ITER": 3,
+        "INPUT.RANDOM_FLIP": "none",
+    }
+    command = tiny_command(tmp_path / "data", tmp_path / "out", 2, **overrides)
+    run(train_argument_parser().parse_args(command))
+
+    cfg = model_zoo.get_config(str(tmp_path / "out" / "config.yaml"))
+    model = Trainer.build_model(cfg).train()
+    saved = torch.load(tmp_path / "out" / "model_final.pth")["model"]
+    model.load_state_dict(saved)
+    seen = []
+    norm = model.backbone.bottom_up.stem.conv1.norm
+    norm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
+    batches = iter(Trainer.build_train_loader(cfg))
+    with torch.no_grad(), EventStorage():
+        for _ in range(3):
+            model(next(batches))
+    values = torch.cat([x.transpose(0, 1).flatten(1) for x in seen], dim=1)  # (C, everywhere)
+    name = "backbone.bottom_up.stem.conv1.norm.running_"
+    torch.testing.assert_close(saved[f"{name}mean"], values.mean(dim=1), rtol=1e-4, atol=1e-3)
+    variance = values.var(dim=1, correction=0)
+    torch.testing.assert_close(saved[f"{name}var"], variance, rtol=1e-4, atol=1e-3)

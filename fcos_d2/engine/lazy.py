@@ -23,6 +23,7 @@ from .hooks import RunHooks
 from .loggers import build_writers, flat_settings
 from .optimizer import clip_each_parameter
 from .step import StepTrainer
+from .trainable import choose_what_learns
 from .trainer import class_names, prepare_for_training
 
 
@@ -74,6 +75,7 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
         The results of the last evaluation.
     """
     model = build_lazy_model(cfg)
+    choose_what_learns(model, from_scratch=not cfg.train.init_checkpoint)
     cfg.optimizer.params.model = model
     each = cfg.train.clip_each_parameter
     optimizer = clip_each_parameter(instantiate(cfg.optimizer), each.type, each.value)

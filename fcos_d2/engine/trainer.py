@@ -31,6 +31,7 @@ from .hooks import RunHooks
 from .loggers import build_writers, flat_settings
 from .optimizer import build_lr_scheduler, build_optimizer, full_model_clip_value
 from .step import StepTrainer
+from .trainable import choose_what_learns
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Trainer(DefaultTrainer):
         # DefaultTrainer's constructor can only wrap models on CUDA devices, so it is not called.
         TrainerBase.__init__(self)
         model = self.build_model(cfg)
+        choose_what_learns(model, from_scratch=not cfg.MODEL.WEIGHTS)
         optimizer = self.build_optimizer(cfg, model)
         data_loader = self.build_train_loader(cfg)
         ema = cfg.SOLVER.EMA

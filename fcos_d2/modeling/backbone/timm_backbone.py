@@ -58,6 +58,7 @@ class TimmBackbone(Backbone):
         if norm:
             exchange_batch_norms(model, norm)
         self.model = model
+        self.pretrained = pretrained
         self._out_features = sorted(out_features)
         channels = dict(zip(info.reduction(), info.channels(), strict=True))
         self._out_feature_strides = {x: 2 ** int(x[3:]) for x in self._out_features}

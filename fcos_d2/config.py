@@ -159,8 +159,9 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # LR_SCHEDULER_NAME may also be WarmupFlatCosineLR: constant for FLAT_SHARE of the run, then
     # half a cosine down to BASE_LR_END.
     cfg.SOLVER.FLAT_SHARE = 0.5
-    # The last residual block of the body learns at BASE_LR times this, the one before it at that
-    # times this again, ...
+    # The last layer of the body learns at BASE_LR times this, the one before it at that times this
+    # again, ... A layer is a residual block, a VoVNet's aggregation, a level of DLA, or what timm
+    # says of its models.
     cfg.SOLVER.LAYER_DECAY = 1.0
     # Batches that the IMS_PER_BATCH images of an iteration come in, one after the other, for
     # machines whose memory is too small for all at once.

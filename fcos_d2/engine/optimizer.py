@@ -1,5 +1,7 @@
 """Optimisers and learning-rate schedules by config."""
 
+import re
+
 from detectron2.config import CfgNode
 from detectron2.solver import LRMultiplier, WarmupParamScheduler
 from detectron2.solver import build_lr_scheduler as build_detectron2_lr_scheduler
@@ -14,6 +16,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 FLAT_COSINE = "WarmupFlatCosineLR"
+FIRST_NUMBER = r"(?:[^.]+\.)*?\d+(?=\.)"
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
@@ -88,31 +91,32 @@ def parameter_groups(
 def layer_lr_factors(model: nn.Module, decay: float) -> dict[str, float]:
     """What the learning rate of each parameter of the body is multiplied by.
 
-    A layer is what the first number in a parameter's name counts, such as "layer2.0" or
-    "stages_1.blocks.3"; all that comes before the first one is one layer, the stem.
+    A layer is what the body's `parameter_layers` counts (timm's bodies), or its `layer_pattern`
+    finds in the parameters' names; by default what their first number counts, such as "res2.0". All
+    that comes before the first one is one layer, the stem; later names without one belong to the
+    layer before.
     """
-    bodies = [name for name, _ in model.named_modules() if name.endswith("bottom_up")]
+    bodies = [(name, x) for name, x in model.named_modules() if name.endswith("bottom_up")]
     if not bodies:
         raise ValueError("a layer decay needs a backbone with a body (backbone.bottom_up)")
-    prefix = f"{bodies[0]}."
-    names = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
+    name, body = bodies[0]
+    layers = body.parameter_layers() if hasattr(body, "parameter_layers") else {}
+    layers = layers or _layers_by_name(body, getattr(body, "layer_pattern", FIRST_NUMBER))
+    depth = 1 + max(layers.values(), default=0)
+    return {f"{name}.{key}": decay ** (depth - index) for key, index in layers.items()}
+
+
+def _layers_by_name(body: nn.Module, pattern: str) -> dict[str, int]:
+    """The layer of each parameter, counted from the first."""
     layers: list[str] = []
     layer_of = {}
-    for name in names:
-        layer = _layer_name(name) or (layers[-1] if layers else "stem")
+    for name, _ in body.named_parameters():
+        match = re.match(pattern, name)
+        layer = match[0] if match else (layers[-1] if layers else "stem")
         if layer not in layers:
             layers.append(layer)
         layer_of[name] = layers.index(layer)
-    return {name: decay ** (len(layers) - index) for name, index in layer_of.items()}
-
-
-def _layer_name(name: str) -> str | None:
-    """The name up to its first number, or None."""
-    words = name.split(".")
-    for i, word in enumerate(words):
-        if word.isdigit():
-            return ".".join(words[: i + 1])
-    return None
+    return layer_of
 
 
 def build_lr_scheduler(cfg: CfgNode, optimizer: Optimizer) -> LRMultiplier:

@@ -15,6 +15,7 @@ from fcos_d2.engine.optimizer import (
     layer_lr_factors,
     parameter_groups,
 )
+from fcos_d2.modeling import DLA, TimmBackbone, VoVNet
 
 
 class Detector(nn.Module):
@@ -140,6 +141,52 @@ def test_layer_decay_of_a_timm_model():
     assert len(set(factors.values())) == 12 + 6 + 1
     assert min(factors.values()) == factors["bottom_up.stem_0.weight"] == pytest.approx(0.9**19)
     assert factors["bottom_up.stages_3.blocks.1.conv_dw.weight"] == pytest.approx(0.9)
+
+
+def layers_of(body: nn.Module) -> dict[str, set[str]]:
+    """Parts of the body by the exponent of their factor; 1 is the last layer."""
+    model = nn.Module()
+    model.bottom_up = body
+    layers = {}
+    for name, factor in layer_lr_factors(model, 0.5).items():
+        exponent = round(-math.log2(factor))
+        layers.setdefault(exponent, set()).add(name.removeprefix("bottom_up."))
+    return layers
+
+
+def test_layers_of_a_vovnet():
+    """A stem, and an aggregation of several convolutions in each of the stages but the last two."""
+    layers = layers_of(VoVNet(conv_body="V-39-eSE", out_features=["stage5"]))
+    parts = [{".".join(x.split(".")[:2]) for x in layers[i]} for i in range(7, 1, -1)]
+    assert {x.split("/")[0] for x in parts[0]} == {"stem.stem_1", "stem.stem_2", "stem.stem_3"}
+    aggregations = ("2.OSA2_1", "3.OSA3_1", "4.OSA4_1", "4.OSA4_2", "5.OSA5_1", "5.OSA5_2")
+    assert parts[1:] == [{f"stage{x}"} for x in aggregations[:-1]]
+    assert all(x.startswith("stage5.OSA5_2.") for x in layers[1]) and max(layers) == 7
+
+
+def test_layers_of_a_dla():
+    """The first layer, and six levels; no tree is in two layers."""
+    layers = layers_of(DLA(out_features=["level5"]))
+    parts = [{x.split(".")[0] for x in layers[i]} for i in range(7, 0, -1)]
+    assert parts == [{"base_layer"}, *({f"level{i}"} for i in range(6))] and max(layers) == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "last"),
+    [
+        # Stem and 16 inverted residuals; without the classifier's convolution.
+        ("efficientnet_b0", 17, "model.blocks.6.0."),
+        # Stem, and 1 + 1 + 4 + 7 blocks, whose names have no numbers of their own.
+        ("regnety_002", 14, "model.s4.b7."),
+        ("resnet18", 9, "model.layer4.1."),
+    ],
+)
+def test_layers_of_timm_are_its_blocks(name, depth, last):
+    pytest.importorskip("timm")
+    layers = layers_of(TimmBackbone(name=name, out_features=["res5"]))
+    assert sorted(layers) == [*range(1, depth + 1)]
+    assert all(x.startswith(last) for x in layers[1])
+    assert all("stem" in x or x.startswith(("model.conv", "model.bn")) for x in layers[depth])
 
 
 def test_mistakes_are_named():

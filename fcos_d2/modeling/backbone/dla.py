@@ -117,6 +117,8 @@ class Tree(nn.Module):
 class DLA(Backbone):
     """DLA-34 without its classifier, up to the last level that is asked for."""
 
+    layer_pattern = r"base_layer|level\d"  # whole trees, see `layer_lr_factors`
+
     def __init__(
         self,
         *,

@@ -2,6 +2,7 @@
 
 import difflib
 
+import torch
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.backbone import Backbone
@@ -57,6 +58,7 @@ class TimmBackbone(Backbone):
         self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         if norm:
             exchange_batch_norms(model, norm)
+        self.name = name
         self.model = model
         self.pretrained = pretrained
         self._out_features = sorted(out_features)
@@ -69,6 +71,29 @@ class TimmBackbone(Backbone):
     @property
     def size_divisibility(self) -> int:
         return max(self._out_feature_strides.values())
+
+    def parameter_layers(self) -> dict[str, int]:
+        """The layer of each parameter, counted from the stem, as timm divides the model; {} if not.
+
+        Asked is the whole model, because timm's extractors do not know their layers. They write
+        some of the dots in its names as underscores.
+        """
+        timm = _import_timm()
+        with torch.device("meta"):  # without memory behind the tensors
+            whole = timm.create_model(self.name)
+        if not hasattr(whole, "group_matcher"):
+            return {}
+        groups = timm.models.group_parameters(whole, whole.group_matcher(), reverse=True)
+        group_of = {name.replace(".", "_"): group for name, group in groups.items()}
+        found = {}
+        for name, _ in self.model.named_parameters():
+            # "model.": where timm wraps the whole model.
+            known = name.removeprefix("model.").replace(".", "_")
+            if known not in group_of:
+                return {}
+            found[f"model.{name}"] = group_of[known]
+        order = sorted(set(found.values()))
+        return {name: order.index(group) for name, group in found.items()}
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(N, in_channels, H, W) -> the features by name, (N, C, H / 2 ** i, W / 2 ** i)."""

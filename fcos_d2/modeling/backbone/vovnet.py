@@ -92,6 +92,8 @@ class OneShotAggregation(nn.Module):
 class VoVNet(Backbone):
     """VoVNet without its classifier."""
 
+    layer_pattern = r"stem|stage\d\.[^.]+"  # whole aggregations, see `layer_lr_factors`
+
     def __init__(
         self,
         *,

@@ -266,7 +266,8 @@ def _add_backbone_config(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM = CfgNode()
     # Any feature extractor of timm, such as "convnext_tiny"; its outputs are res<i>, stride 2 ** i.
     cfg.MODEL.TIMM.NAME = "resnet18"
-    # Download timm's own weights.
+    # Download timm's own weights, unless a checkpoint is loaded. They want RGB images, and a mean
+    # and deviation of their own: where FORMAT, PIXEL_MEAN or PIXEL_STD differ, training says so.
     cfg.MODEL.TIMM.PRETRAINED = False
     cfg.MODEL.TIMM.OUT_FEATURES = ["res3", "res4", "res5"]
     # "" keeps the norms of timm; "FrozenBN" and "SyncBN" convert its batch norms.

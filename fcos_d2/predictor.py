@@ -18,9 +18,11 @@ from . import model_zoo
 from .checkpoint import load_detector
 from .data.mapper import FCOSDatasetMapper
 from .engine.distributed import resolve_device
+from .engine.lazy import instantiate_model
 from .engine.step import PRECISIONS, cpu_has_bf16
 from .engine.trainer import class_names
 from .evaluation.views import MultiViewModel, ViewSettings, last_box_predictor
+from .modeling.backbone import weights_come_later
 from .modeling.folding import fold_batch_norms
 from .modeling.winograd import use_winograd
 
@@ -86,7 +88,8 @@ class Predictor:
         is_yaml = isinstance(config, CfgNode)
         views = (ViewSettings.from_config if is_yaml else ViewSettings.from_lazy)(config)
         build = _from_yaml if is_yaml else _from_lazy
-        model, mapper, config_weights, dataset_names = build(config, device)
+        with weights_come_later():
+            model, mapper, config_weights, dataset_names = build(config, device)
         self._dtype = inference_dtype(precision, next(model.parameters()).device.type)
         checkpoint = load_detector(model, weights or config_weights, trust_checkpoint)
         self.model = fold_batch_norms(model)
@@ -226,6 +229,6 @@ def _from_yaml(cfg: CfgNode, device: str | None) -> tuple:
 
 def _from_lazy(cfg: DictConfig, device: str | None) -> tuple:
     """As `_from_yaml`."""
-    model = instantiate(cfg.model).to(device or resolve_device(cfg.train.device))
+    model = instantiate_model(cfg).to(device or resolve_device(cfg.train.device))
     mapper = instantiate(cfg.dataloader.test.mapper)
     return model, mapper, cfg.train.init_checkpoint, cfg.dataloader.test.dataset.names

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
 from fvcore.common.checkpoint import Checkpointer
 from torch import Tensor, nn
 
@@ -21,23 +20,13 @@ from .known_files import DETECTORS, ZOO
 from .reading import DamagedCheckpointError, read_checkpoint
 from .report import LoadingReport, compare, differing_settings
 from .resume import cannot_resume, obstacle
-from .sources import Source, recognise
+from .sources import detectron2_zoo, recognise
 
 logger = logging.getLogger(__name__)
 
 _IN_TRAINING = "model_in_training"  # beside the moving mean of the weights
 # What the hooks of a run save with its whole state.
 _OF_A_RUN = re.compile(r"model_(\d{7,}|final|diverged_\d{7,})\.pth")
-
-# detectron2's own files of ResNets, which detectron2 renames itself.
-_ZOO = Source(
-    "detectron2's zoo",
-    matches=lambda keys: False,
-    convert=lambda state, model_keys: state,
-    body_anchor="stem.conv1.weight",
-    # Caffe2's files have no statistics: their norms are only a scale and a shift.
-    may_miss=r"\.norm\.running_(mean|var)$",
-)
 
 
 class FCOSCheckpointer(DetectionCheckpointer):
@@ -222,8 +211,10 @@ class FCOSCheckpointer(DetectionCheckpointer):
         other_classes = bool(stored and wanted) and list(stored) != list(wanted)
         try:
             if self._fit_by_name or checkpoint.get("matching_heuristics"):
-                state, source = _align(state, model_state, checkpoint.get("__author__")), _ZOO
-            elif source := recognise(state):
+                source = detectron2_zoo.source_of(state, checkpoint.get("__author__"))
+            else:
+                source = recognise(state)
+            if source is not None:
                 state = source.convert(state, model_state)
             if other_classes:
                 state = rows_by_name(state, model_state, stored, wanted)
@@ -237,7 +228,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
                 f"model; the first are {first}"
             )
         if source is not None:
-            report.notes = differing_settings(self.model, source)
+            report.notes = differing_settings(self.model, source.expects)
             if source.hint:
                 report.notes.append(source.hint)
         if other_classes:
@@ -265,19 +256,6 @@ def _zoo_url(name: str) -> str:
         raise ValueError(f"no published weights are known for {name!r}, only for {[*DETECTORS]}")
     logger.warning("%s: %s", name, DETECTORS[name].licence)
     return DETECTORS[name].url
-
-
-def _align(
-    state: dict[str, Tensor], model_state: dict[str, Tensor], author: str | None
-) -> dict[str, Tensor]:
-    """detectron2's matching of names by their ends."""
-    table = logging.getLogger("detectron2.checkpoint.c2_model_loading")
-    level = table.level
-    table.setLevel(logging.ERROR)  # our report says it in one line
-    try:
-        return align_and_update_state_dicts(model_state, state, c2_conversion=author == "Caffe2")
-    finally:
-        table.setLevel(level)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from .sources.source import body_prefix
 
 _ROWS = 5  # of each kind in the table; the rest is counted
 _CLASS_LAYER = "cls_logits"
+# Attributes whose name says too little about where they are set.
+_KEYS = {"input_format": "INPUT.FORMAT (image_format of the mappers)"}
 
 
 @dataclass
@@ -121,16 +123,28 @@ def _is_counter(key: str) -> bool:
     return key.endswith((".num_batches_tracked", ".moving_num_pos"))
 
 
-def differing_settings(model: nn.Module, source: Source) -> list[str]:
-    """Attributes of `model` that differ from what the weights of `source` were made for."""
+def differing_settings(model: nn.Module, expects: dict[str, object]) -> list[str]:
+    """Attributes of `model` that differ from what weights were made for.
+
+    Args:
+        model: a detector.
+        expects: see `Source`. The stride of a block's first convolution counts only where that is
+            1x1: a block of two 3x3 convolutions has it there in any case.
+    """
     lines = []
-    for name, expected in source.expects.items():
+    for name, expected in expects.items():
         try:
             value = operator.attrgetter(name)(model)
+            one_place = name.endswith("conv1.stride") and (
+                operator.attrgetter(name.replace("stride", "kernel_size"))(model) != (1, 1)
+            )
         except AttributeError:
             continue  # another kind of model
+        if value is None or one_place:
+            continue
         if isinstance(value, Tensor):
             value = [round(x, 3) for x in value.flatten().tolist()]
         if value != expected:
-            lines.append(f"{name} is {value}, but these weights were made for {expected}")
+            shown = _KEYS.get(name, name)
+            lines.append(f"{shown} is {value}, but these weights were made for {expected}")
     return lines

@@ -1,6 +1,7 @@
 """Training and evaluation from a LazyConfig."""
 
 import copy
+import logging
 import os
 from contextlib import suppress
 from functools import partial
@@ -15,6 +16,8 @@ from ..data.loader import start_at
 from ..evaluation.classes import check_test_classes, evaluate_by_name
 from ..evaluation.metrics import build_evaluator, check_metric
 from ..evaluation.views import ViewSettings
+from ..modeling import FCOS, TimmBackbone
+from ..modeling.backbone import weights_come_later
 from .best import EarlyStop
 from .distributed import wrap_distributed
 from .ema import WeightAverage
@@ -26,10 +29,29 @@ from .step import StepTrainer
 from .trainable import choose_what_learns
 from .trainer import class_names, prepare_for_training
 
+logger = logging.getLogger(__name__)
+
 
 def build_lazy_model(cfg: DictConfig) -> nn.Module:
     """cfg.model, on the device of cfg.train."""
-    return prepare_for_training(instantiate(cfg.model).to(cfg.train.device))
+    return prepare_for_training(instantiate_model(cfg).to(cfg.train.device))
+
+
+def instantiate_model(cfg: DictConfig) -> nn.Module:
+    """cfg.model, told the channel order of the images; says where timm's weights want another."""
+    image_format = cfg.dataloader.test.mapper.image_format
+    model_cfg = cfg.model
+    # A class, or its name in the config.yaml of a run.
+    is_fcos = model_cfg["_target_"] in (FCOS, f"{FCOS.__module__}.{FCOS.__qualname__}")
+    if is_fcos and "input_format" not in model_cfg:
+        model_cfg = {**model_cfg, "input_format": image_format}
+    model = instantiate(model_cfg)
+    for body in model.modules():
+        if isinstance(body, TimmBackbone) and body.statistics is not None:
+            settings = model.pixel_mean.flatten(), model.pixel_std.flatten(), image_format
+            for line in body.statistics.differences(*settings):
+                logger.warning("%s", line)
+    return model
 
 
 def evaluate(cfg: DictConfig, model: nn.Module, class_names: list[str] | None = None) -> dict:
@@ -74,7 +96,9 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
     Returns:
         The results of the last evaluation.
     """
-    model = build_lazy_model(cfg)
+    resumes = resume and os.path.isfile(os.path.join(cfg.train.output_dir, "last_checkpoint"))
+    with weights_come_later(resumes or bool(cfg.train.init_checkpoint)):
+        model = build_lazy_model(cfg)
     choose_what_learns(model, from_scratch=not cfg.train.init_checkpoint)
     cfg.optimizer.params.model = model
     each = cfg.train.clip_each_parameter

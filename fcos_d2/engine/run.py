@@ -2,12 +2,14 @@
 
 import argparse
 import logging
+import os
 
 from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser
 
 from ..checkpoint import load_detector
 from ..data.formats import FORMATS
+from ..modeling.backbone import weights_come_later
 from ..modeling.folding import fold_batch_norms
 from . import lazy
 from .setup import setup
@@ -89,18 +91,22 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def _train_yaml(cfg: CfgNode, args: argparse.Namespace) -> dict:
-    trainer = Trainer(cfg, args.trust_checkpoint)
+    resumes = args.resume and os.path.isfile(os.path.join(cfg.OUTPUT_DIR, "last_checkpoint"))
+    with weights_come_later(resumes):
+        trainer = Trainer(cfg, args.trust_checkpoint)
     trainer.resume_or_load(resume=args.resume)
     return trainer.train()
 
 
 def _evaluate_yaml(cfg: CfgNode, trust_checkpoint: str | None) -> dict:
-    model = Trainer.build_model(cfg)
+    with weights_come_later():
+        model = Trainer.build_model(cfg)
     checkpoint = load_detector(model, cfg.MODEL.WEIGHTS, trust_checkpoint)
     return Trainer.test(cfg, fold_batch_norms(model), class_names=checkpoint.get("class_names"))
 
 
 def _evaluate_lazy(cfg: object, trust_checkpoint: str | None) -> dict:
-    model = lazy.build_lazy_model(cfg).eval()
+    with weights_come_later():
+        model = lazy.build_lazy_model(cfg).eval()
     checkpoint = load_detector(model, cfg.train.init_checkpoint, trust_checkpoint)
     return lazy.evaluate(cfg, fold_batch_norms(model), checkpoint.get("class_names"))

@@ -23,6 +23,7 @@ from ..data.mapper import FCOSDatasetMapper
 from ..evaluation.classes import check_test_classes, evaluate_by_name
 from ..evaluation.metrics import build_evaluator, check_metric
 from ..evaluation.views import ViewSettings
+from ..modeling.backbone import weights_come_later
 from .best import EarlyStop
 from .distributed import adapt_sync_batchnorm, wrap_distributed
 from .ema import WeightAverage
@@ -150,7 +151,8 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
-        return prepare_for_training(super().build_model(cfg))
+        with weights_come_later(bool(cfg.MODEL.WEIGHTS)):
+            return prepare_for_training(super().build_model(cfg))
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

@@ -12,6 +12,7 @@ from fcos_deploy.text import read_text
 from ..checkpoint import FCOSCheckpointer
 from ..checkpoint.known_files import ZOO
 from ..config import get_cfg
+from ..modeling.backbone import weights_come_later
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -98,10 +99,11 @@ def get_model(name: str, opts: list[str] | None = None, trained: bool = False) -
         ValueError: bad config; or nobody has published weights, or they cannot be fetched.
     """
     cfg = get_config(name, opts)
-    if isinstance(cfg, CfgNode):
-        model = build_model(cfg)
-    else:
-        model = instantiate(cfg.model).to(cfg.train.device)
+    with weights_come_later(trained):
+        if isinstance(cfg, CfgNode):
+            model = build_model(cfg)
+        else:
+            model = instantiate(cfg.model).to(cfg.train.device)
     if trained:
         FCOSCheckpointer(model).load(f"{ZOO}{name.removeprefix('lazy/')}", checkpointables=[])
     return model

@@ -23,12 +23,15 @@ class FCOS(ProposalNetwork):
         proposal_generator: FCOSProposalGenerator,
         pixel_mean: list[float],
         pixel_std: list[float],
+        input_format: str | None = None,
     ) -> None:
         """
         Args:
             backbone: gives the features that `proposal_generator` names.
             proposal_generator: trains on these features and makes boxes of them.
             pixel_mean, pixel_std: per channel, in the channel order of the input, grey levels.
+            input_format: that order, "BGR" or "RGB". Nothing is reordered: weights made for the
+                other one are told by it. None: unknown.
 
         Raises:
             ValueError: a generator that yields proposals for a second stage.
@@ -44,6 +47,11 @@ class FCOS(ProposalNetwork):
             pixel_mean=pixel_mean,
             pixel_std=pixel_std,
         )
+        self.input_format = input_format
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict:
+        return {**super().from_config(cfg), "input_format": cfg.INPUT.FORMAT}
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """

@@ -138,6 +138,9 @@ def test_torchvision_resnet(tmp_path, caplog):
     assert report.complete and report.origin == "torchvision ResNet"
     assert report.new_parts == ["neck", "proposal_generator"]
     assert "pixel_mean is" in caplog.text, "BGR here, RGB there"
+    assert "INPUT.FORMAT (image_format of the mappers) is BGR" in caplog.text
+    # Its blocks of two 3x3 convolutions have the stride in the first, as they must.
+    assert "stride" not in caplog.text
     # Of such positive weights activations would grow without end.
     for net in (peer, model.backbone.bottom_up):
         for module in net.modules():
@@ -176,6 +179,62 @@ def test_dla34(tmp_path, origin):
     with torch.no_grad():
         found = model.backbone.bottom_up(x)["level5"]
         torch.testing.assert_close(found, peer.forward_features(x), rtol=1e-5, atol=1e-5)
+
+
+RGB = (
+    *("INPUT.FORMAT", "RGB", "MODEL.PIXEL_MEAN", "[123.675,116.28,103.53]"),
+    *("MODEL.PIXEL_STD", "[58.395,57.12,57.375]"),
+)
+
+
+@pytest.mark.parametrize("depth", [18, 34, 50])
+def test_nothing_is_said_of_settings_that_fit(tmp_path, depth):
+    peer = getattr(torchvision.models, f"resnet{depth}")(weights=None)
+    torch.save(peer.state_dict(), tmp_path / "resnet.pth")
+    opts = ("MODEL.RESNETS.DEPTH", str(depth), "MODEL.RESNETS.STRIDE_IN_1X1", "False")
+    if depth == 50:
+        opts += ("MODEL.RESNETS.RES2_OUT_CHANNELS", "256")
+    assert load(build(R18, (*opts, *RGB)), tmp_path / "resnet.pth").notes == []
+    notes = load(build(R18, (*opts, *RGB, "INPUT.FORMAT", "BGR")), tmp_path / "resnet.pth").notes
+    assert notes == [
+        "INPUT.FORMAT (image_format of the mappers) is BGR, but these weights were made for RGB"
+    ]
+
+
+def test_dla_wants_rgb(tmp_path):
+    """As all of ImageNet's weights do that PyTorch made."""
+    body = build("FCOS-RT/DLA34").backbone.bottom_up
+    torch.save(body.state_dict(), tmp_path / "dla34.pth")
+    assert load(build("FCOS-RT/DLA34", RGB), tmp_path / "dla34.pth").notes == []
+    notes = load(build("FCOS-RT/DLA34"), tmp_path / "dla34.pth").notes
+    assert [note.split(" is ")[0].split(" ")[0] for note in notes] == [
+        "INPUT.FORMAT",
+        "pixel_mean",
+        "pixel_std",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("author", "opts", "differing"),
+    [
+        # R-50.pkl of MSRA: BGR, grey levels less their mean.
+        ("Caffe2", (), []),
+        ("Caffe2", RGB, ["INPUT.FORMAT", "pixel_mean", "pixel_std"]),
+        ("torchvision", RGB, []),
+        ("torchvision", (), ["INPUT.FORMAT", "pixel_mean", "pixel_std"]),
+        ("me", RGB, []),
+    ],
+)
+def test_statistics_of_detectron2s_zoo(tmp_path, author, opts, differing):
+    model = build("FCOS/R50-1x", opts)
+    body = model.backbone.bottom_up.state_dict()
+    arrays = {k: v.numpy() for k, v in body.items() if "num_batches" not in k}
+    if author == "Caffe2":
+        arrays = {"conv1_w": arrays["stem.conv1.weight"]}
+    data = {"model": arrays, "__author__": author, "matching_heuristics": True}
+    (tmp_path / "R-50.pkl").write_bytes(pickle.dumps(data))
+    report = load(model, tmp_path / "R-50.pkl", trust_checkpoint=True)
+    assert [note.split(" ")[0] for note in report.notes] == differing
 
 
 def test_vovnet(tmp_path):

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from .source import Source, State, below_body, without
+from .source import IMAGENET_RGB, Source, State, below_body, without
 
 # timm left out two layers that have no effect; see modeling/backbone/dla.py.
 WITHOUT_EFFECT = r"\.level[34]\.project\."
@@ -21,4 +21,5 @@ SOURCE = Source(
     convert=_convert,
     body_anchor=_ANCHOR,
     may_miss=WITHOUT_EFFECT,
+    expects=IMAGENET_RGB,
 )

@@ -8,7 +8,11 @@ from torch import Tensor
 
 State = dict[str, Tensor]
 HEAD = "proposal_generator.fcos_head."
-IMAGENET_RGB = {"pixel_mean": [123.675, 116.28, 103.53], "pixel_std": [58.395, 57.12, 57.375]}
+IMAGENET_RGB = {
+    "input_format": "RGB",
+    "pixel_mean": [123.675, 116.28, 103.53],
+    "pixel_std": [58.395, 57.12, 57.375],
+}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from .dla import DLA
 from .mobilenet import MobileNetV2
 from .pafpn import PAFPN
 from .resnet import make_bottleneck_stages
-from .timm_backbone import TimmBackbone
+from .timm_backbone import TimmBackbone, weights_come_later
 from .top_levels import TopLevels
 from .vovnet import VoVNet
 
@@ -20,4 +20,5 @@ __all__ = [
     "VoVNet",
     "build",
     "make_bottleneck_stages",
+    "weights_come_later",
 ]

@@ -1,6 +1,11 @@
 """Any feature extractor of timm as a body."""
 
 import difflib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
 
 import torch
 from detectron2.config import CfgNode
@@ -11,14 +16,22 @@ from torch import Tensor, nn
 from ..batch_norms import exchange_batch_norms
 from .body import check_features
 
+logger = logging.getLogger(__name__)
+
 TIMM_NORMS = ("", "FrozenBN", "SyncBN")
+_KEYS = {
+    "pixel_mean": "MODEL.PIXEL_MEAN (model.pixel_mean)",
+    "pixel_std": "MODEL.PIXEL_STD (model.pixel_std)",
+    "input_format": "INPUT.FORMAT (image_format of the mappers)",
+}
+_FETCHING = ContextVar("fetching", default=True)  # see `weights_come_later`
 
 
 class TimmBackbone(Backbone):
     """A model of timm whose features are called by their strides: res<i> has stride 2 ** i.
 
-    Pretrained weights of timm want RGB images and, most of them, the statistics of ImageNet
-    (PIXEL_MEAN 123.675, 116.28, 103.53 and PIXEL_STD 58.395, 57.12, 57.375).
+    Pretrained weights of timm want RGB images and statistics of their own, see `statistics`; most
+    have those of ImageNet (PIXEL_MEAN 123.675, 116.28, 103.53 and PIXEL_STD 58.395, 57.12, 57.375).
     """
 
     def __init__(
@@ -35,11 +48,13 @@ class TimmBackbone(Backbone):
             name: of the model in timm, such as "convnext_tiny".
             out_features: names such as "res3"; legal are those of the model's strides.
             in_channels: of the image.
-            pretrained: download timm's weights.
+            pretrained: download timm's weights, unless they would be replaced
+                (`weights_come_later`).
             norm: "" keeps the norms as they are; "FrozenBN" and "SyncBN" convert batch norms.
 
         Raises:
-            ValueError: unknown model, feature or norm, or a model without feature maps.
+            ValueError: unknown model, feature or norm, a model without feature maps, or weights
+                that cannot be fetched.
             ModuleNotFoundError: timm is not installed; says how to.
         """
         super().__init__()
@@ -54,13 +69,15 @@ class TimmBackbone(Backbone):
         }
         check_features(out_features, [*strides], name)
         indices = sorted(info.out_indices[strides[feature]] for feature in out_features)
-        model = _create(timm, name, in_channels, pretrained, indices)
+        fetch = pretrained and _FETCHING.get() and torch.get_default_device().type != "meta"
+        model = _create(timm, name, in_channels, fetch, indices)
         self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         if norm:
             exchange_batch_norms(model, norm)
         self.name = name
         self.model = model
         self.pretrained = pretrained
+        self.statistics = _statistics(model) if fetch and in_channels == 3 else None
         self._out_features = sorted(out_features)
         channels = dict(zip(info.reduction(), info.channels(), strict=True))
         self._out_feature_strides = {x: 2 ** int(x[3:]) for x in self._out_features}
@@ -103,6 +120,49 @@ class TimmBackbone(Backbone):
         return dict(zip(self._out_features, features, strict=True))
 
 
+@contextmanager
+def weights_come_later(really: bool = True) -> Iterator[None]:
+    """Bodies that are built within fetch no weights: a checkpoint will replace them.
+
+    Args:
+        really: False changes nothing.
+    """
+    token = _FETCHING.set(_FETCHING.get() and not really)
+    try:
+        yield
+    finally:
+        _FETCHING.reset(token)
+
+
+class Statistics(NamedTuple):
+    """How the images looked that weights were made with, in grey levels."""
+
+    pixel_mean: list[float]
+    pixel_std: list[float]
+    input_format: str = "RGB"
+
+    def differences(
+        self, pixel_mean: list[float], pixel_std: list[float], input_format: str
+    ) -> list[str]:
+        """One line for each setting that differs, with its name and the value to set."""
+        given = zip(self._fields, self, (pixel_mean, pixel_std, input_format), strict=True)
+        lines = []
+        for name, expected, value in given:
+            if not isinstance(value, str):
+                value = [round(float(x), 3) for x in value]
+            if value != expected:
+                lines.append(
+                    f"{_KEYS[name]} is {value}, but timm's weights were made for {expected}"
+                )
+        return lines
+
+
+def _statistics(model: nn.Module) -> Statistics:
+    known = model.pretrained_cfg
+    mean, std = ([round(255 * x, 3) for x in known[key]] for key in ("mean", "std"))
+    return Statistics(mean, std)
+
+
 def _import_timm() -> object:
     try:
         import timm
@@ -124,6 +184,24 @@ def _create(
     options = {"features_only": True, "in_chans": in_channels, "pretrained": pretrained}
     if out_indices is not None:
         options["out_indices"] = out_indices
+    if pretrained:
+        return _create_pretrained(timm, name, options)
+    return _create_extractor(timm, name, options)
+
+
+def _create_pretrained(timm: object, name: str, options: dict) -> nn.Module:
+    try:
+        return _create_extractor(timm, name, options)
+    except Exception as error:  # a download may fail by the errors of several libraries
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"timm's weights of {name} cannot be had ({reason[0]}); set MODEL.TIMM.PRETRAINED "
+            "(pretrained) False for random ones, or name a checkpoint that holds them as "
+            "MODEL.WEIGHTS (train.init_checkpoint)"
+        ) from None
+
+
+def _create_extractor(timm: object, name: str, options: dict) -> nn.Module:
     try:
         try:
             return timm.create_model(name, **options, dynamic_img_size=True)
@@ -145,10 +223,15 @@ def build_timm(cfg: CfgNode, input_shape: ShapeSpec) -> TimmBackbone:
             "a timm body cannot be frozen in part: set MODEL.BACKBONE.FREEZE_AT 0, got "
             f"{cfg.MODEL.BACKBONE.FREEZE_AT}"
         )
-    return TimmBackbone(
+    body = TimmBackbone(
         name=cfg.MODEL.TIMM.NAME,
         out_features=cfg.MODEL.TIMM.OUT_FEATURES,
         in_channels=input_shape.channels,
         pretrained=cfg.MODEL.TIMM.PRETRAINED,
         norm=cfg.MODEL.TIMM.NORM,
     )
+    if body.statistics is not None:
+        settings = cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD, cfg.INPUT.FORMAT
+        for line in body.statistics.differences(*settings):
+            logger.warning("%s", line)
+    return body

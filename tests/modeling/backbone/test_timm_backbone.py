@@ -9,6 +9,7 @@ from detectron2.modeling import build_backbone
 
 from fcos_d2.config import get_cfg
 from fcos_d2.modeling import TimmBackbone
+from fcos_d2.modeling.backbone import weights_come_later
 
 timm = pytest.importorskip("timm")
 FEATURES = ["res3", "res4", "res5"]
@@ -48,6 +49,84 @@ def test_norms():
     assert not any(isinstance(x, torch.nn.BatchNorm2d) for x in frozen.modules())
     synchronised = TimmBackbone(name="resnet18", out_features=FEATURES, norm="SyncBN")
     assert any(isinstance(x, torch.nn.SyncBatchNorm) for x in synchronised.modules())
+
+
+@pytest.fixture
+def fetched(monkeypatch) -> list[str]:
+    """Names of the models whose weights were asked for; random ones come."""
+    names, create_model = [], timm.create_model
+
+    def create(name, pretrained=False, **options):
+        model = create_model(name, pretrained=False, **options)
+        if pretrained:
+            names.append(name)
+        return model
+
+    monkeypatch.setattr(timm, "create_model", create)
+    return names
+
+
+def config_of(*opts):
+    cfg = get_cfg()
+    cfg.MODEL.BACKBONE.NAME = "build_fcos_timm_fpn_backbone"
+    cfg.MODEL.BACKBONE.FREEZE_AT = 0
+    cfg.MODEL.TIMM.PRETRAINED = True
+    cfg.MODEL.FPN.IN_FEATURES = FEATURES
+    cfg.merge_from_list(list(opts))
+    return cfg
+
+
+IMAGENET = (
+    *("MODEL.PIXEL_MEAN", [123.675, 116.28, 103.53], "INPUT.FORMAT", "RGB"),
+    *("MODEL.PIXEL_STD", [58.395, 57.12, 57.375]),
+)
+
+
+@pytest.mark.parametrize(
+    ("opts", "said"),
+    [
+        ((), ["PIXEL_MEAN", "PIXEL_STD", "FORMAT"]),
+        (IMAGENET, []),
+        ((*IMAGENET, "INPUT.FORMAT", "BGR"), ["FORMAT"]),
+        # Of a model that was made with 0.5 and 0.5: 127.5 in grey levels.
+        ((*IMAGENET, "MODEL.TIMM.NAME", "mobilenetv4_conv_small"), []),
+        ((*IMAGENET, "MODEL.TIMM.NAME", "tf_efficientnetv2_b0"), []),
+        ((*IMAGENET, "MODEL.TIMM.NAME", "tf_efficientnet_es"), ["PIXEL_MEAN", "PIXEL_STD"]),
+    ],
+)
+def test_settings_that_the_weights_were_not_made_for_are_said(opts, said, fetched, caplog):
+    build_backbone(config_of(*opts))
+    assert len(fetched) == 1
+    lines = [x.getMessage() for x in caplog.records if "timm's weights were made" in x.getMessage()]
+    assert [line.split(" ")[0].split(".")[1] for line in lines] == said
+    if "tf_efficientnet_es" in opts:
+        assert "MODEL.PIXEL_MEAN (model.pixel_mean) is [123.675, 116.28, 103.53]" in lines[0]
+        assert lines[0].endswith("made for [127.5, 127.5, 127.5]")
+
+
+def test_weights_that_a_checkpoint_replaces_are_not_fetched(fetched):
+    with weights_come_later():
+        body = build_backbone(config_of()).bottom_up
+    assert fetched == [] and body.pretrained and body.statistics is None
+    with weights_come_later(False):
+        build_backbone(config_of())
+    assert fetched == ["resnet18"]
+    with torch.device("meta"):
+        build_backbone(config_of())
+    assert fetched == ["resnet18"]
+
+
+def test_weights_that_cannot_be_fetched_are_named(monkeypatch):
+    create_model = timm.create_model
+
+    def create(name, pretrained=False, **options):
+        if pretrained:
+            raise ConnectionError("no route to huggingface.co\nand more")
+        return create_model(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", create)
+    with pytest.raises(ValueError, match=r"weights of resnet18 cannot be had \(no route to hugg"):
+        build_backbone(config_of())
 
 
 def test_from_a_config():

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from fvcore.common.checkpoint import Checkpointer
-from torch import Tensor, nn
+from torch import nn
 
 from .classes import classes_in_words, rows_by_name
 from .contents import weights_apart

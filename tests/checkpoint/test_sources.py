@@ -232,8 +232,9 @@ def test_statistics_of_detectron2s_zoo(tmp_path, author, opts, differing):
     if author == "Caffe2":
         arrays = {"conv1_w": arrays["stem.conv1.weight"]}
     data = {"model": arrays, "__author__": author, "matching_heuristics": True}
-    (tmp_path / "R-50.pkl").write_bytes(pickle.dumps(data))
-    report = load(model, tmp_path / "R-50.pkl", trust_checkpoint=True)
+    path = tmp_path / "R-50.pkl"
+    path.write_bytes(pickle.dumps(data))
+    report = load(model, path, trust_checkpoint=str(path))
     assert [note.split(" ")[0] for note in report.notes] == differing
 
 

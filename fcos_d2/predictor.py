@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from detectron2.structures import Instances
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from fcos_deploy.image import read_image
+from fcos_deploy.inputs import GivenImage, bgr_images, shows_objects
 
 from . import model_zoo
 from .checkpoint import load_detector
@@ -123,16 +124,18 @@ class Predictor:
             thresh_with_quality=with_quality,
         )
 
-    def __call__(self, image: np.ndarray | str | Path) -> Instances:
+    def __call__(self, image: GivenImage) -> Instances:
         """Detections on one image; see `predict_batch`."""
         return self.predict_batch([image])[0]
 
     @torch.inference_mode()
-    def predict_batch(self, images: list[np.ndarray | str | Path]) -> list[Instances]:
-        """Detections on several images, in one pass of the network if without slices and TTA.
+    def predict_batch(self, images: Iterable[GivenImage]) -> list[Instances]:
+        """Detections on several images: what is found on each alone.
+
+        Images that the network gets in one padded size go through it together.
 
         Args:
-            images: BGR uint8 (H, W, 3) arrays or paths.
+            images: BGR uint8 (H, W, 3) arrays, paths or Pillow images, of any sizes.
 
         Returns:
             For each image an `Instances` on the CPU with pred_boxes in pixels of that image,
@@ -140,21 +143,17 @@ class Predictor:
 
         Raises:
             ImageError: a file cannot be read; names it.
-            ValueError: an array of another shape or type.
+            ValueError: an array of another shape or type, or without pixels; one image instead of
+                a list.
         """
-        batch = [self._prepare(image) for image in images]
+        batch = [self._prepare(image) for image in bgr_images(images)]
         device_type = next(self.model.parameters()).device.type
         with torch.autocast(device_type, self._dtype, enabled=self._dtype is not None):
             outputs = self._detector(batch)
-        return [output["instances"].to("cpu") for output in outputs]
+        found = [output["instances"].to("cpu") for output in outputs]
+        return [x if shows_objects(*x.image_size) else x[:0] for x in found]
 
-    def _prepare(self, image: np.ndarray | str | Path) -> dict:
-        if isinstance(image, (str, Path)):
-            image = read_image(image)
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(
-                f"image must be a BGR uint8 array (H, W, 3), got {image.dtype} {image.shape}"
-            )
+    def _prepare(self, image: np.ndarray) -> dict:
         height, width = image.shape[:2]
         if self.mapper.image_format == "RGB":
             image = image[:, :, ::-1]

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.structures import Boxes
+from PIL import Image
 
 from fcos_d2 import Predictor, model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
@@ -10,7 +11,7 @@ from fcos_d2.evaluation.slicing import Slicing
 from fcos_d2.evaluation.tta import FlipsAndScales
 from fcos_d2.evaluation.views import ViewSettings
 from fcos_d2.predictor import inference_dtype, with_views
-from fcos_deploy.image import ImageError
+from fcos_deploy.image import ORIENTATION_TAG, ImageError
 
 OPTS = ["MODEL.FCOS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu"]
 
@@ -85,6 +86,47 @@ def test_batch_equals_single_images(weights, image):
         predictor.predict_batch([image, flipped]), map(predictor, (image, flipped)), strict=True
     ):
         assert_same(together, alone)
+
+
+def test_unequal_images_find_together_what_each_finds_alone(weights, image):
+    predictor = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
+    tall = np.ascontiguousarray(image.transpose(1, 0, 2))
+    images = [image, tall, image[:60], tall[::-1], image[:100, :100]]
+    for given in (images, tuple(images)):
+        together = predictor.predict_batch(given)
+        assert [x.image_size for x in together] == [x.shape[:2] for x in images]
+        for found, alone in zip(together, map(predictor, images), strict=True):
+            assert len(found) > 0
+            assert found.pred_classes.tolist() == alone.pred_classes.tolist()
+            torch.testing.assert_close(found.scores, alone.scores, atol=1e-4, rtol=0)
+            boxes, wanted = found.pred_boxes.tensor, alone.pred_boxes.tensor
+            torch.testing.assert_close(boxes, wanted, atol=1e-3, rtol=1e-5)
+    assert predictor.predict_batch([]) == []
+
+
+def test_pillow_images(weights, image, tmp_path):
+    """They are RGB; turned as their EXIF says."""
+    predictor = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = 6  # turn by 90 degrees
+    Image.fromarray(image[:, :, ::-1]).save(tmp_path / "a.png", exif=exif)
+    given = [Image.fromarray(image[:, :, ::-1]), Image.open(tmp_path / "a.png")]
+    upright, turned = predictor.predict_batch(given)
+    assert_same(upright, predictor(image))
+    assert turned.image_size == (200, 120)
+    assert_same(turned, predictor(tmp_path / "a.png"))
+
+
+def test_nothing_is_found_where_nothing_can_be(weights, shared_dir):
+    predictor = Predictor("Recipes/R18-Scratch", weights, confidence_threshold=0, opts=OPTS)
+    images = shared_dir / "data" / "hard_inputs" / "images"
+    names = ("one_pixel.jpg", "one_pixel.png", "row_2000x1.png", "gray.jpg")
+    sliced = Predictor("Recipes/R18-Scratch", weights, slice_size=1000, opts=OPTS)
+    for found in (
+        predictor.predict_batch([images / x for x in names]),
+        [*map(sliced, [images / x for x in names])],
+    ):
+        assert [len(x) > 0 for x in found] == [False, False, False, True]
 
 
 def test_yaml_and_python_config_agree(tmp_path, image):
@@ -210,6 +252,12 @@ def test_mistakes_are_named(weights, image, tmp_path):
     predictor = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
     with pytest.raises(ValueError, match=r"BGR uint8 array .* got float64 \(4, 4, 3\)"):
         predictor(np.zeros((4, 4, 3)))
+    with pytest.raises(ValueError, match="no pixels, .* leave out empty crops"):
+        predictor(image[10:10])
+    with pytest.raises(ValueError, match="must be a list of images, got a single one"):
+        predictor.predict_batch(image)
+    with pytest.raises(ValueError, match="got list: several images go to predict_batch"):
+        predictor([image, image])
     with pytest.raises(ImageError, match="absent.png"):
         predictor(tmp_path / "absent.png")
 

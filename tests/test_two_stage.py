@@ -10,6 +10,7 @@ from detectron2.utils.events import EventStorage
 from fcos_d2 import Predictor, model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.engine.run import run, train_argument_parser
+from fcos_d2.evaluation.views import ViewSettings
 
 SMALL = {
     "MODEL.WEIGHTS": "",
@@ -104,6 +105,30 @@ def test_predictor(tmp_path):
     image = batch()[0]["image"].permute(1, 2, 0).byte().numpy()
     low = predictor(image)
     assert (low.scores > 0.3).all()
+
+
+def test_unequal_images_find_together_what_each_finds_alone():
+    """In evaluation and predictor, which both wrap the model; detectron2's own forward pads."""
+    torch.manual_seed(0)
+    model = model_zoo.get_model(CONFIGS[0], words(SMALL)).eval()
+    model.roi_heads.box_predictor.test_score_thresh = 0.0
+    torch.nn.init.normal_(model.roi_heads.box_predictor.cls_score.weight, std=0.2)
+    wrapped = ViewSettings().wrap(model, mapper=None)
+    assert not wrapped.training
+    sizes = [(96, 160), (160, 96), (90, 150)]
+    inputs = [{"image": torch.randint(0, 256, (3, *size)), "height": 50} for size in sizes]
+    passes = []
+    model.backbone.register_forward_pre_hook(lambda _, args: passes.append(len(args[0])))
+    with torch.no_grad():
+        together = [x["instances"] for x in wrapped(inputs)]
+        assert passes == [2, 1]
+        alone = [model([x])[0]["instances"] for x in inputs]
+    for one, wanted in zip(together, alone, strict=True):
+        assert len(one) > 0 and one.image_size == wanted.image_size
+        torch.testing.assert_close(one.scores, wanted.scores, atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            one.pred_boxes.tensor, wanted.pred_boxes.tensor, atol=1e-2, rtol=0
+        )
 
 
 @pytest.mark.slow

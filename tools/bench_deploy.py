@@ -84,8 +84,8 @@ def _exported(model: torch.nn.Module, name: str, folder: Path, options: ExportOp
 
 def _detection(detector: Detector, image: np.ndarray) -> Callable[[], object]:
     """From the resized image to the boxes."""
-    inputs, sizes = detector.preprocess([image]), [image.shape[:2]]
-    return lambda: detector.postprocess(detector.engine.run(*inputs), inputs[1], sizes)
+    (batch,), sizes = detector.preprocess([image]), [image.shape[:2]]
+    return lambda: detector.postprocess([batch], [detector.engine.run(*batch.inputs)], sizes)
 
 
 def _video_row(detector: Detector, size: tuple[int, int], num_frames: int) -> dict:
@@ -96,7 +96,7 @@ def _video_row(detector: Detector, size: tuple[int, int], num_frames: int) -> di
             for i in range(num_frames):
                 writer.write(np.roll(picture(0, *size), 8 * i, axis=1))
         with VideoReader(source) as reader:
-            prepared = [detector.preprocess([frame]) for frame in reader]
+            prepared = [batch for frame in reader for batch in detector.preprocess([frame])]
 
         def whole() -> None:
             with VideoReader(source) as reader, VideoWriter(target, 25, size) as writer:
@@ -105,8 +105,8 @@ def _video_row(detector: Detector, size: tuple[int, int], num_frames: int) -> di
                     writer.write(item.drawn)
 
         def engine_alone() -> None:
-            for inputs in prepared:
-                detector.engine.run(*inputs)
+            for batch in prepared:
+                detector.engine.run(*batch.inputs)
 
         subjects = {"ours": whole, "engine alone": engine_alone}
         times = time_in_turns(subjects, 1, 3)

@@ -132,11 +132,11 @@ class ExportSubject(Subject):
 
     def parts(self, images: list[np.ndarray]) -> dict[str, float]:
         marks = [time.perf_counter()]
-        inputs = self._detector.preprocess(images)
+        batches = self._detector.preprocess(images)
         marks.append(time.perf_counter())
-        outputs = self._detector.engine.run(*inputs)
+        outputs = [self._detector.engine.run(*batch.inputs) for batch in batches]
         marks.append(time.perf_counter())
-        self._detector.postprocess(outputs, inputs[1], [x.shape[:2] for x in images])
+        self._detector.postprocess(batches, outputs, [x.shape[:2] for x in images])
         marks.append(time.perf_counter())
         names = ("preprocess", "engine", "post-process")
         return {

@@ -1,5 +1,6 @@
 """From images to detections."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 from .engines import load_engine
+from .grouping import canvas_size, groups_of_one_canvas
+from .inputs import GivenImage, bgr_images, shows_objects
 from .settings import Settings, read_settings
 
 
@@ -53,70 +56,105 @@ class Detector:
         self.score = self.settings.score if score_threshold is None else score_threshold
         self.engine = load_engine(self.settings, threads)
 
-    def __call__(self, image: np.ndarray) -> Detections:
+    def __call__(self, image: GivenImage) -> Detections:
         """Detections on one image, see `detect`."""
         return self.detect([image])[0]
 
-    def detect(self, images: list[np.ndarray]) -> list[Detections]:
-        """Detections on several images, in one pass.
+    def detect(self, images: Iterable[GivenImage]) -> list[Detections]:
+        """Detections on several images: what is found on each alone.
+
+        Several threads may call it at the same time.
 
         Args:
-            images: BGR uint8 (H, W, 3) each, of any sizes.
+            images: BGR uint8 (H, W, 3) arrays, paths or Pillow images, of any sizes.
 
         Raises:
-            ValueError: an array of another shape or type, or more images than the model takes.
+            ImageError: a file cannot be read; names it.
+            ValueError: an array of another shape or type, or without pixels, or more images than
+                the model takes.
         """
-        inputs = self.preprocess(images)
-        outputs = self.engine.run(*inputs)
-        return self.postprocess(outputs, inputs[1], [image.shape[:2] for image in images])
+        arrays = bgr_images(images)
+        batches = self.preprocess(arrays)
+        outputs = [self.engine.run(*batch.inputs) for batch in batches]
+        return self.postprocess(batches, outputs, [image.shape[:2] for image in arrays])
 
-    def preprocess(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """What the engine runs on: canvas (N, H, W, 3) uint8, and the sizes (N, 2) int64 in it.
+    def preprocess(self, images: list[np.ndarray]) -> list["Batch"]:
+        """What the engine runs on: images of one canvas together, see `groups_of_one_canvas`.
 
         A model of a fixed number of images gets its canvas filled up.
 
+        Args:
+            images: BGR uint8 (H, W, 3) each.
+
         Raises:
-            ValueError: see `detect`.
+            ValueError: more images than the model takes.
         """
         settings = self.settings
-        for image in images:
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-                raise ValueError(
-                    f"image must be a BGR uint8 array (H, W, 3), got {image.dtype} {image.shape}"
-                )
-        num = settings.batch or len(images)
-        if len(images) > num:
-            raise ValueError(f"the model takes {num} images at a time, got {len(images)}")
+        if settings.batch is not None and len(images) > settings.batch:
+            raise ValueError(
+                f"the model takes {settings.batch} images at a time, got {len(images)}"
+            )
         resized = [resize(image, settings) for image in images]
-        sizes = np.array([image.shape[:2] for image in resized], np.int64)
-        if settings.fixed_size is None:
-            step = settings.size_divisibility
-            height, width = (-(-sizes.max(axis=0) // step) * step).tolist()
-        else:
-            height, width = settings.fixed_size
-        canvas = np.zeros((num, height, width, 3), np.uint8)
-        for part, image in zip(canvas, resized, strict=False):
-            part[: image.shape[0], : image.shape[1]] = image
-        return canvas, np.concatenate((sizes, np.ones((num - len(images), 2), np.int64)))
+        step = settings.size_divisibility
+        canvases = [settings.fixed_size or canvas_size(x.shape[:2], step) for x in resized]
+        return [
+            Batch(group, self._inputs([resized[i] for i in group], canvases[group[0]]))
+            for group in groups_of_one_canvas(canvases, 1)
+        ]
+
+    def _inputs(
+        self, resized: list[np.ndarray], canvas: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        num = self.settings.batch or len(resized)
+        images = np.zeros((num, *canvas, 3), np.uint8)
+        sizes = np.ones((num, 2), np.int64)
+        for i, image in enumerate(resized):
+            sizes[i] = image.shape[:2]
+            images[i, : sizes[i, 0], : sizes[i, 1]] = image
+        return images, sizes
 
     def postprocess(
-        self, outputs: list[np.ndarray], sizes: np.ndarray, originals: list[tuple[int, int]]
+        self,
+        batches: list["Batch"],
+        outputs: list[list[np.ndarray]],
+        originals: list[tuple[int, int]],
     ) -> list[Detections]:
-        """Detections in pixels of the images.
+        """Detections in pixels of the images, in their order.
 
         Args:
-            outputs: of the engine.
-            sizes: (N, 2) in the canvas.
-            originals: height and width of each image, at most N.
+            batches: from `preprocess`.
+            outputs: of the engine, for each of them.
+            originals: height and width of each image.
         """
-        found = []
-        for boxes, scores, classes, size, original in zip(*outputs, sizes, originals, strict=False):
-            scale = np.array([original[1] / size[1], original[0] / size[0]] * 2, np.float32)
-            limits = np.array([original[1], original[0]] * 2, np.float32)
-            boxes = np.clip(boxes * scale, 0, limits)
-            good = (scores > self.score) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-            found.append(Detections(boxes[good], scores[good], classes[good]))
-        return found
+        found: dict[int, Detections] = {}
+        for batch, fields in zip(batches, outputs, strict=True):
+            for position, size, *row in zip(
+                batch.positions, batch.inputs[1], *fields, strict=False
+            ):
+                found[position] = self._in_image(*row, size, originals[position])
+        return [found[i] for i in range(len(originals))]
+
+    def _in_image(
+        self,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        classes: np.ndarray,
+        size: np.ndarray,
+        original: tuple[int, int],
+    ) -> Detections:
+        height, width = original
+        scale = np.array([width / size[1], height / size[0]] * 2, np.float32)
+        boxes = np.clip(boxes * scale, 0, np.array([width, height] * 2, np.float32))
+        good = (scores > self.score) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        good &= shows_objects(height, width)
+        return Detections(boxes[good], scores[good], classes[good])
+
+
+class Batch(NamedTuple):
+    """Images that the engine runs on together."""
+
+    positions: list[int]  # among the images that were handed over
+    inputs: tuple[np.ndarray, np.ndarray]  # (N, H, W, 3) uint8, and (N, 2) int64 sizes in it
 
 
 def resized_size(height: int, width: int, settings: Settings) -> tuple[int, int]:

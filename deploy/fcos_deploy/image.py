@@ -85,14 +85,25 @@ def read_image(path: str | Path, format: str = "BGR") -> np.ndarray:
         with path.open("rb") as file, Image.open(file) as image:
             if (array := _decode_jpeg(image, file, format)) is not None:
                 return array
-            image.load()
-            method = UPRIGHT.get(_orientation(image))
-            image = _to_8_bit(image)
-            return _to_array(image if method is None else image.transpose(method), format)
+            return _upright_array(image, format)
     except ImageError:
         raise
     except (*BOMB_ERRORS, *DECODE_ERRORS) as error:
         raise ImageError(f"{path}: {_cause(error)}") from error
+
+
+def image_array(image: Image.Image, format: str = "BGR") -> np.ndarray:
+    """What `read_image` gives for the file that a Pillow image was opened from, or would be saved
+    to: of any mode, upright, uint8 (H, W, 3).
+
+    Raises:
+        ImageError: the pixels cannot be decoded; names the file, where it is known.
+    """
+    try:
+        return _upright_array(image, format)
+    except (*BOMB_ERRORS, *DECODE_ERRORS) as error:
+        name = getattr(image, "filename", "") or "Pillow image"
+        raise ImageError(f"{name}: {_cause(error)}") from error
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -249,6 +260,13 @@ def _is_whole_scan(scan: np.ndarray) -> bool:
     after = scan[1:][scan[:-1] == 0xFF]  # 0 after a 0xFF of the pixels
     inside = np.isin(after[:-1], (0, *RESTART_MARKERS))
     return scan[-2:].tolist() == [0xFF, END_MARKER] and bool(inside.all())
+
+
+def _upright_array(image: Image.Image, format: str) -> np.ndarray:
+    image.load()
+    method = UPRIGHT.get(_orientation(image))
+    image = _to_8_bit(image)
+    return _to_array(image if method is None else image.transpose(method), format)
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .detector import Detections, Detector
+from .detector import Batch, Detections, Detector
 from .draw import draw_detections
 from .pipeline import Clock, batches, buffered
 
@@ -26,11 +26,11 @@ class Item:
 
 @dataclass
 class Group:
-    """Items that the engine runs on together."""
+    """Items that go from stage to stage together."""
 
     items: list[Item]
-    inputs: tuple[np.ndarray, np.ndarray] | None = None  # of the engine
-    outputs: list[np.ndarray] | None = None
+    batches: list[Batch] | None = None  # of the engine
+    outputs: list[list[np.ndarray]] | None = None  # for each batch
 
     def __len__(self) -> int:
         return len(self.items)
@@ -67,7 +67,9 @@ class Runner:
         self.draw_score = max(detector.settings.draw, detector.score)
         self.clock = Clock()
         self.num_done = 0
-        self._times: list[float] = []  # when each item came out
+        # How many were done, and when: after the warm-up, and after the last group.
+        self._start: tuple[int, float] | None = None
+        self._end: tuple[int, float] | None = None
 
     def run(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items in their order, with what was found on them."""
@@ -82,22 +84,24 @@ class Runner:
             stages["draw"] = self._draw
         for part, work in stages.items():
             groups = self.clock.stage(part, work, self._ahead(groups))
-        for group in self._ahead(groups):
+        for number, group in enumerate(self._ahead(groups), start=1):
             for item in group.items:
                 yield item
                 self.num_done += 1
-                self._times.append(time.perf_counter())
+            # By groups, for the items of one come out all at once.
+            self._end = self.num_done, time.perf_counter()
+            if number <= self.clock.warm_up:
+                self._start = self._end
 
     def speed(self) -> str:
         """A few lines: images per second as a whole, and milliseconds of each part.
 
-        The first images, on which the engine warms up, do not count.
+        The first groups, on which the engine warms up, do not count.
         """
         parts = self.clock.milliseconds()
-        first = self.clock.warm_up * self.batch
-        if len(self._times) < first + 2 or "engine" not in parts:
+        if self._start == self._end or "engine" not in parts:
             return "too few images to tell the speed"
-        rate = (len(self._times) - 1 - first) / (self._times[-1] - self._times[first])
+        rate = (self._end[0] - self._start[0]) / (self._end[1] - self._start[1])
         lines = [f"{rate:.2f} images/s with {self.detector.engine.name}, batch {self.batch}"]
         lines += [f"  {part:<13}{parts[part]:8.1f} ms" for part in PARTS if part in parts]
         return "\n".join(lines)
@@ -106,16 +110,16 @@ class Runner:
         return groups if self.is_live else buffered(groups, AHEAD)
 
     def _preprocess(self, group: Group) -> Group:
-        group.inputs = self.detector.preprocess([item.image for item in group.items])
+        group.batches = self.detector.preprocess([item.image for item in group.items])
         return group
 
     def _detect(self, group: Group) -> Group:
-        group.outputs = self.detector.engine.run(*group.inputs)
+        group.outputs = [self.detector.engine.run(*batch.inputs) for batch in group.batches]
         return group
 
     def _postprocess(self, group: Group) -> Group:
         sizes = [item.image.shape[:2] for item in group.items]
-        results = self.detector.postprocess(group.outputs, group.inputs[1], sizes)
+        results = self.detector.postprocess(group.batches, group.outputs, sizes)
         for item, found in zip(group.items, results, strict=True):
             item.found = found
         return group

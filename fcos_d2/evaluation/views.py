@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..data.mapper import FCOSDatasetMapper
+from ..modeling.meta_arch import detect_by_shape
 from ..modeling.selection import Detections, suppress
 from .slicing import Region, Slicing, is_cut, without_fragments
 from .tta import FlipsAndScales, vote
@@ -64,16 +65,17 @@ class ViewSettings:
         return _with_augmentations(mapper, []) if self.several else mapper
 
     def wrap(self, model: nn.Module, mapper: FCOSDatasetMapper) -> nn.Module:
-        """The model that merges the views; `model` itself where there is only one.
+        """The model that merges the views; where there is only one, `model` itself, or around a
+        two-stage model what keeps unequal images apart.
 
         Args:
             model: a detector, perhaps within DistributedDataParallel.
             mapper: that of the plain evaluation; each view is resized as it resizes images.
         """
-        if not self.several:
-            return model
         if isinstance(model, DistributedDataParallel):
             model = model.module  # the processes have different numbers of batches
+        if not self.several:
+            return ModelByShape(model) if hasattr(model, "roi_heads") else model
         nms_thresh, max_detections = selection_limits(model)
         mappers = [mapper]
         if self.augmentation is not None:
@@ -87,6 +89,21 @@ class ViewSettings:
             nms_thresh=nms_thresh,
             max_detections=max_detections,
         )
+
+
+class ModelByShape(nn.Module):
+    """A detectron2 model that runs on images of one padded size at a time, as FCOS does."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """`model` has a backbone and gives boxes for a list of detectron2's inputs."""
+        super().__init__()
+        self.model = model
+        self.training = model.training  # evaluation puts the mode back to what it finds here
+
+    def forward(self, batched_inputs: list[dict]) -> list[dict]:
+        """N dicts of detectron2 -> N dicts with "instances", in the same order."""
+        step = self.model.backbone.size_divisibility
+        return detect_by_shape(self.model, batched_inputs, step)
 
 
 class View(NamedTuple):

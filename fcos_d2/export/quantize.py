@@ -25,7 +25,8 @@ class _Calibration:
         path = next(self._paths, None)
         if path is None:
             return None
-        images, sizes = self._detector.preprocess([read_image(path)])
+        (batch,) = self._detector.preprocess([read_image(path)])
+        images, sizes = batch.inputs
         return {"images": images, "image_sizes": sizes}
 
 

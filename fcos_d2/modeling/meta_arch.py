@@ -1,5 +1,7 @@
 """The detector: backbone, then head, losses and selection."""
 
+from collections.abc import Callable
+
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
@@ -7,6 +9,8 @@ from detectron2.modeling.backbone import Backbone
 from detectron2.modeling.meta_arch import ProposalNetwork
 from detectron2.structures import ImageList
 from torch import Tensor
+
+from fcos_deploy.grouping import groups_of_one_canvas
 
 from .proposal_generator import FCOSProposalGenerator
 
@@ -54,7 +58,8 @@ class FCOS(ProposalNetwork):
 
         Returns:
             The losses in training; in inference N dicts with "instances": pred_boxes, scores and
-            pred_classes, clipped to the image, best first.
+            pred_classes, clipped to the image, best first. They are what each image gives alone:
+            only images of one padded size go through the network together.
 
         Raises:
             ValueError: ground truth is missing or cannot be learned; names the image.
@@ -63,6 +68,11 @@ class FCOS(ProposalNetwork):
             for inputs in batched_inputs:
                 check_ground_truth(inputs, self.proposal_generator.num_classes)
             return super().forward(batched_inputs)
+        return detect_by_shape(self.detect_padded, batched_inputs, self.backbone.size_divisibility)
+
+    def detect_padded(self, batched_inputs: list[dict]) -> list[dict]:
+        """As `forward` in inference, but in one pass: images of unequal sizes are padded to the
+        largest, and feel it."""
         return [{"instances": result["proposals"]} for result in super().forward(batched_inputs)]
 
     def target_sums(self, batched_inputs: list[dict]) -> Tensor:
@@ -82,6 +92,23 @@ class FCOS(ProposalNetwork):
         )
         gt_instances = [inputs["instances"].to(self.device) for inputs in batched_inputs]
         return self.proposal_generator.target_sums(tuple(padded.tensor.shape[-2:]), gt_instances)
+
+
+def detect_by_shape(
+    detect: Callable[[list[dict]], list[dict]], batched_inputs: list[dict], step: int
+) -> list[dict]:
+    """What `detect` finds, in the order of the inputs, called with images of one padded size.
+
+    Args:
+        detect: gives one dict for each of a list of inputs.
+        batched_inputs: dicts with image (C, h, w).
+        step: what the sides of a batch are multiples of, px; see `groups_of_one_canvas`.
+    """
+    sizes = [inputs["image"].shape[-2:] for inputs in batched_inputs]
+    results: dict[int, dict] = {}
+    for group in groups_of_one_canvas(sizes, step):
+        results.update(zip(group, detect([batched_inputs[i] for i in group]), strict=True))
+    return [results[i] for i in range(len(batched_inputs))]
 
 
 @META_ARCH_REGISTRY.register()

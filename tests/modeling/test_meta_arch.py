@@ -8,6 +8,7 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling import META_ARCH_REGISTRY, PROPOSAL_GENERATOR_REGISTRY, build_model
 from detectron2.modeling.backbone import Backbone
 from detectron2.structures import Boxes, Instances
+from random_detector import pictures, tiny_detector
 from stand_ins import three_class_detector
 from torch import nn
 
@@ -251,3 +252,33 @@ def test_from_config(name):
     assert type(model.proposal_generator) is FCOSProposalGenerator
     assert model.pixel_mean.shape == model.pixel_std.shape == (3, 1, 1)
     assert not [key for key in model.state_dict() if key.startswith("pixel")]
+
+
+def test_unequal_images_find_together_what_each_finds_alone():
+    """Norms over the whole map count the padding, so only images of one padded size go together."""
+    model = tiny_detector()
+    sizes = [(64, 96), (90, 60), (60, 90), (40, 40), (64, 96), (30, 120)]
+    inputs = [{"image": image} for image in pictures(*sizes)]
+    passes = []
+    model.backbone.register_forward_pre_hook(lambda _, args: passes.append(tuple(args[0].shape)))
+    with torch.no_grad():
+        together = [x["instances"] for x in model(inputs)]
+        assert [(n, h, w) for n, _, h, w in passes] == [
+            (3, 64, 96),
+            (1, 96, 64),
+            (1, 48, 48),
+            (1, 32, 128),
+        ]
+        alone = [model([x])[0]["instances"] for x in inputs]
+        padded = [x["instances"] for x in model.detect_padded(inputs)]
+        assert model([]) == []
+    assert min(map(len, together)) > 5
+    for one, wanted in zip(together, alone, strict=True):
+        assert one.image_size == wanted.image_size
+        assert one.pred_classes.tolist() == wanted.pred_classes.tolist()
+        torch.testing.assert_close(one.scores, wanted.scores, atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            one.pred_boxes.tensor, wanted.pred_boxes.tensor, atol=1e-3, rtol=1e-5
+        )
+    # What this is against: the scores of the first image padded to 96 x 128.
+    assert abs(padded[0].scores[0] - alone[0].scores[0]) > 1e-3

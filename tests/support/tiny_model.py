@@ -1,4 +1,4 @@
-"""A folder as tools/export_model.py writes one, whose graph finds the same on every image."""
+"""Folders as tools/export_model.py writes them, with graphs that can be worked out by hand."""
 
 from pathlib import Path
 
@@ -12,11 +12,10 @@ CLASSES = [1, 0, 0]
 
 
 def write_model(folder: Path, **changes: object) -> Path:
-    """Writes model.onnx and infer.yaml; `changes` replace top-level keys of the latter."""
-    import onnx
+    """A model that finds the same on every image; `changes` are top-level keys of infer.yaml."""
     from onnx import TensorProto, helper, numpy_helper
 
-    def constant(name: str, values: list, dtype: type) -> onnx.TensorProto:
+    def constant(name: str, values: list, dtype: type) -> TensorProto:
         return numpy_helper.from_array(np.array(values, dtype)[None], name)
 
     # As many rows as there are images: the constants, expanded by the number of sizes.
@@ -31,6 +30,62 @@ def write_model(folder: Path, **changes: object) -> Path:
             )
         ),
     ]
+    constants = [
+        constant("one_boxes", BOXES, np.float32),
+        constant("one_scores", SCORES, np.float32),
+        constant("one_classes", CLASSES, np.int64),
+        numpy_helper.from_array(np.ones(2, np.int64), "ones2"),
+        numpy_helper.from_array(np.ones(1, np.int64), "ones1"),
+    ]
+    return _write(folder, nodes, constants, len(SCORES), changes)
+
+
+def write_coded_model(folder: Path, **changes: object) -> Path:
+    """A model that finds one object of class 0, which the upper left pixel of the image tells.
+
+    The box is (b/16, g/16, b/16 + 1 + r/16, g/16 + 1) px of the canvas, the score
+    (height + width of the canvas) / 256.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    def constant(name: str, values: list, dtype: type) -> "TensorProto":
+        return numpy_helper.from_array(np.array(values, dtype), name)
+
+    node = helper.make_node
+    nodes = [
+        node("Slice", ["images", "zero", "one", "axes"], ["pixel"]),  # (N, 1, 1, 3)
+        node("Cast", ["pixel"], ["pixel_float"], to=TensorProto.FLOAT),
+        node("Reshape", ["pixel_float", "rows"], ["bgr"]),  # (N, 1, 3)
+        node("MatMul", ["bgr", "weights"], ["corners"]),  # (N, 1, 4)
+        node("Add", ["corners", "bias"], ["boxes"]),
+        node("Shape", ["images"], ["sides"], start=1, end=3),
+        node("Cast", ["sides"], ["sides_float"], to=TensorProto.FLOAT),
+        node("ReduceSum", ["sides_float"], ["sum"], keepdims=1),
+        node("Mul", ["sum", "share"], ["score"]),
+        node("Shape", ["image_sizes"], ["num"], start=0, end=1),
+        node("Concat", ["num", "one1"], ["shape"], axis=0),
+        node("Expand", ["score", "shape"], ["scores"]),
+        node("Expand", ["label", "shape"], ["classes"]),
+    ]
+    weights = np.array([[1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0]]) / 16
+    constants = [
+        constant("zero", [0, 0], np.int64),
+        constant("one", [1, 1], np.int64),
+        constant("axes", [1, 2], np.int64),
+        constant("rows", [-1, 1, 3], np.int64),
+        constant("weights", weights, np.float32),
+        constant("bias", [0, 0, 1, 1], np.float32),
+        constant("share", [1 / 256], np.float32),
+        constant("one1", [1], np.int64),
+        constant("label", [0], np.int64),
+    ]
+    return _write(folder, nodes, constants, 1, changes)
+
+
+def _write(folder: Path, nodes: list, constants: list, num_boxes: int, changes: dict) -> Path:
+    import onnx
+    from onnx import TensorProto, helper
+
     graph = helper.make_graph(
         nodes,
         "tiny",
@@ -39,17 +94,11 @@ def write_model(folder: Path, **changes: object) -> Path:
             helper.make_tensor_value_info("image_sizes", TensorProto.INT64, ["n", 2]),
         ],
         [
-            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["n", 3, 4]),
-            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 3]),
-            helper.make_tensor_value_info("classes", TensorProto.INT64, ["n", 3]),
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["n", num_boxes, 4]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", num_boxes]),
+            helper.make_tensor_value_info("classes", TensorProto.INT64, ["n", num_boxes]),
         ],
-        [
-            constant("one_boxes", BOXES, np.float32),
-            constant("one_scores", SCORES, np.float32),
-            constant("one_classes", CLASSES, np.int64),
-            numpy_helper.from_array(np.ones(2, np.int64), "ones2"),
-            numpy_helper.from_array(np.ones(1, np.int64), "ones1"),
-        ],
+        constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Videos and cameras, frame by frame, with OpenCV. Frames are uint8 BGR (H, W, 3)."""
 
+import logging
 import math
 import os
 import threading
@@ -14,6 +15,9 @@ import numpy as np
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 DEFAULT_FPS = 30.0  # where the source does not tell, as many cameras
+MAX_FPS = 1000.0  # more are ticks of a clock, not frames
+
+logger = logging.getLogger(__name__)
 
 
 class VideoReader:
@@ -22,8 +26,8 @@ class VideoReader:
     Attributes:
         name: the file, or "camera 0".
         is_live: whether it is a camera.
-        fps: frames per second.
-        frame_count: frames that the header announces, or None; the file may end earlier.
+        fps: frames per second; the mean, where they come at uneven times.
+        frame_count: frames that are announced, or None; the file may end earlier.
         size: (h, w) px of the frames.
         num_decoded: frames given out so far.
         is_live: whether it is a camera.
@@ -53,9 +57,17 @@ class VideoReader:
             raise ValueError(f"{self.name}: {_cause(source, opened)}")
         self.size = self._first.shape[:2]
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if math.isfinite(fps) and fps > 0 else DEFAULT_FPS
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.frame_count = int(count) if math.isfinite(count) and count > 0 else None
+        times = [] if self.is_live else packet_times(source)
+        announced = int(count) if math.isfinite(count) and count > 0 else None
+        self.fps, self.frame_count = true_rate(fps, announced, times)
+        if self.fps is None:
+            self.fps = DEFAULT_FPS
+            if not self.is_live:
+                logger.warning(
+                    "%s: does not tell its frame rate (%g frames/s): taken as %g",
+                    *(self.name, fps, DEFAULT_FPS),
+                )
         self.num_decoded = 0
         # OpenCV hangs if it is closed while it reads.
         self._lock = threading.Lock()
@@ -143,6 +155,50 @@ class VideoWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def packet_times(path: str | Path) -> list[float]:
+    """When each frame of a video file is shown, s, rising; from all of the file, undecoded.
+
+    Empty where this OpenCV cannot tell.
+    """
+    undecoded = [cv2.CAP_PROP_FORMAT, -1]
+    try:
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, undecoded)
+    except cv2.error:
+        return []
+    times = []
+    while capture.grab():
+        times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    capture.release()
+    return sorted(times)
+
+
+def true_rate(
+    fps: float, frame_count: int | None, times: list[float]
+) -> tuple[float | None, int | None]:
+    """Frames per second, or None where nothing tells it, and the number of frames.
+
+    Headers give the ticks of the container's clock for the rate (1000 in what browsers record),
+    or that of the first frames; the number of frames is then a guess from the duration.
+
+    Args:
+        fps: what the header says.
+        frame_count: what the header says, or None.
+        times: when each frame is shown, s, rising; may be empty.
+    """
+    rate, num = (fps if 0 < fps <= MAX_FPS else None), frame_count
+    span = times[-1] - times[0] if times else 0
+    if span > 0:
+        # The time of the last frame is not known, but is not much more than the longest.
+        longest = max(after - before for before, after in zip(times, times[1:], strict=False))
+        agrees = rate and 0.98 * span <= len(times) / rate <= 1.02 * (span + 2 * longest)
+        if not agrees:
+            measured = (len(times) - 1) / span
+            rate, num = (measured if measured <= MAX_FPS else None), len(times)
+    elif rate == MAX_FPS:  # a clock of milliseconds, and not even two frames to measure by
+        rate, num = None, len(times) or None
+    return rate, num or len(times) or None
 
 
 def _check_source(source: str | Path | int) -> None:

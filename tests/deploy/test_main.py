@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from made_videos import write_webm
 from tiny_model import write_model
 
 from fcos_deploy.__main__ import main
@@ -105,6 +106,20 @@ def test_video(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     assert [x["frame"] for x in json.loads(found.read_text())] == [*range(8)]
     out = capsys.readouterr().out
     assert "8 frames; written to" in out and "engine" in out and "images/s" in out
+
+
+def test_video_as_browsers_record_it(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """1000 frames a second and 400 of them by its header, 25 and 10 by its timestamps."""
+    video = write_webm(tmp_path / "a.webm", [40 * i for i in range(10)], 1000, 400)
+    target = tmp_path / "b.mp4"
+    assert main(["--model", model, "--video", str(video), "--output", str(target)]) == 0
+
+    with VideoReader(target) as reader:
+        assert (reader.fps, reader.frame_count, len(list(reader))) == (25, 10, 10)
+    out, err = capsys.readouterr()
+    assert f"{video}: 10 frames; written to" in out and "announces" not in out and err == ""
 
 
 def test_damaged_video(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

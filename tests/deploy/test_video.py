@@ -3,8 +3,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from made_videos import write_avi, write_webm
 
-from fcos_deploy.video import VideoReader, VideoWriter
+from fcos_deploy.video import VideoReader, VideoWriter, true_rate
 
 
 def gray(value: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
@@ -140,6 +141,77 @@ def test_real_videos(
 def test_real_videos_that_do_not_open(shared_dir: Path, name: str) -> None:
     with pytest.raises(ValueError, match=name):
         VideoReader(shared_dir / "data" / "video" / name)
+
+
+EVERY_40_MS = [40 * i for i in range(50)]
+UNEVEN_MS = [0, 33, 67, 100, 1500, 1533, 1567, 1600, 3000, 3033]  # a screen that stands still
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "header_fps", "duration_ms", "fps"),
+    [
+        (EVERY_40_MS, 1000, 2000, 25),
+        (EVERY_40_MS, 1000, None, 25),  # streamed while it was recorded
+        (EVERY_40_MS, None, None, 25),
+        (EVERY_40_MS, 25, 2000, 25),
+        (EVERY_40_MS, 50, 2000, 25),
+        ([round(1000 * i / 30) for i in range(50)], 1000, 1667, 30),
+        ([i for i in range(50)], 1000, 50, 1000),  # a slow-motion camera: this is true
+        (UNEVEN_MS, 1000, 3100, 9 / 3.033),
+        (UNEVEN_MS, 30, 3100, 9 / 3.033),
+        (UNEVEN_MS, None, None, 9 / 3.033),
+        ([500 + x for x in EVERY_40_MS], 1000, 2500, 25),
+    ],
+)
+def test_rate_and_number_of_frames_come_from_the_timestamps(
+    tmp_path: Path, caplog, times_ms: list, header_fps: float, duration_ms: float, fps: float
+) -> None:
+    path = write_webm(tmp_path / "a.webm", times_ms, header_fps, duration_ms)
+    with VideoReader(path) as reader:
+        assert reader.fps == pytest.approx(fps, rel=2e-3)
+        assert reader.frame_count == len(times_ms)
+        levels = [frame.mean() for frame in reader]
+    assert [round(level / 3) for level in levels] == [*range(len(times_ms))]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("rate, step", [(90000, 3600), (100, 4), (25, 1)])
+def test_empty_ticks_of_an_avi_are_no_frames(tmp_path: Path, rate: int, step: int) -> None:
+    """25 frames a second on clocks of 90,000, 100 and 25 ticks."""
+    with VideoReader(write_avi(tmp_path / "a.avi", rate, [step * i for i in range(9)])) as reader:
+        assert reader.fps == pytest.approx(25, rel=1e-6)
+        assert reader.frame_count == len(list(reader)) == 9
+
+
+@pytest.mark.parametrize("num", [1, 2, 30])
+def test_a_rate_that_cannot_be_is_said(tmp_path: Path, caplog, num: int) -> None:
+    """90,000 frames a second by header and timestamps: nothing tells the true rate."""
+    path = write_avi(tmp_path / "a.avi", 90000, [*range(num)])
+    with VideoReader(path) as reader:
+        assert (reader.fps, reader.frame_count, len(list(reader))) == (30, num, num)
+    assert caplog.messages == [
+        f"{path}: does not tell its frame rate (90000 frames/s): taken as 30"
+    ]
+
+
+def test_a_single_frame_has_no_rate(tmp_path: Path) -> None:
+    reader = VideoReader(write_webm(tmp_path / "a.webm", [0], 1000, 40))
+    assert (reader.fps, reader.frame_count) == (30, 1)
+    assert VideoReader(write_webm(tmp_path / "b.webm", [0], 24, 42)).fps == pytest.approx(24)
+
+
+def test_rates_on_paper() -> None:
+    """Header, number of frames, times."""
+    thirds = [0.0, 0.333, 0.667, 1.0]
+    assert true_rate(3.0, 4, thirds) == (3.0, 4)
+    assert true_rate(3.0, None, thirds) == (3.0, 4)
+    assert true_rate(3.0, 9, thirds) == (3.0, 9)  # cut short after four
+    assert true_rate(1000.0, 1333, thirds) == (3.0, 4)
+    assert true_rate(0.0, None, thirds) == (3.0, 4)
+    assert true_rate(float("nan"), None, thirds) == (3.0, 4)
+    assert true_rate(29.97, 100, []) == (29.97, 100)  # an OpenCV that does not tell times
+    assert true_rate(29.97, 100, [0.0] * 100) == (29.97, 100)
+    assert true_rate(90000.0, 100, []) == (None, 100)
 
 
 def test_missing_camera_is_named(capfd: pytest.CaptureFixture) -> None:

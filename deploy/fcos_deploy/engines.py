@@ -22,7 +22,8 @@ class Engine(Protocol):
     name: str
 
     def run(self, images: np.ndarray, image_sizes: np.ndarray) -> list[np.ndarray]:
-        """
+        """Several threads may call it at the same time.
+
         Args:
             images: (N, H, W, 3) uint8.
             image_sizes: (N, 2) int64 height and width of each in its canvas.
@@ -73,12 +74,20 @@ class OpenVino:
         self._model = openvino.Core().compile_model(str(settings.model_path), "CPU", options)
         names = {name for x in self._model.inputs for name in x.get_names()}
         self._values = {k: v for k, v in _graph_values(settings).items() if k in names}
+        # One is for one thread at a time: of two that share it, one gets the other's answer.
+        self._free_requests: list = []
         self.name = f"OpenVINO {openvino.__version__.split('-')[0]} on CPU"
 
     def run(self, images: np.ndarray, image_sizes: np.ndarray) -> list[np.ndarray]:
-        found = self._model({"images": images, "image_sizes": image_sizes, **self._values})
+        try:
+            request = self._free_requests.pop()
+        except IndexError:  # all are at work; there come to be as many as threads run at once
+            request = self._model.create_infer_request()
+        found = request.infer({"images": images, "image_sizes": image_sizes, **self._values})
         # The arrays are OpenVINO's, which uses them again in the next call.
-        return [np.array(found[output]) for output in self._model.outputs]
+        outputs = [np.array(found[output]) for output in self._model.outputs]
+        self._free_requests.append(request)  # not after an error, which may leave it broken
+        return outputs
 
 
 def load_engine(settings: Settings, threads: int | None = None) -> Engine:

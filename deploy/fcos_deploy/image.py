@@ -83,9 +83,8 @@ def read_image(path: str | Path, format: str = "BGR") -> np.ndarray:
         _check_content(path)
         # By name Pillow would map raw data into memory, and mix up turned gray TIFF files.
         with path.open("rb") as file, Image.open(file) as image:
-            if (array := _decode_jpeg(image, file, format)) is not None:
-                return array
-            return _upright_array(image, format)
+            array = _decode_jpeg(image, file, format)
+            return _upright_array(image, format) if array is None else array
     except ImageError:
         raise
     except (*BOMB_ERRORS, *DECODE_ERRORS) as error:
@@ -102,7 +101,7 @@ def image_array(image: Image.Image, format: str = "BGR") -> np.ndarray:
     try:
         return _upright_array(image, format)
     except (*BOMB_ERRORS, *DECODE_ERRORS) as error:
-        name = getattr(image, "filename", "") or "Pillow image"
+        name = getattr(image, "filename", "") or "image"
         raise ImageError(f"{name}: {_cause(error)}") from error
 
 

@@ -11,14 +11,14 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, nullcontext, suppress
 from pathlib import Path
 
 from .detector import Detections, Detector
 from .image import ImageError, list_images, read_image
 from .outputs import image_targets, video_target, write_image
-from .results import CocoResults, PlainResults, write_json
+from .results import CocoResults, JsonFile, PlainResults
 from .runner import Item, Runner
 from .text import say, shown
 from .video import VideoReader, VideoWriter
@@ -78,19 +78,23 @@ def run_images(args: argparse.Namespace) -> int:
     paths = list_images(args.input)
     targets = image_targets(paths, args.output) if args.output else []
     runner = load_runner(args, draws=bool(args.output))
-    names = runner.detector.settings.class_names
-    results = CocoResults(args.coco, names) if args.coco else PlainResults(names)
+    results = results_of(args, runner)
     target_of = dict(zip(map(str, paths), targets, strict=False))
     unreadable: list[str] = []
-    with suppress(KeyboardInterrupt), closing(runner.run(readable(paths, unreadable))) as items:
+    with (
+        JsonFile(args.json) if args.json else nullcontext() as file,
+        suppress(KeyboardInterrupt),
+        closing(runner.run(readable(paths, unreadable))) as items,
+    ):
         for item in items:
-            results.add(item.name, item.found)
-            say(f"{shown(item.name)}: {summary(item.found.above(runner.draw_score), names)}")
+            if file is not None:
+                file.add(results.rows(item.name, item.found))
+            found = item.found.above(runner.draw_score)
+            names = runner.detector.settings.class_names
+            say(f"{shown(item.name)}: {summary(found, names)}")
             if item.drawn is not None:
                 with runner.clock("encode"):
                     write_image(target_of[item.name], item.drawn)
-    if args.json:
-        write_json(args.json, results.content)
     stopped = runner.num_done + len(unreadable) < len(paths)
     print(f"{runner.num_done} of {len(paths)} images{', stopped' if stopped else ''}")
     print(runner.speed())
@@ -103,6 +107,12 @@ def run_images(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return UNREADABLE if unreadable else OK
+
+
+def results_of(args: argparse.Namespace, runner: Runner) -> CocoResults | PlainResults:
+    """What makes the rows of --json."""
+    names = runner.detector.settings.class_names
+    return CocoResults(args.coco, names) if args.coco else PlainResults(names)
 
 
 def readable(paths: list[Path], unreadable: list[str]) -> Iterator[Item]:
@@ -128,21 +138,21 @@ def run_video(args: argparse.Namespace) -> int:
         runner = load_runner(args, draws=bool(target) or shows, is_live=reader.is_live)
         writer = target and stack.enter_context(VideoWriter(target, reader.fps, reader.size))
         pace = 1 / reader.fps if args.play else 0.0
-        results = PlainResults(runner.detector.settings.class_names) if args.json else None
+        results = results_of(args, runner)
+        file = stack.enter_context(JsonFile(args.json)) if args.json else None
+        add = file and (lambda item: file.add(results.rows(item.name, item.found)))
         frames = (Item(i, frame) for i, frame in enumerate(reader))
         items = stack.enter_context(closing(runner.run(frames)))
         complete = False
         with suppress(KeyboardInterrupt):
-            complete = handle_frames(items, runner, results, writer, shows, pace)
-    if args.json:
-        write_json(args.json, results.content)
+            complete = handle_frames(items, runner, add, writer, shows, pace)
     return report_video(reader, runner, complete, target)
 
 
 def handle_frames(
     items: Iterator[Item],
     runner: Runner,
-    results: PlainResults | None,
+    add: Callable[[Item], None] | None,
     writer: VideoWriter | None,
     shows: bool,
     pace: float,
@@ -152,15 +162,15 @@ def handle_frames(
     Args:
         items: with what was found.
         runner: that makes them.
-        results: to which they are added, or None.
+        add: takes what was found on each, or None.
         writer: of the drawn video, or None.
         shows: in a window.
         pace: least time of a frame in the window, s.
     """
     due = time.perf_counter()
     for item in items:
-        if results is not None:
-            results.add(item.name, item.found)
+        if add is not None:
+            add(item)
         if writer is not None:
             with runner.clock("encode"):
                 writer.write(item.drawn)

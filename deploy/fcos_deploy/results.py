@@ -1,6 +1,7 @@
 """Detections as JSON."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,11 @@ class PlainResults:
     def __init__(self, class_names: list[str]) -> None:
         """`class_names` are those of the model."""
         self._class_names = class_names
-        self.content: list[dict] = []
 
-    def add(self, name: str | int, found: Detections) -> None:
-        """The detections on one image, or on the frame of that number."""
+    def rows(self, name: str | int, found: Detections) -> list[dict]:
+        """The one row of an image, or of the frame of that number."""
         key = "frame" if isinstance(name, int) else "image"
-        self.content.append({key: name, "objects": objects_of(found, self._class_names)})
+        return [{key: name, "objects": objects_of(found, self._class_names)}]
 
 
 class CocoResults:
@@ -67,19 +67,24 @@ class CocoResults:
         for name, i in self._image_ids.items():
             ids_of_name.setdefault(last_part(name), set()).add(i)
         self._by_name = {name: ids.pop() for name, ids in ids_of_name.items() if len(ids) == 1}
-        self.content: list[dict] = []
         self.unknown: list[str] = []
 
-    def add(self, name: str, found: Detections) -> None:
-        """The detections on one image."""
+    def rows(self, name: str, found: Detections) -> list[dict]:
+        """One for each detection on an image; none for an unknown image."""
         image_id = self._image_id(Path(name))
         if image_id is None:
             self.unknown.append(name)
-            return
+            return []
         xywh = np.concatenate((found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]), axis=1)
-        for box, score, label in zip(xywh, found.scores, found.classes, strict=True):
-            row = {"image_id": image_id, "category_id": self._class_ids[label]}
-            self.content.append({**row, "bbox": _rounded(box), "score": round(float(score), 6)})
+        return [
+            {
+                "image_id": image_id,
+                "category_id": self._class_ids[label],
+                "bbox": _rounded(box),
+                "score": round(float(score), 6),
+            }
+            for box, score, label in zip(xywh, found.scores, found.classes, strict=True)
+        ]
 
     def _image_id(self, path: Path) -> int | None:
         for i in range(len(path.parts)):
@@ -88,10 +93,40 @@ class CocoResults:
         return self._by_name.get(path.name)
 
 
-def write_json(path: Path, content: list) -> None:
-    """Writes the file, and the folder that it lies in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content), encoding="utf-8")
+class JsonFile:
+    """A JSON list that is written row by row, so that long runs need no more memory.
+
+    To be used in a `with` statement. The file has its name only when it is complete, also after
+    Ctrl-C; after an error what was there before stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Makes the folder and the file; OSError if that cannot be."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(f"{path}: a folder, name a file in it")
+        self._path, self._part = path, path.with_name(f"{path.name}.part")
+        self._file = self._part.open("w", encoding="utf-8")
+        self._separator = "["
+
+    def add(self, rows: list[dict]) -> None:
+        """Appends the rows."""
+        for row in rows:
+            self._file.write(self._separator + json.dumps(row))
+            self._separator = ", "
+
+    def __enter__(self) -> "JsonFile":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._file.write("[]" if self._separator == "[" else "]")
+            self._file.close()
+            if kind is None:
+                os.replace(self._part, self._path)
+        finally:
+            self._part.unlink(missing_ok=True)
 
 
 def _rounded(box: np.ndarray) -> list[float]:

@@ -30,15 +30,16 @@ def coco_ap(folder: Path, annotations: str, images: str) -> float:
     results = CocoResults(annotations, detector.settings.class_names)
     content = read_json(annotations)
     names = [x["file_name"] for x in content["images"]]
+    rows = []
     for name in tqdm(names, desc=f"AP of {detector.engine.name}", unit="image"):
-        results.add(name, detector(read_image(find_file(images, name))))
-    if not results.content:
+        rows += results.rows(name, detector(read_image(find_file(images, name))))
+    if not rows:
         return 0.0
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints what it does
         truth = COCO()
         truth.dataset = content
         truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(results.content), "bbox")
+        evaluation = COCOeval(truth, truth.loadRes(rows), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

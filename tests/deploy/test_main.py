@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tiny_model
 from made_videos import write_webm
 from tiny_model import write_model
 
@@ -29,7 +31,7 @@ def model(tmp_path: Path) -> str:
 def write_images(folder: Path, num: int) -> Path:
     folder.mkdir()
     for i in range(num):
-        cv2.imwrite(str(folder / f"{i}.png"), np.full((64, 96, 3), 10 * i, np.uint8))
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((64, 96, 3), 10 * i % 256, np.uint8))
     return folder
 
 
@@ -58,6 +60,29 @@ def test_images(model: str, tmp_path: Path, batch: int) -> None:
     # In the colour of infer.yaml; the cat is below the threshold of pictures.
     assert picture[30, 4].tolist() == [0, 255, 0]
     assert not (picture == [0, 0, 255]).all(axis=2).any()
+
+
+@pytest.mark.parametrize("options", [[], ["--json", "{}/found.json"]], ids=["plain", "json"])
+def test_memory_does_not_grow_with_the_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    """100 detections on each image; kept as Python objects they were 30 kB."""
+    monkeypatch.setattr(tiny_model, "BOXES", [[2.0, 4.0, 12.0, 24.0]] * 100)
+    monkeypatch.setattr(tiny_model, "SCORES", [0.9] * 100)
+    monkeypatch.setattr(tiny_model, "CLASSES", [1] * 100)
+    model = str(write_model(tmp_path / "exported"))
+    images = write_images(tmp_path / "in", 240)
+    taken = []
+    monkeypatch.setattr(
+        "fcos_deploy.__main__.summary", lambda *_: taken.append(tracemalloc.get_traced_memory()[0])
+    )
+    tracemalloc.start()
+    try:
+        arguments = ["--model", model, "--input", str(images)]
+        assert main([*arguments, *(x.format(tmp_path) for x in options)]) == 0
+    finally:
+        tracemalloc.stop()
+    assert (taken[-1] - taken[40]) / 200 < 1000
 
 
 def test_unreadable_images_are_named_and_the_rest_is_done(

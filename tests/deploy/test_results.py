@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fcos_deploy.detector import Detections
-from fcos_deploy.results import CocoResults
+from fcos_deploy.results import CocoResults, JsonFile
 
 
 def ids_of(tmp_path, file_names: list[str], taken: list[str]) -> list[int | None]:
@@ -16,10 +16,10 @@ def ids_of(tmp_path, file_names: list[str], taken: list[str]) -> list[int | None
     ids = []
     for name in taken:
         results = CocoResults(file, ["cell"])
-        results.add(name, one)
-        ids.append(results.content[0]["image_id"] if results.content else None)
-        assert results.unknown == ([] if results.content else [name])
-        for row in results.content:
+        rows = results.rows(name, one)
+        ids.append(rows[0]["image_id"] if rows else None)
+        assert results.unknown == ([] if rows else [name])
+        for row in rows:
             assert row["bbox"] == [1, 2, 3, 6] and row["category_id"] == 7 and row["score"] == 0.5
     return ids
 
@@ -36,3 +36,24 @@ def ids_of(tmp_path, file_names: list[str], taken: list[str]) -> list[int | None
 )
 def test_images_are_found_by_name(tmp_path, file_names, taken, ids):
     assert ids_of(tmp_path, file_names, taken) == ids
+
+
+def test_a_json_file_is_a_list(tmp_path):
+    for rows in ([], [{"a": 1}], [{"a": "é"}, {"b": [2, None]}, {"c": 3.5}]):
+        with JsonFile(tmp_path / "sub" / "x.json") as file:
+            for row in rows:
+                file.add([row])
+            file.add([])
+        assert json.loads((tmp_path / "sub" / "x.json").read_text()) == rows
+    assert [x.name for x in (tmp_path / "sub").iterdir()] == ["x.json"]
+
+
+def test_half_a_json_file_is_not_left_behind(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text("[1]")
+    with pytest.raises(RuntimeError), JsonFile(path) as file:
+        file.add([{"a": 1}])
+        raise RuntimeError
+    assert path.read_text() == "[1]" and [*tmp_path.iterdir()] == [path]
+    with pytest.raises(OSError, match="a folder, name a file in it"):
+        JsonFile(tmp_path)

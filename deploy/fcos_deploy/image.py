@@ -91,15 +91,11 @@ def read_image(path: str | Path, format: str = "BGR") -> np.ndarray:
         raise ImageError(f"{path}: {_cause(error)}") from error
 
 
-def image_array(image: Image.Image, format: str = "BGR") -> np.ndarray:
-    """What `read_image` gives for the file that a Pillow image was opened from, or would be saved
-    to: of any mode, upright, uint8 (H, W, 3).
-
-    Raises:
-        ImageError: the pixels cannot be decoded; names the file, where it is known.
-    """
+def image_array(image: Image.Image) -> np.ndarray:
+    """What `read_image` gives for the file behind a Pillow image of any mode; ImageError if the
+    pixels cannot be decoded."""
     try:
-        return _upright_array(image, format)
+        return _upright_array(image, "BGR")
     except (*BOMB_ERRORS, *DECODE_ERRORS) as error:
         name = getattr(image, "filename", "") or "image"
         raise ImageError(f"{name}: {_cause(error)}") from error

@@ -194,14 +194,18 @@ class ImageMixing:
     def _window(self, sample: Sample, scale: float, window: Size | None) -> Sample:
         """A random window of the scaled image, at most as large as it is; None: all of it."""
         old_height, old_width = sample.size
-        new_height, new_width = (max(round(x * scale), 1) for x in (old_height, old_width))
-        transforms = [FastResizeTransform(old_height, old_width, new_height, new_width)]
+        height, width = (max(round(x * scale), 1) for x in (old_height, old_width))
+        transforms = []
         if window is not None:
-            height, width = min(window[0], new_height), min(window[1], new_width)
+            height, width = min(window[0], height), min(window[1], width)
+            # Cut before it is resized: the less there is to resize.
+            own_height = min(max(round(height / scale), 1), old_height)
+            own_width = min(max(round(width / scale), 1), old_width)
             boxes = np.array([a["bbox"] for a in sample.annotations]).reshape(-1, 4)
-            boxes = transforms[0].apply_box(boxes)
-            top, left = _best_window(boxes, (new_height, new_width), (height, width))
-            transforms.append(T.CropTransform(left, top, width, height, new_width, new_height))
+            top, left = _best_window(boxes, sample.size, (own_height, own_width))
+            cut = T.CropTransform(left, top, own_width, own_height, old_width, old_height)
+            transforms, old_height, old_width = [cut], own_height, own_width
+        transforms.append(FastResizeTransform(old_height, old_width, height, width))
         return sample.transformed(T.TransformList(transforms), self.min_visible)
 
 

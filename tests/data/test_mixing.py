@@ -348,7 +348,7 @@ def test_objects_have_the_size_that_they_have_at_test_time(tmp_path, size, rule,
     scale = (tested[1] * tested[2] / (size[0] * size[1])) ** 0.5
     np.random.seed(0)
     ratios = []
-    for i in range(48):
+    for i in range(32):
         found = train(records[i % 12])["instances"]
         whole = scale * np.take(sides, found.gt_classes.numpy())
         ratios += (found.gt_boxes.area().sqrt().numpy() / whole).tolist()

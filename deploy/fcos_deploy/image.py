@@ -115,25 +115,11 @@ def read_reduced(
         return np.ascontiguousarray(array), size
 
 
-def image_array(image: Image.Image, format: str = "BGR") -> np.ndarray:
-    """What `read_image` gives for the file that a Pillow image was opened from, or would be saved
-    to: of any mode, upright, uint8 (H, W, 3).
-
-    Raises:
-        ImageError: the pixels cannot be decoded; names the file, where it is known.
-    """
-    try:
-        return _decode(image, format)
-    except (*BOMB_ERRORS, *DECODE_ERRORS) as error:
-        name = getattr(image, "filename", "") or "image"
-        raise ImageError(f"{name}: {_cause(error)}") from error
-
-
 def image_array(image: Image.Image) -> np.ndarray:
     """What `read_image` gives for the file behind a Pillow image of any mode; ImageError if the
     pixels cannot be decoded."""
     try:
-        return _upright_array(image, "BGR")
+        return _decode(image, "BGR")
     except (*BOMB_ERRORS, *DECODE_ERRORS) as error:
         name = getattr(image, "filename", "") or "image"
         raise ImageError(f"{name}: {_cause(error)}") from error
@@ -334,13 +320,6 @@ def _is_whole_scan(scan: np.ndarray) -> bool:
     after = scan[1:][scan[:-1] == 0xFF]  # 0 after a 0xFF of the pixels
     inside = np.isin(after[:-1], (0, *RESTART_MARKERS))
     return scan[-2:].tolist() == [0xFF, END_MARKER] and bool(inside.all())
-
-
-def _upright_array(image: Image.Image, format: str) -> np.ndarray:
-    image.load()
-    method = UPRIGHT.get(_orientation(image))
-    image = _to_8_bit(image)
-    return _to_array(image if method is None else image.transpose(method), format)
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:

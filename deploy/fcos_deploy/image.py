@@ -2,9 +2,6 @@
 
 import glob
 import os
-import struct
-import warnings
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,10 +12,17 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from .decoding import (
+    BOMB_ERRORS,
+    DECODE_ERRORS,
+    PIXELS_VARIABLE,
+    RefusedFormatError,
+    apply_pixel_limit,
+    open_picture,
+)
 from .files import backslash_hint, files_matching, find_file, is_hidden
 from .text import shown
 
-PIXELS_VARIABLE = "FCOS_MAX_PIXELS"  # of the environment: the most pixels that an image may have
 ORIENTATION_TAG = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -30,21 +34,9 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)
-# Formats that Pillow names but which are no pictures, or which it cannot decode by itself.
+# Formats that Pillow names but which are no pictures, or which it cannot decode by itself. Other
+# files that `open_picture` refuses are listed as images, so that somebody says so.
 NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
-# What Pillow's decoders raise on damaged files.
-DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    struct.error,
-    zlib.error,
-)
-BOMB_ERRORS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 STRIP_ROWS = 512
 RESTART_MARKERS, END_MARKER = range(0xD0, 0xD8), 0xD9  # of JPEG, each after a byte 0xFF
 
@@ -150,21 +142,10 @@ def list_images(inputs: list[str]) -> list[Path]:
         ValueError: if a name does not exist, or a folder or pattern gives no image; or if
             FCOS_MAX_PIXELS is no number.
     """
-    _set_pixel_limit(os.environ.get(PIXELS_VARIABLE))  # a wrong one is said before work begins
+    apply_pixel_limit()  # a wrong one is said before work begins
     # A dict, for it keeps the order.
     paths = dict.fromkeys(path for name in inputs for path in _paths_of(name))
     return list(paths)
-
-
-@lru_cache(maxsize=1)
-def _set_pixel_limit(text: str | None) -> None:
-    """Makes Pillow refuse images of more pixels than this; None leaves its limit."""
-    if text is None:
-        return
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise ValueError(f"{PIXELS_VARIABLE} must be a whole number of pixels, got {text!r}")
-    Image.MAX_IMAGE_PIXELS = (int(text) + 1) // 2  # it warns at its limit, refuses at twice
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @lru_cache(maxsize=1)
@@ -217,11 +198,11 @@ def _check_format(format: str) -> None:
 def _opened(path: str | Path) -> Iterator[tuple[Image.Image, BinaryIO]]:
     """The image, of which only the head is read, and its file; errors are `ImageError`."""
     path = Path(path)
-    _set_pixel_limit(os.environ.get(PIXELS_VARIABLE))
+    apply_pixel_limit()
     try:
         _check_content(path)
         # By name Pillow would map raw data into memory, and mix up turned gray TIFF files.
-        with path.open("rb") as file, Image.open(file) as image:
+        with path.open("rb") as file, open_picture(file) as image:
             yield image, file
     except ImageError:
         raise
@@ -241,6 +222,8 @@ def _check_content(path: Path) -> None:
 
 def _cause(error: Exception) -> str:
     """The cause in words of ours: Pillow's messages name buffers, tiles and decoders."""
+    if isinstance(error, RefusedFormatError):
+        return str(error)
     if isinstance(error, UnidentifiedImageError):
         return "not an image, or of a format that this Pillow does not read"
     if isinstance(error, BOMB_ERRORS):

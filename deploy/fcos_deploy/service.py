@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
+from .decoding import BOMB_ERRORS, DECODE_ERRORS
 from .detector import Detector
-from .image import BOMB_ERRORS, DECODE_ERRORS, ImageError, image_array
+from .image import ImageError, image_array
 from .results import objects_of
 
 # What is taken from strangers: the most used, with decoders that are tried the most.

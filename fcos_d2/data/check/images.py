@@ -8,10 +8,10 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
 from tqdm import tqdm
 
-from fcos_deploy.image import DECODE_ERRORS, ORIENTATION_TAG, ImageError, read_image
+from fcos_deploy.decoding import DECODE_ERRORS, open_picture
+from fcos_deploy.image import ORIENTATION_TAG, ImageError, read_image
 
 from ..problems import Problem
 
@@ -123,7 +123,7 @@ def _check(folder: Path, record: dict) -> tuple[list[Problem], bytes | None]:
 
 
 def _oddities(path: Path) -> list[str]:
-    with Image.open(path) as image:
+    with open(path, "rb") as file, open_picture(file) as image:
         kinds = [_MODES[image.mode]] if image.mode in _MODES else []
         # What the file holds before Pillow cuts it to 8 bits; not every format tells.
         stored = [tile[3] if isinstance(tile[3], str) else tile[3][:1] for tile in image.tile]

@@ -1,0 +1,80 @@
+"""Which decoders see the bytes of a file, and what goes wrong in them."""
+
+import os
+import struct
+import warnings
+import zlib
+from functools import lru_cache
+from typing import BinaryIO
+
+from PIL import Image
+
+PIXELS_VARIABLE = "FCOS_MAX_PIXELS"  # of the environment: the most pixels that an image may have
+# By their bytes, whatever the name of the file says. All other formats of Pillow are refused: some
+# start programs (EPS: Ghostscript), and the rare ones are hardly looked after.
+FORMATS = (
+    *("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "QOI"),
+    *("SGI", "TIFF", "WEBP"),
+)
+# What Pillow's decoders raise on damaged files.
+DECODE_ERRORS = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError),
+    *(RuntimeError, ArithmeticError, AssertionError, MemoryError, struct.error, zlib.error),
+)
+BOMB_ERRORS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+class RefusedFormatError(ValueError):
+    """A picture, but of a format that is not read; says which."""
+
+
+def open_picture(file: BinaryIO) -> Image.Image:
+    """The picture in a file that is open for reading; only its head is read.
+
+    Raises:
+        RefusedFormatError: of another format than FORMATS.
+        BOMB_ERRORS: more pixels than FCOS_MAX_PIXELS, or else Pillow, allows.
+        DECODE_ERRORS: no picture, or a damaged one; also from what is done with the result.
+    """
+    Image.init()  # or Pillow would not know of the rarer ones of FORMATS
+    known = [name for name in FORMATS if name in Image.OPEN]
+    start = file.tell()
+    try:
+        return Image.open(file, formats=known)
+    except Image.UnidentifiedImageError:
+        file.seek(start)
+        if name := _refused_format(file.read(16)):
+            raise RefusedFormatError(
+                f"a picture of the format {name}, which is not read; convert it to PNG or JPEG"
+            ) from None
+        raise
+
+
+def _refused_format(head: bytes) -> str | None:
+    """The format that a file begins as, by Pillow's own tests, which look at the first bytes."""
+    for name, (_, accept) in Image.OPEN.items():
+        try:
+            if name not in FORMATS and accept is not None and accept(head) is True:
+                return name
+        except DECODE_ERRORS:  # too short for this one
+            continue
+    return None
+
+
+def apply_pixel_limit() -> None:
+    """Makes Pillow refuse images of more pixels than FCOS_MAX_PIXELS, where that is set.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    _set_pixel_limit(os.environ.get(PIXELS_VARIABLE))
+
+
+@lru_cache(maxsize=1)
+def _set_pixel_limit(text: str | None) -> None:
+    if text is None:
+        return
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise ValueError(f"{PIXELS_VARIABLE} must be a whole number of pixels, got {text!r}")
+    Image.MAX_IMAGE_PIXELS = (int(text) + 1) // 2  # it warns at its limit, refuses at twice
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

@@ -11,6 +11,7 @@ from .problems import Problem
 
 Coco = dict[str, list[dict]]
 NOTHING = "nothing is left to learn"
+REASONS = 3  # that the error names
 MASKS = ("unused", "optional", "required")
 IMAGE_FIELDS = ("id", "file_name", "height", "width", "source_id")
 BOX_FIELDS = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
@@ -91,7 +92,7 @@ def nothing_to_learn(
     elif num_images:
         reasons.append("none of them has a box that can be used")
     lost = [p for p in problems if p.severity != "note" and (p.repair or p.severity == "error")]
-    for kind, count in Counter(p.kind for p in lost).most_common(2):
+    for kind, count in [*Counter(p.kind for p in lost).items()][:REASONS]:
         first = next(p for p in lost if p.kind == kind)
         many = f"{count} times " if count > 1 else ""
         reasons.append(f"{many}{_without_severity(first)}")

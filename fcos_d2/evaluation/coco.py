@@ -1,5 +1,6 @@
 """The COCO metric of box detections, fast: arrays instead of a dict per box, matched by hotcoco."""
 
+import json
 import logging
 import os
 
@@ -21,6 +22,7 @@ from .coco_boxes import (
     to_dataset_ids,
     write_results,
 )
+from .coco_limits import COCO_LIMIT, warn_of_limits
 from .coco_truth import annotation_file, hotcoco, load_truth
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,8 @@ class FastCOCOEvaluator(DatasetEvaluator):
         distributed: bool = True,
         output_dir: str | None = None,
         *,
-        max_dets_per_image: int = 100,
+        max_dets_per_image: int = COCO_LIMIT,
+        model_limit: int | None = None,
     ) -> None:
         """
         Args:
@@ -58,6 +61,8 @@ class FastCOCOEvaluator(DatasetEvaluator):
                 without `json_file` needs it.
             max_dets_per_image: the best so many detections of a class count in each image; under
                 10, ten do, as in detectron2.
+            model_limit: detections of an image that the model returns at most, if known. It
+                changes nothing but a warning where images hold more objects.
 
         Raises:
             ValueError: a dataset without `json_file`, and no `output_dir`.
@@ -67,6 +72,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
         self._distributed = distributed
         self._output_dir = output_dir
         self._max_dets_per_image = max_dets_per_image
+        self.model_limit = model_limit
         self._metadata = MetadataCatalog.get(dataset_name)
         self._predictions: list[tuple[int, np.ndarray]] = []
         self._json_file = annotation_file(dataset_name, self._metadata, output_dir)
@@ -119,6 +125,9 @@ class FastCOCOEvaluator(DatasetEvaluator):
             # A process that got no images has not seen what the model detects.
             if any(comm.all_gather(self._detectron2 is not None)) and self._detectron2 is None:
                 self._detectron2 = self._build_detectron2()
+        if self._truth and comm.is_main_process():
+            limit = max(10, self._max_dets_per_image)
+            warn_of_limits(self._truth, self._dataset_name, limit, self.model_limit)
         if self._detectron2:
             results = self._detectron2.evaluate(img_ids)
             self._restore_ids_of_results()

@@ -66,8 +66,8 @@ def to_dataset_ids(
     if wrong.any():
         row = wrong.argmax()
         raise ValueError(
-            f"image {_name(detections[row], names)} has a detection of class {classes[row]}, but the "
-            f"dataset has {len(ids)} classes (0 to {len(ids) - 1}); set the model's number of "
+            f"image {_name(detections[row], names)} has a detection of class {classes[row]}, but "
+            f"the dataset has {len(ids)} classes (0 to {len(ids) - 1}); set the model's number of "
             "classes to the dataset's"
         )
     return np.column_stack((detections[:, :6], ids[classes]))

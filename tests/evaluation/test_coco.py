@@ -474,3 +474,41 @@ def test_process_without_images_follows_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(comm, "gather", lambda data, dst: gathered.append(data) or [data])
     assert evaluator.evaluate() == {}
     assert gathered == [[]]  # detectron2's list of predictions
+
+
+def test_more_objects_than_the_metric_counts(tmp_path, caplog):
+    """200 perfect boxes of one class: with COCO's limit recall ends at 0.5, which are 51 of the
+    101 points. The warning comes once."""
+    corners = [(30 * (i % 20), 40 * (i // 20)) for i in range(200)]
+    register(tmp_path, [[{"bbox": [x, y, 20, 20], "category_id": 3} for x, y in corners]], ["a"])
+    found = [detected([[x, y, x + 20, y + 20] for x, y in corners], [0.9] * 200, [0] * 200)]
+
+    def ap(**limits) -> float:
+        return evaluate(build_evaluator(NAME, str(tmp_path), **limits), found)["bbox"]["AP"]
+
+    with caplog.at_level(logging.WARNING, "fcos_d2"):
+        assert ap(model_limit=150) == pytest.approx(100 * 51 / 101)
+        assert ap(model_limit=150) == pytest.approx(100 * 51 / 101)
+    (record,) = caplog.records
+    assert "1 images have up to 200 objects of a class, and the metric counts the best 100 det" in (
+        record.getMessage()
+    )
+    assert "TEST.COCO_MAX_DETECTIONS" in record.getMessage()
+    assert "up to 200 objects, and the model returns at most 150; MODEL.FCOS" in record.getMessage()
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "fcos_d2"):
+        assert ap(max_dets_per_image=200, model_limit=200) == pytest.approx(100)
+        assert ap(max_dets_per_image=300) == pytest.approx(100)
+    assert caplog.records == []
+    with pytest.raises(ValueError, match="COCO_MAX_DETECTIONS .* at least 1, got 0"):
+        ap(max_dets_per_image=0)
+
+
+def test_as_many_objects_as_the_limits_and_crowds_need_no_word(tmp_path, caplog):
+    boxes = [{"bbox": [i, 0, 5, 5], "category_id": 3} for i in range(100)]
+    crowds = [{"bbox": [i, 9, 5, 5], "category_id": 3, "iscrowd": 1} for i in range(50)]
+    register(tmp_path, [boxes + crowds])
+    with caplog.at_level(logging.WARNING, "fcos_d2"):
+        evaluator = FastCOCOEvaluator(NAME, model_limit=100)
+        evaluate(evaluator, [detected([[0, 0, 5, 5]], [0.9], [0])])
+    assert caplog.records == []

@@ -39,5 +39,10 @@ dataloader = dict(
         ),
         num_workers=4,
     ),
-    evaluator=L(build_evaluator)(dataset_name="${..test.dataset.names}", output_dir=""),
+    evaluator=L(build_evaluator)(
+        dataset_name="${..test.dataset.names}",
+        output_dir="",
+        # Detections of a class in an image that count; COCO's metric has 100.
+        max_dets_per_image=100,
+    ),
 )

@@ -16,6 +16,7 @@ from fcos_deploy.results import CocoResults
 
 from ..data.formats import read_dataset, write_dataset
 from ..data.learning import learned_fields
+from ..data.problems import summarise
 
 
 def coco_ap(folder: Path, annotations: str, images: str) -> float:
@@ -33,9 +34,11 @@ def coco_ap(folder: Path, annotations: str, images: str) -> float:
     truth = COCO()
     read = read_dataset(annotations, images=images, format="coco")
     truth.dataset = learned_fields(read.coco, "unused", read.problems)
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:  # with ids that pycocotools holds
-        write_dataset(truth.dataset, images, file.name, "coco")
-        results = CocoResults(file.name, detector.settings.class_names)
+    for line in summarise(read.problems):
+        print(f"{annotations}: {line}")
+    with tempfile.TemporaryDirectory() as made:  # with ids that pycocotools holds
+        file = write_dataset(truth.dataset, images, Path(made) / "annotations.json", "coco")
+        results = CocoResults(file, detector.settings.class_names)
     names, rows = [x["file_name"] for x in truth.dataset["images"]], []
     for name in tqdm(names, desc=f"AP of {detector.engine.name}", unit="image"):
         rows += results.rows(name, detector(read_image(find_file(images, name))))

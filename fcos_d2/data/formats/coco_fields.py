@@ -93,10 +93,27 @@ def has_mask(annotation: dict, image: dict) -> bool:
     segmentation, size = annotation.get("segmentation"), (image["height"], image["width"])
     if not segmentation:
         return False
-    if isinstance(segmentation, list) or isinstance(segmentation["counts"], list):
-        segmentation = coco_mask.frPyObjects(segmentation, *size)
-    parts = segmentation if isinstance(segmentation, list) else [segmentation]
-    try:
-        return bool(coco_mask.decode(parts).any())
-    except ValueError:  # compressed run lengths that do not fit the image
-        return False
+    if isinstance(segmentation, list):
+        return any(coco_mask.area(part) > 0 for part in coco_mask.frPyObjects(segmentation, *size))
+    counts = segmentation["counts"]
+    counts = _decompressed(counts) if isinstance(counts, str) else counts
+    fits = min(counts, default=-1) >= 0 and sum(counts) == size[0] * size[1]
+    return fits and sum(counts[1::2]) > 0
+
+
+def _decompressed(text: str) -> list[int]:
+    """The run lengths in COCO's text: 5 bits a character, the lowest first; from the third number
+    on the difference to the last but one. pycocotools does not look whether they fill the image.
+    """
+    counts, value, shift = [], 0, 0
+    for character in text.encode("ascii"):
+        bits = character - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:  # the number goes on
+            continue
+        if bits & 16:  # negative
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value, shift = 0, 0
+    return counts

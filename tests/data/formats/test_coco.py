@@ -8,8 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from fcos_d2.data.formats.coco import read_coco, repair_coco
+from fcos_d2.data.formats.coco_fields import has_mask
 
 GOOD = {
     "images": [{"id": 1, "file_name": "a.png", "height": 60, "width": 80}],
@@ -306,3 +308,17 @@ def test_classes_keep_the_order_of_their_numbers():
         data["annotations"] = []
         coco, _ = repair_coco(data, "x.json")
         assert "".join(x["name"] for x in coco["categories"]) == order
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_compressed_run_lengths_that_fill_the_image_are_masks(seed):
+    size = {"height": 60, "width": 80}
+    mask = np.random.default_rng(seed).random((60, 80)) < [0.5, 0.01, 0.99, 0.2, 0.001][seed]
+    mask[3:5, 40:] = True
+    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    encoded["counts"] = encoded["counts"].decode("ascii")
+    assert has_mask({"segmentation": encoded}, size)
+    assert not has_mask({"segmentation": encoded}, {"height": 60, "width": 81})
+    assert not has_mask({"segmentation": {**encoded, "counts": encoded["counts"][:-1]}}, size)
+    nothing = coco_mask.encode(np.zeros((60, 80), np.uint8, order="F"))
+    assert not has_mask({"segmentation": {**nothing, "counts": nothing["counts"].decode()}}, size)

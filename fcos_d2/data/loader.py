@@ -105,18 +105,22 @@ class TrainingBatches(Sampler):
 
 
 def _from_config(
-    cfg: CfgNode, mapper: Callable[[dict], dict] | None = None, **given: object
+    cfg: CfgNode,
+    mapper: Callable[[dict], dict] | None = None,
+    *,
+    dataset: list[dict] | None = None,
+    sampler: Sampler | None = None,
 ) -> dict:
     """detectron2's arguments, with our errors for a dataset of which nothing can be learned."""
-    if given.get("dataset") is None:
+    if dataset is None:
         keypoints = cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE
-        given["dataset"] = training_records(
+        dataset = training_records(
             cfg.DATASETS.TRAIN,
             filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
             min_keypoints=keypoints if cfg.MODEL.KEYPOINT_ON else 0,
             proposal_files=cfg.DATASETS.PROPOSAL_FILES_TRAIN if cfg.MODEL.LOAD_PROPOSALS else None,
         )
-    return _train_loader_from_config(cfg, mapper, **given)
+    return _train_loader_from_config(cfg, mapper, dataset=dataset, sampler=sampler)
 
 
 @configurable(from_config=_from_config)

@@ -145,6 +145,10 @@ def add_fcos_config(cfg: CfgNode) -> None:
     cfg.TEST.SLICE.SIZE = 0
     cfg.TEST.SLICE.OVERLAP = 0.2
     cfg.TEST.SLICE.FULL_IMAGE = True
+    # COCO's metric counts the best so many detections of a class in an image. Its own limit is 100,
+    # with which all published numbers are measured; where images hold more objects, AP cannot
+    # reach 100, and a warning says so. The model has a limit too, MODEL.FCOS.POST_NMS_TOPK_TEST.
+    cfg.TEST.COCO_MAX_DETECTIONS = 100
     # The weights with the largest value of this are kept in model_best.pth; "" for none. Of
     # several test sets the first counts; "voc_2007_test/bbox/AP" names another. A run ends after
     # so many evaluations without a better one; 0: it does not.

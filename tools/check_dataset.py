@@ -26,15 +26,22 @@ from fcos_d2.building import build_detector
 from fcos_d2.data.check import check_dataset
 from fcos_d2.data.formats import FORMATS, read_dataset, write_dataset
 from fcos_d2.data.input_size import InputSize
+from fcos_d2.data.learning import learned_fields
 from fcos_d2.data.pipeline import build_augmentations
+from fcos_d2.engine.setup import use_of_masks
 from fcos_deploy.text import say, shown
 
 
-def load_detector(name: str) -> tuple[object, T.Augmentation | None]:
-    """What a config assigns with, and the resize of its training."""
+def load_config(name: str) -> CfgNode:
+    """A yaml config, for a model without memory behind its tensors."""
     cfg = model_zoo.get_config(name, ["MODEL.DEVICE", "meta"])
     if not isinstance(cfg, CfgNode):
         raise ValueError(f"{name}: give the yaml config of the same name")
+    return cfg
+
+
+def load_detector(cfg: CfgNode) -> tuple[object, T.Augmentation | None]:
+    """What a config assigns with, and the resize of its training."""
     with torch.device("meta"):  # without memory behind the tensors
         generator = build_detector(cfg).proposal_generator
     return generator, InputSize(build_augmentations(cfg, is_train=True)).resize
@@ -50,12 +57,15 @@ def run(args: argparse.Namespace) -> int:
         if args.val
         else None
     )
+    cfg = load_config(args.config_file)
+    if (masks := use_of_masks(cfg)) == "required":
+        learned_fields(read.coco, masks, read.problems)  # for what it says
     report = check_dataset(
         args.data,
         read.coco,
         read.images,
         read.problems,
-        *load_detector(args.config_file),
+        *load_detector(cfg),
         val=val.coco if val else None,
         val_images=val.images if val else None,
         decode=args.decode,

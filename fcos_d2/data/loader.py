@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetFromList
 from detectron2.data.build import _train_loader_from_config
 from detectron2.data.samplers import TrainingSampler
@@ -20,6 +20,7 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .forking import use_one_opencv_thread_in_forks
+from .learning import training_records
 
 use_one_opencv_thread_in_forks()
 
@@ -103,7 +104,26 @@ class TrainingBatches(Sampler):
                 yield waiting.pop(group)
 
 
-@configurable(from_config=_train_loader_from_config)
+def _from_config(
+    cfg: CfgNode,
+    mapper: Callable[[dict], dict] | None = None,
+    *,
+    dataset: list[dict] | None = None,
+    sampler: Sampler | None = None,
+) -> dict:
+    """detectron2's arguments, with our errors for a dataset of which nothing can be learned."""
+    if dataset is None:
+        keypoints = cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE
+        dataset = training_records(
+            cfg.DATASETS.TRAIN,
+            filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+            min_keypoints=keypoints if cfg.MODEL.KEYPOINT_ON else 0,
+            proposal_files=cfg.DATASETS.PROPOSAL_FILES_TRAIN if cfg.MODEL.LOAD_PROPOSALS else None,
+        )
+    return _train_loader_from_config(cfg, mapper, dataset=dataset, sampler=sampler)
+
+
+@configurable(from_config=_from_config)
 def build_training_loader(
     dataset: list[dict],
     *,

@@ -10,6 +10,8 @@ from detectron2.data.datasets import register_coco_instances
 from detectron2.utils import comm
 
 from .formats import read_dataset, write_dataset
+from .ids import Id
+from .learning import NOTHING, judge_training_set, learned_fields
 from .problems import Problem, summarise
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,17 @@ class DataFiles(NamedTuple):
     images: str | None = None
 
 
+class Prepared(NamedTuple):
+    """A repaired dataset on disk."""
+
+    json_file: str
+    images: str
+    class_names: list[str]
+    # What the file of the user calls the ids of `json_file`, where that is something else.
+    source_image_ids: dict[int, Id]
+    source_category_ids: dict[int, Id]
+
+
 def register_own_data(
     train: DataFiles | None,
     val: DataFiles | None,
@@ -41,6 +54,7 @@ def register_own_data(
     classes: str | None = None,
     format: str = "auto",
     check: bool = True,
+    masks: str = "unused",
 ) -> OwnData:
     """Registers data as the datasets `own_train` and `own_val`.
 
@@ -52,25 +66,32 @@ def register_own_data(
         output_dir: folder for the repaired annotations.
         classes, format: see `read_dataset`.
         check: False passes over mistakes that would stop the run, leaving out what is wrong.
+        masks: see `learned_fields`.
 
     Returns:
         OwnData; the classes are in the order of the training data.
 
     Raises:
-        ValueError: data that cannot be read, or with mistakes that nobody should train over; or
-            classes in `val` that `train` does not have. Names the file, the value and the cure.
+        ValueError: data that cannot be read, or with mistakes that nobody should train over, or
+            without any box to learn; or classes in `val` that `train` does not have. Names the
+            file, the value and the cure.
     """
     given = {name: x for name, x in ((TRAIN_NAME, train), (VAL_NAME, val)) if x is not None}
     if not given:
         raise ValueError("no data given: use --train-data")
-    prepared = _on_main(lambda: _prepare(given, Path(output_dir), classes, format, check))
-    for name, (json_file, images, class_names) in prepared.items():
+    prepared = _on_main(lambda: _prepare(given, Path(output_dir), classes, format, check, masks))
+    for name, made in prepared.items():
         if name in DatasetCatalog:
             DatasetCatalog.remove(name)
             MetadataCatalog.remove(name)
-        register_coco_instances(name, {}, json_file, images)
-        MetadataCatalog.get(name).set(thing_classes=class_names, source=given[name].data)
-    class_names = next(iter(prepared.values()))[2]
+        register_coco_instances(name, {}, made.json_file, made.images)
+        MetadataCatalog.get(name).set(
+            thing_classes=made.class_names,
+            source=given[name].data,
+            source_image_ids=made.source_image_ids,
+            source_category_ids=made.source_category_ids,
+        )
+    class_names = next(iter(prepared.values())).class_names
     logger.info("%d classes: %s", len(class_names), ", ".join(class_names))
     return OwnData(
         TRAIN_NAME if TRAIN_NAME in prepared else None,
@@ -94,31 +115,44 @@ def _on_main(make: Callable[[], dict]) -> dict:
 
 
 def _prepare(
-    given: dict[str, DataFiles], output_dir: Path, classes: str | None, format: str, check: bool
-) -> dict[str, tuple[str, str, list[str]]]:
-    """Reads, repairs and writes; for each dataset its json, image folder and class names."""
+    given: dict[str, DataFiles],
+    output_dir: Path,
+    classes: str | None,
+    format: str,
+    check: bool,
+    masks: str,
+) -> dict[str, Prepared]:
+    """Reads, repairs and writes."""
     prepared, categories, first = {}, None, ""
     for name, (data, images) in given.items():
         split = "val" if name == VAL_NAME else "train"
         read = read_dataset(data, images=images, classes=classes, format=format, usual_split=split)
-        _report(data, read.problems, check)
+        coco = learned_fields(read.coco, masks, read.problems)
+        problems = read.problems
+        if name == TRAIN_NAME:
+            problems = judge_training_set(coco, problems)
+        _report(data, problems, check)
         if categories is None:
-            categories, first = read.coco["categories"], data
+            categories, first = coco["categories"], data
             if not categories:
                 raise ValueError(f"{data}: no box of any class in it; training needs some")
-        _renumber_classes(read.coco, categories, data, first)
+        source_ids = _source_ids(coco, categories)
+        _renumber_classes(coco, categories, data, first)
         path = output_dir / f"{name}.json"
-        write_dataset(read.coco, read.images, path, "coco")
+        write_dataset(coco, read.images, path, "coco")
         class_names = [x["name"] for x in categories]
-        prepared[name] = str(path), str(read.images), class_names
-        boxes = len(read.coco["annotations"])
-        logger.info("%s: %d images, %d boxes (%s)", data, len(read.coco["images"]), boxes, path)
+        prepared[name] = Prepared(str(path), str(read.images), class_names, *source_ids)
+        boxes = len(coco["annotations"])
+        logger.info("%s: %d images, %d boxes (%s)", data, len(coco["images"]), boxes, path)
     return prepared
 
 
 def _report(data: str, problems: list[Problem], check: bool) -> None:
     for line in summarise(problems):
         logger.warning("%s: %s", data, line)
+    for problem in problems:
+        if problem.kind == NOTHING:
+            raise ValueError(f"{data}: {problem.kind}: {problem.where}")
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors and check:
         raise ValueError(
@@ -126,6 +160,23 @@ def _report(data: str, problems: list[Problem], check: bool) -> None:
             f"`python tools/check_dataset.py {data}` shows all, and with --fix OUT.json writes the "
             "data without them; --no-check trains without them now"
         )
+
+
+def _source_ids(coco: dict, categories: list[dict]) -> tuple[dict[int, Id], dict[int, Id]]:
+    """What the file calls the ids of its images, and those that its classes get in `categories`.
+
+    Only what it calls otherwise; a class that the file lacks gets an id that it does not use.
+    """
+    images = {x["id"]: x["source_id"] for x in coco["images"] if "source_id" in x}
+    own = {x["name"]: x.get("source_id", x["id"]) for x in coco["categories"]}
+    ids = {}
+    for category in categories:
+        source = own.get(category["name"], category.get("source_id", category["id"]))
+        if category["name"] not in own and source in own.values():
+            numbers = [x for x in (*own.values(), *ids.values()) if isinstance(x, int)]
+            source = max([0, *numbers]) + 1
+        ids[category["id"]] = source
+    return images, {number: source for number, source in ids.items() if number != source}
 
 
 def _renumber_classes(coco: dict, categories: list[dict], data: str, first: str) -> None:

@@ -17,6 +17,8 @@ from ..checkpoint import FCOSCheckpointer
 from ..data.check.levels import warn_of_idle_levels
 from ..data.loader import start_at
 from ..evaluation.classes import check_test_classes, evaluate_by_name
+from ..evaluation.coco import FastCOCOEvaluator
+from ..evaluation.coco_limits import detections_limit
 from ..evaluation.metrics import build_evaluator, check_metric
 from ..evaluation.views import ViewSettings
 from ..modeling.backbone import weights_come_later
@@ -58,7 +60,10 @@ def evaluate(cfg: DictConfig, model: nn.Module, class_names: list[str] | None = 
         dataloader.evaluator.output_dir = os.path.join(cfg.train.output_dir, "inference")
         views, mapper = ViewSettings.from_lazy(cfg), instantiate(dataloader.test.mapper)
         loader = instantiate({**dataloader.test, "mapper": views.loader_mapper(mapper)})
-        evaluator = evaluate_by_name(instantiate(dataloader.evaluator), name, class_names)
+        evaluator = instantiate(dataloader.evaluator)
+        if isinstance(evaluator, FastCOCOEvaluator):
+            evaluator.model_limit = detections_limit(model)
+        evaluator = evaluate_by_name(evaluator, name, class_names)
         results[name] = inference_on_dataset(views.wrap(model, mapper), loader, evaluator)
         print_csv_format(results[name] or {})
     return results if len(results) != 1 else results.popitem()[1]

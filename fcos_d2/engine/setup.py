@@ -57,7 +57,7 @@ def setup(args: Namespace) -> CfgNode | DictConfig:
     setup_logger(output_dir, distributed_rank=comm.get_rank())  # as `default_setup` asks for it
     show_names("fcos_d2", "fvcore", "detectron2")
 
-    own_data = _own_data(args, output_dir)
+    own_data = _own_data(args, output_dir, use_of_masks(cfg))
     class_names = own_data.class_names if own_data is not None else None
     if args.eval_only:
         weights = cfg.MODEL.WEIGHTS if is_yaml else cfg.train.init_checkpoint
@@ -72,7 +72,18 @@ def setup(args: Namespace) -> CfgNode | DictConfig:
     return cfg
 
 
-def _own_data(args: Namespace, output_dir: str) -> OwnData | None:
+def use_of_masks(cfg: CfgNode | DictConfig) -> str:
+    """Whether training needs the masks of objects; see `learned_fields`."""
+    if isinstance(cfg, CfgNode):
+        required, pasted = cfg.MODEL.MASK_ON, cfg.INPUT.MIX.COPY_PASTE_PROB > 0
+    else:
+        mapper = cfg.dataloader.train.mapper
+        required = mapper.get("use_instance_mask", False)
+        pasted = mapper.get("mixing", {}).get("copy_paste_prob", 0) > 0
+    return "required" if required else "optional" if pasted else "unused"
+
+
+def _own_data(args: Namespace, output_dir: str, masks: str) -> OwnData | None:
     if not args.train_data and not args.val_data:
         for word in ("train_images", "val_images", "classes"):
             if getattr(args, word):
@@ -90,6 +101,7 @@ def _own_data(args: Namespace, output_dir: str) -> OwnData | None:
         classes=args.classes,
         format=args.data_format,
         check=args.check,
+        masks=masks,
     )
 
 

@@ -205,7 +205,14 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
-        return build_evaluator(dataset_name, os.path.join(cfg.OUTPUT_DIR, "inference"))
+        two_stage = cfg.MODEL.FCOS.YIELD_PROPOSAL
+        limit = cfg.TEST.DETECTIONS_PER_IMAGE if two_stage else cfg.MODEL.FCOS.POST_NMS_TOPK_TEST
+        return build_evaluator(
+            dataset_name,
+            os.path.join(cfg.OUTPUT_DIR, "inference"),
+            max_dets_per_image=cfg.TEST.COCO_MAX_DETECTIONS,
+            model_limit=limit if limit > 0 else None,
+        )
 
 
 def prepare_for_training(model: nn.Module) -> nn.Module:

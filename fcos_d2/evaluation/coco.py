@@ -1,18 +1,18 @@
 """The COCO metric of box detections, fast: arrays instead of a dict per box, matched by hotcoco."""
 
+import json
 import logging
 import os
 
 import numpy as np
 from detectron2.data import MetadataCatalog
-from detectron2.data.catalog import Metadata
-from detectron2.data.datasets.coco import convert_to_coco_json
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import create_small_table, log_first_n
 from tabulate import tabulate
 
+from ..data.ids import Id
 from .coco_boxes import (
     box_rows,
     check_detections,
@@ -22,11 +22,8 @@ from .coco_boxes import (
     to_dataset_ids,
     write_results,
 )
-
-try:
-    import hotcoco
-except ImportError:
-    hotcoco = None
+from .coco_limits import COCO_LIMIT, warn_of_limits
+from .coco_truth import annotation_file, hotcoco, load_truth
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +48,8 @@ class FastCOCOEvaluator(DatasetEvaluator):
         distributed: bool = True,
         output_dir: str | None = None,
         *,
-        max_dets_per_image: int = 100,
+        max_dets_per_image: int = COCO_LIMIT,
+        model_limit: int | None = None,
     ) -> None:
         """
         Args:
@@ -63,6 +61,8 @@ class FastCOCOEvaluator(DatasetEvaluator):
                 without `json_file` needs it.
             max_dets_per_image: the best so many detections of a class count in each image; under
                 10, ten do, as in detectron2.
+            model_limit: detections of an image that the model returns at most, if known. It
+                changes nothing but a warning where images hold more objects.
 
         Raises:
             ValueError: a dataset without `json_file`, and no `output_dir`.
@@ -72,12 +72,14 @@ class FastCOCOEvaluator(DatasetEvaluator):
         self._distributed = distributed
         self._output_dir = output_dir
         self._max_dets_per_image = max_dets_per_image
+        self.model_limit = model_limit
         self._metadata = MetadataCatalog.get(dataset_name)
         self._predictions: list[tuple[int, np.ndarray]] = []
         self._json_file = annotation_file(dataset_name, self._metadata, output_dir)
-        self._coco_gt = load_annotations(self._json_file)
+        self._class_of_id = self._metadata.get("thing_dataset_id_to_contiguous_id")
+        self._truth = load_truth(self._json_file, self._class_of_id)
         only_boxes = tasks is None or set(tasks) == {"bbox"}
-        self._detectron2 = None if self._coco_gt and only_boxes else self._build_detectron2()
+        self._detectron2 = None if self._truth and only_boxes else self._build_detectron2()
 
     def reset(self) -> None:
         self._predictions = []
@@ -105,7 +107,8 @@ class FastCOCOEvaluator(DatasetEvaluator):
             return
         for record, output in zip(inputs, outputs, strict=True):
             if "instances" in output:
-                self._predictions.append((record["image_id"], box_rows(output["instances"])))
+                image_id = self._truth.image_id(record["image_id"], self._json_file)
+                self._predictions.append((image_id, box_rows(output["instances"])))
 
     def evaluate(self, img_ids: list[int] | None = None) -> dict[str, dict[str, float]]:
         """
@@ -122,8 +125,12 @@ class FastCOCOEvaluator(DatasetEvaluator):
             # A process that got no images has not seen what the model detects.
             if any(comm.all_gather(self._detectron2 is not None)) and self._detectron2 is None:
                 self._detectron2 = self._build_detectron2()
+        if self._truth and comm.is_main_process():
+            limit = max(10, self._max_dets_per_image)
+            warn_of_limits(self._truth, self._dataset_name, limit, self.model_limit)
         if self._detectron2:
             results = self._detectron2.evaluate(img_ids)
+            self._restore_ids_of_results()
             return results if self._has_boxes() else {}
         gathered = [(len(self._predictions), stack_rows(self._predictions))]
         if self._distributed:
@@ -144,8 +151,8 @@ class FastCOCOEvaluator(DatasetEvaluator):
 
     def _has_boxes(self) -> bool:
         """Whether there is anything to find; where there is not, the log says so once."""
-        if self._coco_gt:
-            found = bool(self._coco_gt.get_ann_ids(iscrowd=False))
+        if self._truth:
+            found = bool(self._truth.coco.get_ann_ids(iscrowd=False))
         else:
             objects = self._detectron2._coco_api.anns.values()
             found = any(not annotation.get("iscrowd", 0) for annotation in objects)
@@ -171,55 +178,64 @@ class FastCOCOEvaluator(DatasetEvaluator):
         self, detections: np.ndarray, img_ids: list[int] | None
     ) -> dict[str, dict[str, float]]:
         """The results of all detections, (N, 7) with class numbers; writes them, too."""
-        class_of_id = self._metadata.get("thing_dataset_id_to_contiguous_id")
-        if class_of_id:
-            detections = to_dataset_ids(detections, {c: i for i, c in class_of_id.items()})
-        check_detections(detections, self._coco_gt.get_img_ids(), self._json_file)
+        image_names, category_names = self._names()
+        if self._class_of_id:
+            ids = {c: self._category_id(i) for i, c in self._class_of_id.items()}
+            detections = to_dataset_ids(detections, ids, image_names)
+        coco_gt = self._truth.coco
+        check_detections(detections, coco_gt.get_img_ids(), self._json_file, image_names)
         if self._output_dir:
             PathManager.mkdirs(self._output_dir)
-            path = os.path.join(self._output_dir, "coco_instances_results.json")
-            with PathManager.open(path, "w") as file:
-                write_results(detections, file)
+            with PathManager.open(self._results_file(), "w") as file:
+                write_results(detections, file, image_names, category_names)
         if not self._has_boxes():
             return {}
         if len(detections) == 0:
             logger.warning("%s: the model detected nothing", self._dataset_name)
             return {"bbox": dict.fromkeys(RESULT_KEYS, float("nan"))}
         limits = sorted((1, 10, self._max_dets_per_image))
-        precision, recall = match_boxes(self._coco_gt, detections, limits, img_ids)
+        if img_ids is not None:
+            img_ids = [self._truth.image_id(x, self._json_file) for x in img_ids]
+        precision, recall = match_boxes(coco_gt, detections, limits, img_ids)
         statistics = coco_statistics(precision, recall)
         logger.info("COCO's numbers for boxes:\n%s", create_small_table(statistics))
         class_aps = per_class(precision, self._metadata.get("thing_classes"))
         bbox = {key: statistics[key] for key in RESULT_KEYS}
         return {"bbox": {**bbox, **{f"AP-{name}": ap for name, ap in class_aps.items()}}}
 
+    def _category_id(self, given: Id) -> int:
+        """In the truth, of a category of the file."""
+        ids = self._truth.category_ids
+        return given if ids is None else ids[given]
 
-def annotation_file(dataset_name: str, metadata: Metadata, output_dir: str | None) -> str:
-    """The COCO file of a dataset on this machine; written, where there is none yet."""
-    if not hasattr(metadata, "json_file"):
-        if output_dir is None:
-            raise ValueError(
-                f"dataset {dataset_name} has no json_file in its metadata; give an output_dir, "
-                "where its annotations can be written in COCO's format"
-            )
-        metadata.json_file = os.path.join(output_dir, f"{dataset_name}_coco_format.json")
-        convert_to_coco_json(dataset_name, metadata.json_file)
-    return PathManager.get_local_path(metadata.json_file)
-
-
-def load_annotations(json_file: str) -> "hotcoco.COCO | None":
-    """hotcoco's form of a COCO file; None where that is not possible, and the log says why."""
-    if hotcoco is None:
-        logger.warning(
-            "the COCO metric runs on pycocotools, slowly; for the same numbers fast: "
-            "pip install hotcoco"
+    def _names(self) -> tuple[dict[int, Id], dict[int, Id]]:
+        """What the user's file calls ids of the truth: images, and categories."""
+        images, categories = self._truth.image_ids or {}, self._truth.category_ids or {}
+        return (
+            {number: given for given, number in images.items()} | self._source_ids("image"),
+            {number: given for given, number in categories.items()} | self._source_ids("category"),
         )
-        return None
-    try:
-        return hotcoco.COCO(json_file)
-    except ValueError as error:
-        logger.warning("the COCO metric runs on pycocotools, slowly; %s: %s", json_file, error)
-        return None
+
+    def _source_ids(self, kind: str) -> dict[int, Id]:
+        """Of own data, which get other ids than in the user's file; see `register_own_data`."""
+        return self._metadata.get(f"source_{kind}_ids") or {}
+
+    def _results_file(self) -> str:
+        return os.path.join(self._output_dir, "coco_instances_results.json")
+
+    def _restore_ids_of_results(self) -> None:
+        """Writes detectron2's file anew, with the ids of the user's."""
+        names = {f"{kind}_id": self._source_ids(kind) for kind in ("image", "category")}
+        if not self._output_dir or not any(names.values()) or not comm.is_main_process():
+            return
+        if not os.path.exists(self._results_file()):  # nothing was evaluated
+            return
+        with open(self._results_file()) as file:
+            rows = json.load(file)
+        for row in rows:
+            row |= {key: ids.get(row[key], row[key]) for key, ids in names.items()}
+        with open(self._results_file(), "w") as file:
+            json.dump(rows, file)
 
 
 def match_boxes(

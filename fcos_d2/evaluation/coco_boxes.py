@@ -1,5 +1,6 @@
 """Box detections as arrays: stacked, checked, written as json; COCO's numbers from its curves."""
 
+import json
 from collections.abc import Mapping
 from typing import IO
 
@@ -7,7 +8,11 @@ import numpy as np
 import torch
 from detectron2.structures import Instances
 
-# One row per detection: image id, x, y, width, height, score, class. Ids are exact up to 2**53.
+from ..data.ids import Id
+from .coco_truth import unknown_image
+
+# One row per detection: image id, x, y, width, height, score, class. Ids are exact up to 2**53,
+# and `Truth` holds no others.
 COLUMNS = 7
 ROWS_PER_WRITE = 5000
 
@@ -42,12 +47,15 @@ def stack_rows(predictions: list[tuple[int, np.ndarray]]) -> np.ndarray:
     return detections
 
 
-def to_dataset_ids(detections: np.ndarray, class_to_id: Mapping[int, int]) -> np.ndarray:
+def to_dataset_ids(
+    detections: np.ndarray, class_to_id: Mapping[int, int], names: Mapping[int, Id]
+) -> np.ndarray:
     """The detections with the dataset's category ids in place of class numbers.
 
     Args:
         detections: (N, 7), see `stack_rows`.
         class_to_id: category id of each class in [0, K).
+        names: what the dataset calls the images, where that is not the id in `detections`.
 
     Raises:
         ValueError: a class that the dataset does not have.
@@ -58,43 +66,69 @@ def to_dataset_ids(detections: np.ndarray, class_to_id: Mapping[int, int]) -> np
     if wrong.any():
         row = wrong.argmax()
         raise ValueError(
-            f"image {int(detections[row, 0])} has a detection of class {classes[row]}, but the "
-            f"dataset has {len(ids)} classes (0 to {len(ids) - 1}); set the model's number of "
+            f"image {_name(detections[row], names)} has a detection of class {classes[row]}, but "
+            f"the dataset has {len(ids)} classes (0 to {len(ids) - 1}); set the model's number of "
             "classes to the dataset's"
         )
     return np.column_stack((detections[:, :6], ids[classes]))
 
 
-def check_detections(detections: np.ndarray, image_ids: list[int], json_file: str) -> None:
+def check_detections(
+    detections: np.ndarray, image_ids: list[int], json_file: str, names: Mapping[int, Id]
+) -> None:
     """Raises ValueError for images that are not in the dataset, and for numbers that are none."""
     unknown = np.setdiff1d(detections[:, 0], image_ids)
     if len(unknown):
-        raise ValueError(
-            f"{json_file} has no image {int(unknown[0])}, which has detections; evaluate on the "
-            "dataset that the images come from"
-        )
+        raise unknown_image(int(unknown[0]), json_file)
     finite = np.isfinite(detections).all(axis=1)
     if not finite.all():
         row = detections[finite.argmin()]
         raise ValueError(
-            f"image {int(row[0])} has a detection with box (xywh) {row[1:5].tolist()} and score "
-            f"{row[5]}; the model has diverged: use earlier weights"
+            f"image {_name(row, names)} has a detection with box (xywh) {row[1:5].tolist()} and "
+            f"score {row[5]}; the model has diverged: use earlier weights"
         )
 
 
-def write_results(detections: np.ndarray, file: IO[str]) -> None:
+def _name(row: np.ndarray, names: Mapping[int, Id]) -> Id:
+    return names.get(int(row[0]), int(row[0]))
+
+
+def write_results(
+    detections: np.ndarray,
+    file: IO[str],
+    image_names: Mapping[int, Id],
+    category_names: Mapping[int, Id],
+) -> None:
     """Writes COCO's result format: a json list of image_id, category_id, bbox (xywh) and score.
 
     Nine digits give back every float32 exactly, in half of the time and three quarters of the
     space of Python's shortest form of the same numbers as doubles.
+
+    Args:
+        detections: (N, 7) with ids.
+        file: to write to.
+        image_names, category_names: the ids to write where they are not those in `detections`.
     """
-    line = '{"image_id": %d, "category_id": %d, "bbox": [%.9g, %.9g, %.9g, %.9g], "score": %.9g}'
+    named = bool(image_names or category_names)
+    ids = (
+        '{"image_id": %s, "category_id": %s, ' if named else '{"image_id": %d, "category_id": %d, '
+    )
+    line = ids + '"bbox": [%.9g, %.9g, %.9g, %.9g], "score": %.9g}'
     file.write("[")
     for start in range(0, len(detections), ROWS_PER_WRITE):
         rows = detections[start : start + ROWS_PER_WRITE, [0, 6, 1, 2, 3, 4, 5]]
-        text = ", ".join([line] * len(rows)) % tuple(rows.ravel().tolist())
+        numbers = rows.ravel().tolist()
+        if named:
+            numbers[0::7] = _texts(numbers[0::7], image_names)
+            numbers[1::7] = _texts(numbers[1::7], category_names)
+        text = ", ".join([line] * len(rows)) % tuple(numbers)
         file.write(text if start == 0 else f", {text}")
     file.write("]")
+
+
+def _texts(numbers: list[float], names: Mapping[int, Id]) -> list[str]:
+    """The names of numbers as json writes them."""
+    return [json.dumps(names.get(int(number), int(number))) for number in numbers]
 
 
 def coco_statistics(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:

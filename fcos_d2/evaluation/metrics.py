@@ -4,20 +4,38 @@ from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 
 from .coco import RESULT_KEYS, FastCOCOEvaluator
+from .coco_limits import COCO_LIMIT
 from .voc import VOCEvaluator
 
 _VOC_KEYS = ("AP", "AP50", "AP50-11-point", "AP75")
 _TASKS = ("bbox", "segm", "keypoints")
 
 
-def build_evaluator(dataset_name: str, output_dir: str) -> DatasetEvaluator:
+def build_evaluator(
+    dataset_name: str,
+    output_dir: str,
+    *,
+    max_dets_per_image: int = COCO_LIMIT,
+    model_limit: int | None = None,
+) -> DatasetEvaluator:
     """The metric of a dataset: PASCAL VOC's for its years, else COCO's, of boxes and masks.
 
-    Detections are written into `output_dir` (COCO only).
+    Detections are written into `output_dir` (COCO only). The limits are those of
+    `FastCOCOEvaluator`; VOC's metric has none.
     """
+    if max_dets_per_image < 1:
+        raise ValueError(
+            "TEST.COCO_MAX_DETECTIONS (LazyConfig: dataloader.evaluator.max_dets_per_image) must "
+            f"be at least 1, got {max_dets_per_image}"
+        )
     if _is_voc(dataset_name):
         return VOCEvaluator(dataset_name)
-    return FastCOCOEvaluator(dataset_name, output_dir=output_dir)
+    return FastCOCOEvaluator(
+        dataset_name,
+        output_dir=output_dir,
+        max_dets_per_image=max_dets_per_image,
+        model_limit=model_limit,
+    )
 
 
 def check_metric(metric: str, dataset_names: list[str]) -> None:

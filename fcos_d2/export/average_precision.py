@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import tempfile
 from pathlib import Path
 
 from pycocotools.coco import COCO
@@ -12,11 +13,14 @@ from fcos_deploy import Detector
 from fcos_deploy.files import find_file
 from fcos_deploy.image import read_image
 from fcos_deploy.results import CocoResults
-from fcos_deploy.text import read_json
+
+from ..data.formats import read_dataset, write_dataset
+from ..data.learning import learned_fields
+from ..data.problems import summarise
 
 
 def coco_ap(folder: Path, annotations: str, images: str) -> float:
-    """COCO's AP of boxes, in percent.
+    """COCO's AP of boxes, in percent, of the annotations as training's evaluation reads them.
 
     Args:
         folder: with an exported model.
@@ -27,17 +31,20 @@ def coco_ap(folder: Path, annotations: str, images: str) -> float:
         ValueError: a missing file, or classes that are not those of the model; names it.
     """
     detector = Detector(folder)
-    results = CocoResults(annotations, detector.settings.class_names)
-    content = read_json(annotations)
-    names = [x["file_name"] for x in content["images"]]
-    rows = []
+    truth = COCO()
+    read = read_dataset(annotations, images=images, format="coco")
+    truth.dataset = learned_fields(read.coco, "unused", read.problems)
+    for line in summarise(read.problems):
+        print(f"{annotations}: {line}")
+    with tempfile.TemporaryDirectory() as made:  # with ids that pycocotools holds
+        file = write_dataset(truth.dataset, images, Path(made) / "annotations.json", "coco")
+        results = CocoResults(file, detector.settings.class_names)
+    names, rows = [x["file_name"] for x in truth.dataset["images"]], []
     for name in tqdm(names, desc=f"AP of {detector.engine.name}", unit="image"):
         rows += results.rows(name, detector(read_image(find_file(images, name))))
     if not rows:
         return 0.0
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints what it does
-        truth = COCO()
-        truth.dataset = content
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(rows), "bbox")
         evaluation.evaluate()

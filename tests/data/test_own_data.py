@@ -58,13 +58,16 @@ def test_what_can_be_repaired_is_repaired_and_said(tmp_path, caplog):
     [
         (lambda d: d.update(categories=[]), "'categories' is empty"),
         (lambda d: d.pop("images"), "no list 'images'"),
-        (lambda d: d["categories"].append({"id": 7, "name": "x"}), "an integer id of its own"),
+        (lambda d: d["categories"].append({"id": 7, "name": "x"}), "an id of its own"),
         (lambda d: d["annotations"][0].update(category_id=3), "1 mistakes .*category_id 3.*--fix"),
-        (lambda d: d["images"][0].update(file_name="2.jpg"), "2 mistakes .*image file missing"),
+        (
+            lambda d: d["images"][0].update(file_name="2.jpg"),
+            "nothing is left.*file missing.*2.jpg",
+        ),
     ],
 )
 def test_mistakes_name_the_file(tmp_path, damage, message):
-    train = write_coco(tmp_path, {7: "cat"})
+    train = write_coco(tmp_path, {7: "cat"}, (7, 7))
     data = json.loads((tmp_path / "a.json").read_text())
     damage(data)
     (tmp_path / "a.json").write_text(json.dumps(data))

@@ -57,3 +57,19 @@ def test_half_a_json_file_is_not_left_behind(tmp_path):
     assert path.read_text() == "[1]" and [*tmp_path.iterdir()] == [path]
     with pytest.raises(OSError, match="a folder, name a file in it"):
         JsonFile(tmp_path)
+
+
+def test_ids_are_those_of_the_file(tmp_path):
+    """Texts stay texts, and numbers beyond 2**53 are not rounded."""
+    ids = {"a.jpg": "01", "b.jpg": "1", "c.jpg": 2**53 + 1, "d.jpg": 2**70 + 1}
+    images = [{"id": i, "file_name": name} for name, i in ids.items()]
+    file = tmp_path / "val.json"
+    file.write_text(json.dumps({"images": images, "categories": [{"id": "x1", "name": "cell"}]}))
+    results = CocoResults(file, ["cell"])
+    one = Detections(np.array([[1, 2, 4, 8]]), np.array([0.5]), np.array([0]))
+    with JsonFile(tmp_path / "results.json") as written:
+        for name in ids:
+            written.add(results.rows(name, one))
+    rows = json.loads((tmp_path / "results.json").read_text())
+    assert [row["image_id"] for row in rows] == list(ids.values())
+    assert {row["category_id"] for row in rows} == {"x1"}

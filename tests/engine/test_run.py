@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import make_tiny_coco, tiny_command
+from tiny_run import TINY_MODEL, make_tiny_coco, tiny_command
 
 from fcos_d2.engine import run, train_argument_parser
 from fcos_d2.engine.step import StepTrainer
@@ -86,6 +86,32 @@ def test_resumed_run_equals_an_unbroken_one(tmp_path, monkeypatch, optimizer):
     assert unbroken.keys() == resumed.keys() >= {"model", "model_in_training", "trainer"}
     assert unbroken.pop("class_names") == resumed.pop("class_names")
     torch.testing.assert_close(resumed, unbroken, rtol=0, atol=0)
+
+
+def test_results_carry_the_ids_of_the_file(tmp_path, shared_dir):
+    """Texts, and numbers that no float64 holds; through training and evaluation."""
+    source = shared_dir / "data" / "bug_inputs" / "04-coco-text-ids"
+    content = json.loads((source / "train.json").read_text())
+    texts = [image["id"] for image in content["images"]]
+    other = {texts[0]: 2**53 + 1, texts[1]: 2**53 + 2}  # in the validation set
+    for image in content["images"]:
+        image["id"] = other.get(image["id"], image["id"])
+    for annotation in content["annotations"]:
+        annotation["image_id"] = other.get(annotation["image_id"], annotation["image_id"])
+        annotation["category_id"] = {1: "b", 2: "a"}[annotation["category_id"]]
+    content["categories"] = [{"id": "b", "name": "cat"}, {"id": "a", "name": "dog"}]
+    val = tmp_path / "val.json"
+    val.write_text(json.dumps(content))
+    data = ["--train-data", str(source / "train.json"), "--train-images", f"{source}/images"]
+    data += ["--val-data", str(val), "--val-images", f"{source}/images"]
+    settings = TINY_MODEL | {"OUTPUT_DIR": str(tmp_path), "SOLVER.MAX_ITER": 1}
+    settings |= {"TEST.EVAL_PERIOD": 1, "MODEL.FCOS.INFERENCE_TH_TEST": 0.0}
+    opts = [str(word) for item in settings.items() for word in item]
+    command = ["--config-file", "Recipes/R18-Scratch", *data, *opts]
+    run(train_argument_parser().parse_args(command))
+    rows = json.loads((tmp_path / "inference" / "coco_instances_results.json").read_text())
+    assert {row["image_id"] for row in rows} == {2**53 + 1, 2**53 + 2, *texts[2:]}
+    assert {row["category_id"] for row in rows} == {"a", "b"}
 
 
 @pytest.mark.parametrize(

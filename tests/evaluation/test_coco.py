@@ -15,7 +15,7 @@ from detectron2.structures import Boxes, BoxMode, Instances
 from detectron2.utils import comm
 from pycocotools.coco import COCO
 
-from fcos_d2.evaluation import coco, coco_boxes
+from fcos_d2.evaluation import coco, coco_boxes, coco_truth
 from fcos_d2.evaluation.coco import FastCOCOEvaluator
 from fcos_d2.evaluation.metrics import build_evaluator
 
@@ -182,7 +182,7 @@ def test_all_twelve_numbers(tmp_path, seed, limits):
     json_file = register(tmp_path, truth)
     predictions = [(10 * i + 10, coco_boxes.box_rows(x)) for i, x in enumerate(found)]
     rows = coco_boxes.to_dataset_ids(
-        coco_boxes.stack_rows(predictions), {i: 2 * i + 3 for i in range(4)}
+        coco_boxes.stack_rows(predictions), {i: 2 * i + 3 for i in range(4)}, {}
     )
     with contextlib.redirect_stdout(io.StringIO()):
         peer_truth = COCO(json_file)
@@ -191,7 +191,7 @@ def test_all_twelve_numbers(tmp_path, seed, limits):
         peer.evaluate()
         peer.accumulate()
         peer.summarize()
-    curves = coco.match_boxes(coco.load_annotations(json_file), rows, limits, None)
+    curves = coco.match_boxes(coco_truth.load_truth(json_file).coco, rows, limits, None)
     ours = list(coco_boxes.coco_statistics(*curves).values())
     expected = np.where(peer.stats < 0, np.nan, 100 * peer.stats)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-9)
@@ -307,7 +307,7 @@ def test_without_hotcoco(tmp_path, monkeypatch, caplog):
     truth, found = draw(4)
     register(tmp_path, truth)
     fast = evaluate(FastCOCOEvaluator(NAME), found)["bbox"]
-    monkeypatch.setattr(coco, "hotcoco", None)
+    monkeypatch.setattr(coco_truth, "hotcoco", None)
     with caplog.at_level(logging.WARNING, "fcos_d2"):
         slow = evaluate(FastCOCOEvaluator(NAME), found)["bbox"]
     # Another test may have switched on what is said below a warning.
@@ -319,18 +319,84 @@ def test_without_hotcoco(tmp_path, monkeypatch, caplog):
     assert fast == pytest.approx(slow, abs=1e-9, nan_ok=True)
 
 
-def test_image_ids_that_hotcoco_cannot_read(tmp_path, caplog):
-    path = register(tmp_path, [[{"bbox": [0, 0, 9, 9], "category_id": 3, "image_id": "a"}]])
-    with open(path) as file:
-        content = json.load(file)
-    content["images"][0]["id"] = "a"
+def test_a_file_that_hotcoco_cannot_read(tmp_path, caplog):
+    path = register(tmp_path, [[{"bbox": [0, 0, 9, 9], "category_id": 3}]])
+    content = json.loads((tmp_path / "annotations.json").read_text())
+    content["annotations"][0]["area"] = "81"
     (tmp_path / "annotations.json").write_text(json.dumps(content))
     with caplog.at_level(logging.WARNING, "fcos_d2"):
         evaluator = FastCOCOEvaluator(NAME)
     assert f"runs on pycocotools, slowly; {path}: " in caplog.text
-    evaluator.process([{"image_id": "a"}], [{"instances": detected([[0, 0, 9, 9]], [1], [0])}])
-    with contextlib.redirect_stdout(io.StringIO()):
-        assert evaluator.evaluate()["bbox"]["AP-one"] == pytest.approx(100)
+    assert evaluator._detectron2 is not None
+
+
+IDS = {
+    "beyond 2**53": [2**53 + 1 + i for i in range(12)],
+    "beyond 2**63": [2**63 + 1 + i for i in range(12)],
+    "texts": [f"0000001_{i:05d}_d" for i in range(12)],
+    "texts of equal numbers": ["1", "01", "001", *(f"{i}" for i in range(2, 11))],
+    "numbers and texts": [1, "1", *range(2, 12)],
+    "negative": [*range(-6, 6)],
+}
+
+
+@pytest.mark.parametrize("kind", IDS)
+@pytest.mark.parametrize("section", ["images", "categories"])
+def test_ids_that_no_float_holds(tmp_path, caplog, kind, section):
+    """Of a registered dataset: the numbers, and the ids in the results, are those of plain ids."""
+    truth, found = draw(3)
+    path = register(tmp_path, truth)
+    plain = evaluate(FastCOCOEvaluator(NAME, output_dir=str(tmp_path / "plain")), found)["bbox"]
+    content = json.loads((tmp_path / "annotations.json").read_text())
+    field = {"images": "image_id", "categories": "category_id"}[section]
+    other = dict(zip((x["id"] for x in content[section]), IDS[kind], strict=False))
+    for entry in content[section]:
+        entry["id"] = other[entry["id"]]
+    for annotation in content["annotations"]:
+        annotation[field] = other[annotation[field]]
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    if section == "categories":
+        class_of_id = {other[x]: i for i, x in enumerate(list(other))}
+        MetadataCatalog.pop(NAME)
+        MetadataCatalog.get(NAME).set(
+            json_file=path, thing_classes=CLASSES, thing_dataset_id_to_contiguous_id=class_of_id
+        )
+    with caplog.at_level(logging.WARNING, "fcos_d2"):
+        evaluator = FastCOCOEvaluator(NAME, output_dir=str(tmp_path / "other"))
+    assert "pycocotools" not in caplog.text
+    for index, instances in enumerate(found):
+        image_id = 10 * index + 10
+        image_id = other[image_id] if section == "images" else image_id
+        evaluator.process([{"image_id": image_id}], [{"instances": instances}])
+    assert plain["AP"] > 2
+    assert evaluator.evaluate()["bbox"] == pytest.approx(plain, abs=1e-9, nan_ok=True)
+    rows = [
+        json.loads((tmp_path / name / "coco_instances_results.json").read_text())
+        for name in ("plain", "other")
+    ]
+    assert [row[field] for row in rows[1]] == [other[row[field]] for row in rows[0]]
+    assert [type(row[field]) for row in rows[1]] == [type(other[row[field]]) for row in rows[0]]
+
+
+def test_text_id_of_another_dataset(tmp_path):
+    register(tmp_path, draw(0)[0])
+    found = [{"instances": detected([[0, 0, 9, 9]], [1], [0])}]
+    with pytest.raises(ValueError, match="annotations.json has no image 010"):
+        FastCOCOEvaluator(NAME).process([{"image_id": "010"}], found)
+
+
+def test_masks_get_the_ids_of_the_users_file(tmp_path):
+    truth, found = draw(2, num_images=4)
+    with_masks(truth, found := [x[:20] for x in found])
+    register(tmp_path, truth)
+    names = {"image": {10: "a", 20: "01", 30: "1"}, "category": {3: "x"}}
+    MetadataCatalog.get(NAME).set(
+        source_image_ids=names["image"], source_category_ids=names["category"]
+    )
+    evaluate(FastCOCOEvaluator(NAME, output_dir=str(tmp_path)), found)
+    rows = json.loads((tmp_path / "coco_instances_results.json").read_text())
+    assert {row["image_id"] for row in rows} == {"01", "1", 40}, "the first has none"
+    assert {row["category_id"] for row in rows} == {"x", 5, 7, 9}
 
 
 def test_dataset_in_detectron2s_format(tmp_path):
@@ -408,3 +474,41 @@ def test_process_without_images_follows_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(comm, "gather", lambda data, dst: gathered.append(data) or [data])
     assert evaluator.evaluate() == {}
     assert gathered == [[]]  # detectron2's list of predictions
+
+
+def test_more_objects_than_the_metric_counts(tmp_path, caplog):
+    """200 perfect boxes of one class: with COCO's limit recall ends at 0.5, which are 51 of the
+    101 points. The warning comes once."""
+    corners = [(30 * (i % 20), 40 * (i // 20)) for i in range(200)]
+    register(tmp_path, [[{"bbox": [x, y, 20, 20], "category_id": 3} for x, y in corners]], ["a"])
+    found = [detected([[x, y, x + 20, y + 20] for x, y in corners], [0.9] * 200, [0] * 200)]
+
+    def ap(**limits) -> float:
+        return evaluate(build_evaluator(NAME, str(tmp_path), **limits), found)["bbox"]["AP"]
+
+    with caplog.at_level(logging.WARNING, "fcos_d2"):
+        assert ap(model_limit=150) == pytest.approx(100 * 51 / 101)
+        assert ap(model_limit=150) == pytest.approx(100 * 51 / 101)
+    (record,) = caplog.records
+    assert "1 images have up to 200 objects of a class, and the metric counts the best 100 det" in (
+        record.getMessage()
+    )
+    assert "TEST.COCO_MAX_DETECTIONS" in record.getMessage()
+    assert "up to 200 objects, and the model returns at most 150; MODEL.FCOS" in record.getMessage()
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "fcos_d2"):
+        assert ap(max_dets_per_image=200, model_limit=200) == pytest.approx(100)
+        assert ap(max_dets_per_image=300) == pytest.approx(100)
+    assert caplog.records == []
+    with pytest.raises(ValueError, match="COCO_MAX_DETECTIONS .* at least 1, got 0"):
+        ap(max_dets_per_image=0)
+
+
+def test_as_many_objects_as_the_limits_and_crowds_need_no_word(tmp_path, caplog):
+    boxes = [{"bbox": [i, 0, 5, 5], "category_id": 3} for i in range(100)]
+    crowds = [{"bbox": [i, 9, 5, 5], "category_id": 3, "iscrowd": 1} for i in range(50)]
+    register(tmp_path, [boxes + crowds])
+    with caplog.at_level(logging.WARNING, "fcos_d2"):
+        evaluator = FastCOCOEvaluator(NAME, model_limit=100)
+        evaluate(evaluator, [detected([[0, 0, 5, 5]], [0.9], [0])])
+    assert caplog.records == []

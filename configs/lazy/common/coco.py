@@ -5,6 +5,7 @@ from detectron2.config import LazyCall as L
 from detectron2.data import build_detection_test_loader, get_detection_dataset_dicts
 
 from fcos_d2.data.augmentation import FastResizeShortestEdge, ResizeShortestEdge
+from fcos_d2.data.learning import training_records
 from fcos_d2.data.loader import build_training_loader
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.evaluation.metrics import build_evaluator
@@ -12,7 +13,7 @@ from fcos_d2.evaluation.metrics import build_evaluator
 dataloader = dict(
     train=L(build_training_loader)(
         # Images without boxes are left out; False trains on them, too.
-        dataset=L(get_detection_dataset_dicts)(names="coco_2017_train", filter_empty=True),
+        dataset=L(training_records)(names="coco_2017_train", filter_empty=True),
         mapper=L(FCOSDatasetMapper)(
             is_train=True,
             augmentations=[
@@ -38,5 +39,10 @@ dataloader = dict(
         ),
         num_workers=4,
     ),
-    evaluator=L(build_evaluator)(dataset_name="${..test.dataset.names}", output_dir=""),
+    evaluator=L(build_evaluator)(
+        dataset_name="${..test.dataset.names}",
+        output_dir="",
+        # Detections of a class in an image that count; COCO's metric has 100.
+        max_dets_per_image=100,
+    ),
 )

@@ -16,6 +16,7 @@ from fcos_deploy.image import ImageError, read_image
 from fcos_deploy.text import shown, shown_lines
 
 from ...modeling import FCOSProposalGenerator
+from ..learning import judge_training_set
 from ..problems import SEVERITIES, Problem, summarise
 from .images import check_images, shared_content
 from .levels import LevelStatistics, level_statistics
@@ -264,7 +265,8 @@ def check_dataset(
     # In two folders, equal names are no sign of equal images, and in one folder a sure one.
     one_folder = os.path.realpath(images) == os.path.realpath(val_images)
     compare_content = decode and val is not None and not one_folder
-    problems = [*problems, *check_sets(coco, val if one_folder else None)]
+    found = judge_training_set(coco, problems)
+    problems = [*found, *check_sets(coco, val if one_folder else None)]
     if compare_content:
         problems += shared_content(coco["images"], images, val["images"], val_images)
     if decode:

@@ -2,7 +2,6 @@
 
 import os
 import reprlib
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -10,9 +9,13 @@ from fcos_deploy.files import backslash_hint, find_file
 from fcos_deploy.image import ImageError, image_size
 from fcos_deploy.text import read_json
 
+from ..ids import Id, as_id, find_id, number_ids
 from ..problems import Problem
+from .coco_annotations import repair_annotations
+from .coco_fields import is_finite
 
 Coco = dict[str, list[dict]]
+SOURCE_ID = "source_id"  # field of images and categories that got another id than in the file
 
 
 def read_coco(json_file: str | Path, images: str | Path | None) -> tuple[Coco, list[Problem]]:
@@ -24,7 +27,9 @@ def read_coco(json_file: str | Path, images: str | Path | None) -> tuple[Coco, l
 
     Returns:
         The file's images, annotations and categories without what is wrong in them, and the
-        problems. Problems of severity "error" are those that nobody should train over.
+        problems. Problems of severity "error" are those that nobody should train over. Ids that
+        are texts, negative or beyond 2**53 are replaced by numbers; `source_id` of the images
+        and categories keeps them.
 
     Raises:
         ValueError: nothing can be made of the file; names it.
@@ -53,19 +58,20 @@ def repair_coco(
     problems: list[Problem] = []
     given_images = _objects(data["images"], f"{source}: images", problems)
     given_annotations = _objects(data["annotations"], f"{source}: annotations", problems)
-    if any(isinstance(x.get("id"), str) for x in given_images):
-        problems.append(Problem("note", "ids written as text", source, "taken as numbers"))
     categories = _check_categories(data["categories"], source)
-    for name, count in Counter(categories.values()).items():
+    _leave_out_root(categories, given_annotations, source, problems)
+    for name, count in Counter(x["name"] for x in categories.values()).items():
         if count > 1:
             text = f"{source}: {count} classes {name!r}"
             problems.append(Problem("warning", "classes of the same name", text))
     records = _repair_images(given_images, images, problems)
-    annotations = _repair_annotations(given_annotations, records, categories, problems)
+    for kind, entries in (("images", records), ("categories", categories)):
+        _renumber(entries, f"{source}: {kind}", problems)
+    annotations = repair_annotations(given_annotations, records, categories, source, problems)
     repaired = {
         "images": list(records.values()),
         "annotations": annotations,
-        "categories": [{"id": i, "name": name} for i, name in sorted(categories.items())],
+        "categories": sorted(categories.values(), key=lambda x: x["id"]),
     }
     return repaired, problems
 
@@ -79,36 +85,60 @@ def _objects(given: list, where: str, problems: list[Problem]) -> list[dict]:
     return [entry for entry in given if isinstance(entry, dict)]
 
 
-def _check_categories(categories: list, source: str) -> dict[int, str]:
+def _renumber(entries: dict[Id, dict], where: str, problems: list[Problem]) -> None:
+    """Gives images or categories ids that every tool can hold, in place."""
+    numbers = number_ids(entries)
+    for given, entry in entries.items():
+        entry["id"] = numbers[given]
+        entry.pop(SOURCE_ID, None)
+        if numbers[given] != given:
+            entry[SOURCE_ID] = given
+    other = [given for given, number in numbers.items() if given != number]
+    if other:
+        texts = any(isinstance(given, str) for given in entries)
+        kind = "ids written as text" if texts else "ids below 0 or beyond 2**53"
+        text = f"{where}: {len(other)}, such as {reprlib.repr(other[0])}"
+        problems.append(Problem("note", kind, text, "numbered anew; results carry the file's ids"))
+
+
+# --- categories ---------------------------------------------------------------------------------
+
+
+def _check_categories(categories: list, source: str) -> dict[Id, dict]:
+    """Categories with id, name and supercategory, by the id of the file."""
     named = {}
     for category in categories:
-        number = _integer(category.get("id")) if isinstance(category, dict) else None
+        given = as_id(category.get("id")) if isinstance(category, dict) else None
         name = category.get("name") if isinstance(category, dict) else None
-        if number is None or not isinstance(name, str) or number in named:
+        if given is None or not isinstance(name, str) or given in named:
             raise ValueError(
-                f"{source}: every category needs an integer id of its own and a name, got "
+                f"{source}: every category needs an id of its own and a name, got "
                 f"{reprlib.repr(category)}"
             )
-        named[number] = name
+        named[given] = category
     return named
 
 
-def _integer(value: object) -> int | None:
-    """`value` as an id: integers, also written as text or as 3.0; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    if isinstance(value, float) and not value.is_integer():
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        return None
+def _leave_out_root(
+    categories: dict[Id, dict], annotations: list[dict], source: str, problems: list[Problem]
+) -> None:
+    """Takes Roboflow's first category out, which is the parent of the others and has no boxes.
 
-
-def _is_finite(value: object) -> bool:
-    """Whether `value` is a number that fits a float; JSON also holds NaN and endless integers."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and abs(value) <= sys.float_info.max
+    What is left are ids and names.
+    """
+    for given, category in list(categories.items()):
+        others = [x for x in categories.values() if x is not category]
+        is_root = category.get("supercategory") == "none" and others
+        if not is_root or any(x.get("supercategory") != category["name"] for x in others):
+            continue
+        if not any(find_id(x.get("category_id"), categories) == given for x in annotations):
+            text = f"{source}: {category['name']!r} (id {given!r}), supercategory of all others"
+            kind = "root category without boxes, as Roboflow writes"
+            problems.append(Problem("note", kind, text, "left out"))
+            del categories[given]
+            break
+    for given, category in categories.items():
+        categories[given] = {"id": given, "name": category["name"]}
 
 
 # --- images -------------------------------------------------------------------------------------
@@ -116,27 +146,26 @@ def _is_finite(value: object) -> bool:
 
 def _repair_images(
     given: list, images: str | Path | None, problems: list[Problem]
-) -> dict[int, dict]:
-    """Images by id; those that cannot be used are left out."""
-    records: dict[int, dict] = {}
+) -> dict[Id, dict]:
+    """Images by the id of the file; those that cannot be used are left out."""
+    records: dict[Id, dict] = {}
     names = set()
     for image in given:
-        number = _integer(image.get("id"))
+        key = as_id(image.get("id"))
         where = f"image {image.get('file_name')} (id {image.get('id')!r})"
-        if number is None or not isinstance(image.get("file_name"), str):
+        if key is None or not isinstance(image.get("file_name"), str):
             problems.append(Problem("error", "image without id or name", where, "left out"))
             continue
-        if number in records:
+        if key in records:
             kind = "two images with one id"
             problems.append(Problem("error", kind, where, "left out with its boxes"))
-            records[number]["ambiguous"] = True
+            records[key]["ambiguous"] = True
             continue
         if image["file_name"] in names:
             problems.append(Problem("warning", "image listed twice", where))
         names.add(image["file_name"])
-        image["id"] = number
         if _settle_size(image, images, where, problems):
-            records[number] = image
+            records[key] = image
     # Nobody knows which of two images the boxes of one id belong to.
     return {i: image for i, image in records.items() if not image.pop("ambiguous", False)}
 
@@ -146,7 +175,7 @@ def _settle_size(
 ) -> bool:
     """Gives `image` its true size; False for one that cannot be used."""
     stated = image.get("height"), image.get("width")
-    sound = all(_is_finite(x) and x >= 1 and x == int(x) for x in stated)
+    sound = all(is_finite(x) and x >= 1 and x == int(x) for x in stated)
     if images is None:
         if not sound:
             problems.append(Problem("error", "image without size", where, "left out"))
@@ -172,100 +201,3 @@ def _settle_size(
         problems.append(Problem("error", kind, text, "taken from the file"))
     image["height"], image["width"] = true
     return True
-
-
-# --- annotations --------------------------------------------------------------------------------
-
-
-def _repair_annotations(
-    given: list, records: dict[int, dict], categories: dict[int, str], problems: list[Problem]
-) -> list[dict]:
-    kept, seen, ids = [], set(), set()
-    for annotation in given:
-        image = records.get(_integer(annotation.get("image_id")))
-        category = _integer(annotation.get("category_id"))
-        where = f"annotation {annotation.get('id')!r}"
-        if image is None:
-            kind = "annotation of an image that is not listed or was left out"
-            text = f"{where} of image {annotation.get('image_id')!r}"
-            problems.append(Problem("error", kind, text, "left out"))
-            continue
-        where = f"{where} of {image['file_name']}"
-        if category not in categories:
-            kind = "unknown category"
-            text = f"{where}: category_id {annotation.get('category_id')!r}"
-            problems.append(Problem("error", kind, text, "left out"))
-            continue
-        annotation.update(image_id=image["id"], category_id=category)
-        if not _repair_box(annotation, image, where, problems):
-            continue
-        # Hashes take a tenth of the memory of the tuples; a million of them hardly ever collide.
-        key = hash((image["id"], category, *annotation["bbox"]))
-        if key in seen:
-            problems.append(Problem("warning", "annotation given twice", where, "left out"))
-            continue
-        seen.add(key)
-        number = _integer(annotation.get("id"))
-        # COCO's metric takes a ground truth with id 0 for an unmatched one.
-        if number in ids or not number or number < 0:
-            kind = "annotation id that is 0, double or none"
-            problems.append(Problem("warning", kind, where, "renumbered"))
-            number = None
-        annotation["id"] = number
-        ids.add(number)
-        kept.append(annotation)
-    _renumber(kept, ids)
-    return kept
-
-
-def _renumber(annotations: list[dict], ids: set) -> None:
-    free = max((i for i in ids if i is not None), default=0) + 1
-    for annotation in annotations:
-        if annotation["id"] is None:
-            annotation["id"] = free
-            free += 1
-
-
-def _repair_box(annotation: dict, image: dict, where: str, problems: list[Problem]) -> bool:
-    """Makes the box one inside its image; False for one that cannot be."""
-    box = annotation.get("bbox")
-    is_four = isinstance(box, (list, tuple)) and len(box) == 4
-    if not is_four or not all(map(_is_finite, box)):
-        kind = "box that is not four finite numbers"
-        problems.append(Problem("error", kind, f"{where}: {reprlib.repr(box)}", "left out"))
-        return False
-    x, y, width, height = box
-    if width <= 0 or height <= 0:
-        kind = "box without area"
-        problems.append(Problem("warning", kind, f"{where}: {box}", "left out"))
-        return False
-    left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + width, image["width"]), min(y + height, image["height"])
-    if right <= left or bottom <= top:
-        kind = "box outside the image"
-        problems.append(Problem("warning", kind, f"{where}: {box}", "left out"))
-        return False
-    # Half a pixel over the border is how rounding looks, not a mistake.
-    over = max(left - x, top - y, x + width - right, y + height - bottom)
-    if over > 0:
-        clipped = [left, top, right - left, bottom - top]
-        annotation.update(bbox=clipped, area=clipped[2] * clipped[3])
-        if over > 1:
-            kind = "box beyond the image"
-            problems.append(Problem("warning", kind, f"{where}: {box}", "clipped"))
-    _repair_fields(annotation, where, problems)
-    return True
-
-
-def _repair_fields(annotation: dict, where: str, problems: list[Problem]) -> None:
-    """Gives `annotation` an area and a crowd flag that the metric can use."""
-    area, crowd = annotation.get("area"), annotation.get("iscrowd")
-    if not _is_finite(area) or area <= 0:
-        annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
-        if area is not None:
-            kind, text = "area that is no positive number", f"{where}: {reprlib.repr(area)}"
-            problems.append(Problem("warning", kind, text, "taken from the box"))
-    if crowd not in (None, 0, 1, "0", "1"):
-        kind, text = "iscrowd that is neither 0 nor 1", f"{where}: {reprlib.repr(crowd)}"
-        problems.append(Problem("warning", kind, text, "taken as 0"))
-    annotation["iscrowd"] = 1 if crowd in (1, "1") else 0

@@ -12,6 +12,7 @@ from fcos_deploy.text import read_lines, read_text
 
 from ..problems import Problem
 from .records import Coco, Record, corners_to_box, image_record, records_to_coco
+from .yolo_labels import LARGEST_SHARE, PIXELS, judge_labels
 
 _SPLITS = ("train", "val", "valid", "test")
 
@@ -58,10 +59,11 @@ def read_yolo(data_yaml: str | Path, split: str = "train") -> tuple[Coco, list[P
     records: list[Record] = []
     for file in files:
         if image := image_record(file, data.root, str(data_yaml), problems):
-            labels = file.with_suffix(".txt") if data.labels_beside else _label_file(file)
-            boxes = _read_labels(labels, image, data, problems)
+            boxes = _read_labels(_label_file(file, data), image, data, problems)
             if boxes is not None:
                 records.append((image, boxes))
+    label_files = [_label_file(file, data) for file in files]
+    problems = judge_labels(label_files, problems, str(data_yaml))
     return records_to_coco(records, data.names, problems), problems, data.root
 
 
@@ -182,8 +184,10 @@ def _find(data: Description, folder: Path, part: str, must: bool = True) -> Path
 # --- and its labels -----------------------------------------------------------------------------
 
 
-def _label_file(image: Path) -> Path:
+def _label_file(image: Path, data: Description) -> Path:
     """a/images/b.jpg -> a/labels/b.txt: the last folder called images counts."""
+    if data.labels_beside:
+        return image.with_suffix(".txt")
     parts = list(image.parts)
     for i in range(len(parts) - 2, -1, -1):
         if parts[i] == "images":
@@ -213,6 +217,9 @@ def _read_labels(
             points = f", {data.key_points[0]} key points" if data.key_points else ""
             text = f"{where}: {line!r} ({len(data.names)} classes{points})"
             problems.append(Problem("error", kind, text, "left out"))
+            continue
+        if max(values) > LARGEST_SHARE:
+            problems.append(Problem("warning", PIXELS, f"{where}: {line!r}", "left out"))
             continue
         corners = _corners(values, image)
         if box := corners_to_box(corners, image, data.names[class_id], where, problems):

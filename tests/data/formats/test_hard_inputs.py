@@ -18,7 +18,7 @@ COCO = {
     "crowd": [],
     "only_crowd": [],
     "zero_size": ["box without area"],
-    "negative_size": ["box without area"],
+    "negative_size": ["box of negative width or height"],
     "out_of_bounds": ["box beyond the image", "box outside the image"],
     "nan_box": ["box that is not four finite numbers"],
     "three_number_box": ["box that is not four finite numbers"],

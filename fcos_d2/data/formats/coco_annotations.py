@@ -1,0 +1,165 @@
+"""The annotations of a COCO file: each of a known image and class, with a box in its image."""
+
+import math
+import reprlib
+
+from ..ids import LARGEST_ID, Id, find_id
+from ..problems import Problem
+from .coco_conventions import settle_convention
+from .coco_fields import is_finite, repair_fields
+
+
+def repair_annotations(
+    given: list[dict],
+    images: dict[Id, dict],
+    categories: dict[Id, dict],
+    source: str,
+    problems: list[Problem],
+) -> list[dict]:
+    """The annotations without what is wrong in them; they are changed in place.
+
+    Args:
+        given: JSON objects.
+        images, categories: by the id of the file; the `id` in them is the one to write.
+        source: what the messages call the file.
+        problems: gets what is wrong.
+    """
+    linked, image_of = _link(given, images, categories, problems)
+    settle_convention(linked, image_of, source, problems)
+    kept, seen = [], set()
+    for annotation in linked:
+        image = image_of[annotation["image_id"]]
+        if not _repair_box(annotation, image, problems):
+            continue
+        # Hashes take a tenth of the memory of the tuples; a million of them hardly ever collide.
+        key = hash((annotation["image_id"], annotation["category_id"], *annotation["bbox"]))
+        if key in seen:
+            kind, text = "annotation given twice", _name(annotation, image)
+            problems.append(Problem("warning", kind, text, "left out"))
+            continue
+        seen.add(key)
+        kept.append(annotation)
+    _settle_ids(kept, image_of, source, problems)
+    return kept
+
+
+def _link(
+    given: list[dict],
+    images: dict[Id, dict],
+    categories: dict[Id, dict],
+    problems: list[Problem],
+) -> tuple[list[dict], dict[int, dict]]:
+    """Annotations of a known image and class with four finite numbers; and the images by new id."""
+    linked = []
+    for annotation in given:
+        image = _entry(annotation.get("image_id"), images)
+        if image is None:
+            kind = "annotation of an image that is not listed or was left out"
+            text = f"annotation {annotation.get('id')!r} of image {annotation.get('image_id')!r}"
+            problems.append(Problem("error", kind, text, "left out"))
+            continue
+        category = _entry(annotation.get("category_id"), categories)
+        if category is None:
+            text = f"{_name(annotation, image)}: category_id {annotation.get('category_id')!r}"
+            problems.append(Problem("error", "unknown category", text, "left out"))
+            continue
+        box = annotation.get("bbox")
+        is_four = isinstance(box, (list, tuple)) and len(box) == 4
+        if not is_four or not all(map(is_finite, box)):
+            kind = "box that is not four finite numbers"
+            text = f"{_name(annotation, image)}: {reprlib.repr(box)}"
+            problems.append(Problem("error", kind, text, "left out"))
+            continue
+        annotation["image_id"], annotation["category_id"] = image["id"], category["id"]
+        linked.append(annotation)
+    return linked, {image["id"]: image for image in images.values()}
+
+
+def _entry(given: object, entries: dict[Id, dict]) -> dict | None:
+    if type(given) is int and given in entries:  # nearly always
+        return entries[given]
+    return entries.get(find_id(given, entries))
+
+
+def _name(annotation: dict, image: dict) -> str:
+    return f"annotation {annotation.get('id')!r} of {image['file_name']}"
+
+
+def _settle_ids(
+    annotations: list[dict], image_of: dict[int, dict], source: str, problems: list[Problem]
+) -> None:
+    """Gives each annotation a number of its own in [1, 2**53]."""
+    ids, without, renumbered = set(), [], []
+    for annotation in annotations:
+        given = annotation.get("id")
+        number = int(given) if isinstance(given, float) and given.is_integer() else given
+        if type(number) is int and 0 < number <= LARGEST_ID and number not in ids:
+            annotation["id"] = number
+            ids.add(number)
+            continue
+        if isinstance(given, str) or (type(number) is int and number > LARGEST_ID):
+            renumbered.append(given)  # nothing wrong
+        else:  # COCO's metric takes a ground truth with id 0 for an unmatched one
+            kind = "annotation id that is 0, double or none"
+            where = _name(annotation, image_of[annotation["image_id"]])
+            problems.append(Problem("warning", kind, where, "renumbered"))
+        without.append(annotation)
+    if renumbered:
+        texts = any(isinstance(given, str) for given in renumbered)
+        kind = "ids written as text" if texts else "ids below 0 or beyond 2**53"
+        text = f"{source}: annotations: {len(renumbered)}, such as {reprlib.repr(renumbered[0])}"
+        problems.append(Problem("note", kind, text, "numbered anew"))
+    for number, annotation in enumerate(without, start=max(ids, default=0) + 1):
+        annotation["id"] = number
+
+
+# --- boxes --------------------------------------------------------------------------------------
+
+
+def _repair_box(annotation: dict, image: dict, problems: list[Problem]) -> bool:
+    """Makes the box one inside its image; False for one that cannot be."""
+    x, y, width, height = annotation["bbox"]
+    if width == 0 or height == 0:
+        text = f"{_name(annotation, image)}: {annotation['bbox']}"
+        problems.append(Problem("warning", "box without area", text, "left out"))
+        return False
+    if width < 0 or height < 0:
+        kind = "box of negative width or height"
+        text = f"{_name(annotation, image)}: {annotation['bbox']}"
+        problems.append(Problem("warning", kind, text, "turned around"))
+        x, y, width, height = min(x, x + width), min(y, y + height), abs(width), abs(height)
+        annotation["bbox"] = [x, y, width, height]
+    turned = "attributes" in annotation and _enclose_rotated(annotation, image, problems)
+    x, y, width, height = annotation["bbox"]
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + width, image["width"]), min(y + height, image["height"])
+    if right <= left or bottom <= top:
+        text = f"{_name(annotation, image)}: {annotation['bbox']}"
+        problems.append(Problem("warning", "box outside the image", text, "left out"))
+        return False
+    # Half a pixel over the border is how rounding looks, not a mistake.
+    over = max(left - x, top - y, x + width - right, y + height - bottom)
+    if over > 0:
+        clipped = [left, top, right - left, bottom - top]
+        if over > 1 and not turned:
+            text = f"{_name(annotation, image)}: {annotation['bbox']}"
+            problems.append(Problem("warning", "box beyond the image", text, "clipped"))
+        annotation.update(bbox=clipped, area=clipped[2] * clipped[3])
+    repair_fields(annotation, image, _name(annotation, image), problems)
+    return True
+
+
+def _enclose_rotated(annotation: dict, image: dict, problems: list[Problem]) -> bool:
+    """The box around CVAT's one, which its `rotation` (degrees) turns around its centre."""
+    attributes = annotation["attributes"]
+    angle = attributes.get("rotation") if isinstance(attributes, dict) else None
+    if not is_finite(angle) or angle % 180 == 0:
+        return False
+    x, y, width, height = annotation["bbox"]
+    cosine, sine = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
+    across, down = width * cosine + height * sine, width * sine + height * cosine
+    box = [x + (width - across) / 2, y + (height - down) / 2, across, down]
+    text = f"{_name(annotation, image)}: {annotation['bbox']} by {angle:g} degrees"
+    problems.append(Problem("note", "rotated box", text, "the box around it is taken"))
+    annotation.update(bbox=box, attributes={**attributes, "rotation": 0.0})
+    return True

@@ -1,0 +1,101 @@
+"""Boxes of a COCO file that are not [x, y, width, height] in pixels, told by all of them."""
+
+from itertools import chain
+
+import numpy as np
+
+from ..problems import Problem
+from .coco_fields import is_finite
+
+SAMPLE = 100_000  # boxes that are looked at
+ROUNDING = 0.01  # of a share of the image, and of an area
+COCO_BOX = "COCO's are [x, y, width, height] in pixels"
+
+
+def settle_convention(
+    annotations: list[dict], images: dict[int, dict], source: str, problems: list[Problem]
+) -> None:
+    """Turns shares of the image and corners into COCO's boxes, in place, and says so.
+
+    Args:
+        annotations: with `image_id` and a `bbox` of four finite numbers.
+        images: by id, with width and height.
+        source: what the messages call the file.
+        problems: gets an error, because only the boxes themselves speak for it.
+    """
+    sample = annotations[:: len(annotations) // SAMPLE + 1]
+    if not sample:
+        return
+    boxes = np.fromiter(chain.from_iterable(a["bbox"] for a in sample), float).reshape(-1, 4)
+    sizes = np.array([_size(images[a["image_id"]]) for a in sample], dtype=float)
+    shares = _are_shares(boxes, sizes)
+    if shares.mean() >= 0.5:
+        kind = "boxes that look relative, shares of the image"
+        text = _say(source, sample, images, shares, "lie within [0, 1]")
+        repair = "multiplied by width and height of the image; polygons left out"
+        problems.append(Problem("error", kind, text, repair))
+        boxes = boxes * np.tile(sizes, 2)
+        for annotation in annotations:
+            sides = _size(images[annotation["image_id"]]) * 2
+            scaled = [x * side for x, side in zip(annotation["bbox"], sides, strict=True)]
+            _replace(annotation, scaled)
+            annotation.pop("segmentation", None)
+    areas = np.array([a["area"] if is_finite(a.get("area")) else 0 for a in sample], dtype=float)
+    if _are_corners(boxes, sizes, areas):
+        kind = "boxes that look like corners, xyxy"
+        over = (boxes[:, :2] + boxes[:, 2:] > sizes + 1).any(axis=1)
+        what = "reach beyond the image, and as [x1, y1, x2, y2] all lie in it"
+        text = _say(source, sample, images, over, what)
+        problems.append(Problem("error", kind, text, "taken as [x1, y1, x2, y2]"))
+        for annotation in annotations:
+            x1, y1, x2, y2 = annotation["bbox"]
+            _replace(annotation, [x1, y1, x2 - x1, y2 - y1])
+
+
+def _are_shares(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """(M,) bool: fractions within the first pixel of images that have more than that."""
+    within = ((boxes >= -ROUNDING) & (boxes <= 1 + ROUNDING)).all(axis=1)
+    fractions = (boxes != boxes.round()).any(axis=1)
+    return within & fractions & (sizes > 2).all(axis=1)
+
+
+def _are_corners(boxes: np.ndarray, sizes: np.ndarray, areas: np.ndarray) -> bool:
+    """Whether all boxes make sense as corners, and too few as corner and size.
+
+    A few boxes over the border are a sloppy set, whose boxes do not all look like corners: in true
+    ones width and height know nothing of the place. Of corners, those over half of the images that
+    are not in the upper left quarter, as sizes, end beyond the border. A stated area decides
+    small sets.
+    """
+    first, second = boxes[:, :2], boxes[:, 2:]
+    as_corners = (second > first) & (first >= -1) & (second <= sizes + 1)
+    if as_corners.all(axis=1).mean() < 0.99:
+        return False
+    by_corners, by_sizes = (second - first).prod(axis=1), second.prod(axis=1)
+    fits_corners = np.abs(areas - by_corners) <= ROUNDING / 10 * by_corners
+    fits_sizes = np.abs(areas - by_sizes) <= ROUNDING / 10 * by_sizes
+    if (fits_corners & ~fits_sizes).mean() >= 0.5:
+        return True
+    over = (first + second - sizes > np.maximum(2, 0.02 * sizes)).any(axis=1)
+    return over.sum() >= 4 and over.mean() >= (0.5 if fits_sizes.mean() >= 0.5 else 0.3)
+
+
+def _size(image: dict) -> tuple[int, int]:
+    return image["width"], image["height"]
+
+
+def _replace(annotation: dict, box: list[float]) -> None:
+    annotation["bbox"] = box
+    annotation.pop("area", None)  # of the other box
+
+
+def _say(
+    source: str, sample: list[dict], images: dict[int, dict], wrong: np.ndarray, what: str
+) -> str:
+    shown = sample[int(wrong.argmax())]
+    width, height = _size(images[shown["image_id"]])
+    box = [round(x, 4) for x in shown["bbox"]]
+    return (
+        f"{source}: {int(wrong.sum())} of {len(sample)} {what}, such as {box} in {width} x "
+        f"{height} px; {COCO_BOX}"
+    )

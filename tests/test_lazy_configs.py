@@ -88,7 +88,14 @@ def description(value: object) -> object:
 
 
 # What a mapper counts or gets from the run, and names of no consequence.
-STATE = ("counter", "_last_readable", "keypoint_hflip_indices", "proposal_topk", "tfm_or_aug")
+STATE = (
+    "counter",
+    "records",
+    "_last_readable",
+    "keypoint_hflip_indices",
+    "proposal_topk",
+    "tfm_or_aug",
+)
 
 
 @pytest.mark.parametrize("name", TWINS)

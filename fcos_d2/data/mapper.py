@@ -18,11 +18,11 @@ from fcos_deploy.image import ImageError, read_reduced
 
 from .augmentation_geometry import visible_share
 from .input_size import InputSize, Size
-from .mixing import SCALES, ImageMixing
+from .mixing import SCALES, TRIES, ImageMixing
 from .pipeline import build_augmentations, build_mixing, build_test_resize
 from .resize import to_planes
 from .sample import Sample, boxes_of
-from .unreadable import UnreadableCounter
+from .unreadable import UnreadableCounter, read_patiently
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,8 @@ class FCOSDatasetMapper(DatasetMapper):
             instance_mask_format=instance_mask_format,
             recompute_boxes=recompute_boxes,
         )
-        self._last_readable: dict | None = None
+        self.records: Sequence[dict] = ()
+        self._last_readable: list[dict] = []
         self.mixing = mixing if is_train else None
         self.input_size = InputSize(self.augmentations.augs, test_resize)
         self.augmentations_of_mixed = T.AugmentationList(self.input_size.without_resize)
@@ -100,7 +101,8 @@ class FCOSDatasetMapper(DatasetMapper):
         }
 
     def set_records(self, records: Sequence[dict]) -> None:
-        """Where the partners of mixed images come from."""
+        """Where the partners of mixed images, and what replaces unreadable ones, come from."""
+        self.records = records
         if self.mixing is not None:
             self.mixing.records = records
 
@@ -110,34 +112,48 @@ class FCOSDatasetMapper(DatasetMapper):
             dataset_dict: one record in detectron2's dataset format.
 
         Returns:
-            The record with image (3, H, W), and instances in training. An unreadable image
-            is logged and counted; in training the last readable one takes its place, in
-            evaluation a black picture, on which nothing is found.
+            The record with image (3, H, W), and instances in training. An image that cannot be
+            read, or has another size than its record says, is logged and counted; in training a
+            random one takes its place, in evaluation a black picture, on which nothing is found.
 
         Raises:
-            ImageError: unreadable, and no image could be read before it.
+            ImageError: unreadable, and so are all that could take its place; or there is none.
+            FolderAwayError: see `read_patiently`.
             TooManyUnreadableError: in training, see `UnreadableCounter`.
         """
-        try:
-            mapped = self._map(dataset_dict)
-        except ImageError as error:
-            return self._map(*self._replacement(dataset_dict, error))
-        if self.is_train:
-            self.counter.add()
-        self._last_readable = dataset_dict
-        return mapped
-
-    def _replacement(self, dataset_dict: dict, error: ImageError) -> tuple[dict, np.ndarray | None]:
         if not self.is_train:
+            return self._map_for_test(dataset_dict)
+        failed = None
+        for _ in range(TRIES):
+            try:
+                mapped = self._map(dataset_dict)
+            except ImageError as error:
+                failed, dataset_dict = error, self._instead_of(dataset_dict, error)
+                continue
+            if failed is None:
+                self.counter.add()
+                self._last_readable = [dataset_dict]
+            return mapped
+        raise failed
+
+    def _instead_of(self, dataset_dict: dict, error: ImageError) -> dict:
+        """Another record, by the random numbers of the sample: neither the workers nor what was
+        read before decide. detectron2's own loaders tell no records: then the last readable one."""
+        self.counter.add(error)
+        records = self.records if len(self.records) else self._last_readable
+        if not len(records):
+            raise error
+        other = records[np.random.randint(len(records))]
+        logger.error("%s; %s takes its place", error, other["file_name"])
+        return {**dataset_dict, **other}
+
+    def _map_for_test(self, dataset_dict: dict) -> dict:
+        try:
+            return self._map(dataset_dict)
+        except ImageError as error:
             logger.error("%s; it counts as an image without detections", error)
             size = dataset_dict["height"], dataset_dict["width"], 3
-            return dataset_dict, np.zeros(size, np.uint8)
-        self.counter.add(error)
-        readable = self._last_readable
-        if readable is None:
-            raise error
-        logger.error("%s; %s takes its place", error, readable["file_name"])
-        return readable, None
+            return self._map(dataset_dict, np.zeros(size, np.uint8))
 
     def _read(self, dataset_dict: dict, least_size: Callable[[Size], Size | None]) -> np.ndarray:
         """The image, reduced by a whole factor where that leaves `least_size`; None: it is not.
@@ -146,10 +162,18 @@ class FCOSDatasetMapper(DatasetMapper):
         """
         if self.use_instance_mask or (self.mixing is not None and self.mixing.with_masks):
             least_size = _all_of_it  # masks are not reduced
-        image, (height, width) = read_reduced(
-            dataset_dict["file_name"], lambda size: least_size(size) or size, self.image_format
-        )
-        utils.check_image_size(dataset_dict, np.broadcast_to(np.uint8(0), (height, width, 3)))
+        path = dataset_dict["file_name"]
+
+        def read() -> tuple[np.ndarray, Size]:
+            return read_reduced(path, lambda size: least_size(size) or size, self.image_format)
+
+        image, (height, width) = read_patiently(read, path)
+        stated = dataset_dict.setdefault("height", height), dataset_dict.setdefault("width", width)
+        if stated != (height, width):
+            raise ImageError(
+                f"{path}: {height} x {width} px (height x width), but its annotations were made "
+                f"for {stated[0]} x {stated[1]}"
+            )
         return image
 
     def _least_to_mix(self, size: Size) -> Size:

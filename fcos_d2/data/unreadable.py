@@ -1,11 +1,68 @@
-"""Counting images that cannot be read, over all workers of a loader."""
+"""Images that cannot be read: waiting for a disk that is away, and counting over all workers."""
 
+import errno
+import logging
 import multiprocessing
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+from fcos_deploy.image import ImageError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PAUSES = (0.5, 1, 2, 4, 8, 15, 30)  # s between tries, about a minute in all
+# What a network file system says while its server or its mount is away.
+_AWAY = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.ENXIO}
+
+
+class FolderAwayError(ValueError):
+    """The images were away for longer than the pauses; takes the message alone, as `ImageError`."""
 
 
 class TooManyUnreadableError(ValueError):
     """More images than allowed could not be read; takes the message alone, as `ImageError`."""
+
+
+def read_patiently(read: Callable[[], T], path: str | Path) -> T:
+    """What `read` returns; it is tried again, after growing pauses, while the disk is away.
+
+    Args:
+        read: reads the image at `path`.
+        path: of a file; that it alone is gone is no reason to wait.
+
+    Raises:
+        ImageError: of `read`.
+        FolderAwayError: the folder is not back after all pauses.
+    """
+    for pause in PAUSES:
+        try:
+            return read()
+        except ImageError as error:
+            if not _is_away(error, path):
+                raise
+            logger.warning("%s; trying again in %g s", error, pause)
+            time.sleep(pause)
+    try:
+        return read()
+    except ImageError as error:
+        if not _is_away(error, path):
+            raise
+        raise FolderAwayError(
+            f"{error}; {os.path.dirname(path) or '.'} has been away for {sum(PAUSES):g} s. Bring "
+            "it back and go on with --resume"
+        ) from None
+
+
+def _is_away(error: ImageError, path: str | Path) -> bool:
+    cause = error.__cause__
+    if not isinstance(cause, OSError):
+        return False
+    return cause.errno in _AWAY or not os.path.isdir(os.path.dirname(path) or ".")
 
 
 class UnreadableCounter:

@@ -4,7 +4,6 @@ import pytest
 import torch
 from detectron2.data import DatasetMapper, MapDataset
 from detectron2.data import transforms as T
-from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.structures import BoxMode
 from torch.utils.data import DataLoader
 
@@ -214,10 +213,18 @@ def test_plain_images_are_read_whole(tmp_path):
     assert (mapped["image"].numpy() == expected.transpose(2, 0, 1)).all()
 
 
-def test_a_partner_of_another_size_than_stated_is_named(tmp_path):
+def test_a_partner_of_another_size_than_stated_is_named_and_done_without(tmp_path, caplog):
     given = large_jpeg(tmp_path)
     mixing = ImageMixing(mixup_prob=1.0)
-    train = FCOSDatasetMapper(is_train=True, augmentations=[], image_format="BGR", mixing=mixing)
+    train = FCOSDatasetMapper(
+        is_train=True,
+        augmentations=[],
+        image_format="BGR",
+        mixing=mixing,
+        max_unreadable_share=1.0,
+    )
     train.set_records([given | {"height": 1201, "width": 801}])
-    with pytest.raises(SizeMismatchError, match="large.jpg"):
-        train(given)
+    mapped = train(given)
+    assert mapped["file_name"] == given["file_name"]
+    assert len(mapped["instances"]) == len(given["annotations"])
+    assert "large.jpg: 801 x 1201 px (height x width), but its annotations" in caplog.text

@@ -237,8 +237,8 @@ def _add_augmentation_config(cfg: CfgNode) -> None:
     cfg.INPUT.MIX.MOSAIC_SIZE = 0
     cfg.INPUT.MIX.MIXUP_PROB = 0.0
     cfg.INPUT.MIX.COPY_PASTE_PROB = 0.0
-    # Least share of its area that a box keeps in them, where INPUT.MIN_VISIBLE is not larger.
-    cfg.INPUT.MIX.MIN_VISIBLE = 0.2
+    # Least share of its area that a box keeps in them, unless INPUT.MIN_VISIBLE is given.
+    cfg.INPUT.MIX.MIN_VISIBLE = 0.3
     # Nothing is mixed in the last part of the run: this share of SOLVER.MAX_ITER; or, where it is
     # not 0, so many iterations, whatever MAX_ITER is. CLOSE_ITERS wins.
     cfg.INPUT.MIX.CLOSE_SHARE = 0.0

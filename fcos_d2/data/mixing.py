@@ -44,7 +44,7 @@ class ImageMixing:
         close_at_iteration: float = math.inf,
         close_share: float = 0.0,
         max_iter: int | None = None,
-        min_visible: float = 0.2,
+        min_visible: float = 0.3,
         pad_value: int = 114,
         with_masks: bool = False,
     ) -> None:

@@ -110,7 +110,7 @@ def build_mixing(cfg: CfgNode) -> ImageMixing | None:
         close_at_iteration=cfg.SOLVER.MAX_ITER - mix.CLOSE_ITERS if mix.CLOSE_ITERS else math.inf,
         close_share=mix.CLOSE_SHARE,
         max_iter=cfg.SOLVER.MAX_ITER,
-        min_visible=max(cfg.INPUT.MIN_VISIBLE, mix.MIN_VISIBLE),
+        min_visible=cfg.INPUT.MIN_VISIBLE or mix.MIN_VISIBLE,
         pad_value=cfg.INPUT.PAD_VALUE,
         with_masks=cfg.MODEL.MASK_ON,
     )

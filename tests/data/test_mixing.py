@@ -403,3 +403,9 @@ def test_memory_of_a_worker_does_not_grow(tmp_path):
             with open(f"/proc/{os.getpid()}/statm") as file:
                 resident[i + 1] = int(file.read().split()[1])
     assert resident[2000] < 1.02 * resident[500]
+
+
+def test_slivers_are_not_learned_unless_asked_for():
+    options = [], ["INPUT.MIN_VISIBLE", 0.1]
+    mappers = [mapper_of("INPUT.MIX.MOSAIC_PROB", 1.0, *some) for some in options]
+    assert [mapper.mixing.min_visible for mapper in mappers] == [0.3, 0.1]

@@ -29,7 +29,6 @@ dataloader.train.mapper.augmentations[0].max_size = 400
 dataloader.train.mapper.mixing = L(ImageMixing)(
     mosaic_prob=0.5, close_share=0.2, max_iter="${train.max_iter}"
 )
-dataloader.train.mapper.min_visible = 0.2
 dataloader.train.mapper.test_resize = "${dataloader.test.mapper.augmentations[0]}"
 dataloader.train.total_batch_size = 8
 dataloader.train.num_workers = 2

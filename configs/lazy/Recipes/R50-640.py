@@ -34,7 +34,6 @@ dataloader.train.mapper.mixing = L(ImageMixing)(
     max_iter="${train.max_iter}",
 )
 dataloader.train.mapper.test_resize = "${dataloader.test.mapper.augmentations[0]}"
-dataloader.train.mapper.min_visible = 0.1
 dataloader.train.total_batch_size = 64
 dataloader.test.mapper.augmentations = [
     L(ResizeShortestEdge)(short_edge_length=(640, 640), max_size=640)

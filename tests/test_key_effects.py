@@ -1,6 +1,5 @@
 """Keys without effect: the list is held against what training and evaluation really read."""
 
-import logging
 from argparse import Namespace
 from functools import partial
 
@@ -86,7 +85,6 @@ def dataset(tmp_path_factory):
 def warnings(caplog, monkeypatch):
     """What fcos_d2 said, as if nothing had been said before."""
     monkeypatch.setattr(detectron2_logger, "_LOG_COUNTER", detectron2_logger.Counter())
-    monkeypatch.setattr(logging.getLogger("fcos_d2"), "propagate", True)
     return lambda: [x.getMessage() for x in caplog.records if x.name == "fcos_d2.key_effects"]
 
 

@@ -20,11 +20,11 @@ from fcos_d2 import model_zoo
 from fcos_d2.engine import Trainer
 from fcos_d2.engine.optimizer import build_lr_scheduler
 from fcos_d2.key_effects import (
-    ADDED_KEYS,
     NO_TOOL_OF_OURS_READS,
     SECTIONS_OF_BACKBONES,
     TEST_KEYS,
     UNREAD,
+    added_keys,
     is_in,
     keys_left_to_our_tools,
     keys_without_effect,
@@ -219,7 +219,7 @@ def test_keys_about_test_images_are_those_that_only_our_evaluation_reads(dataset
     """Ours outside of MODEL that the loader of test images and the views read."""
     cfg = config("FCOS/R50-1x", **{"TEST.SLICE.SIZE": 640, "INPUT.RESIZE_RULE_TEST": "letterbox"})
     read = keys_read(cfg, lambda cfg: Trainer.build_test_loader(cfg, dataset))
-    assert {key for key in read & ADDED_KEYS if not is_in(key, TEST_KEYS)} <= {
+    assert {key for key in read & added_keys() if not is_in(key, TEST_KEYS)} <= {
         "INPUT.SQUARE_SIZE",
         "INPUT.PAD_VALUE",
         "INPUT.MIN_VISIBLE",

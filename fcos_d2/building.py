@@ -90,8 +90,9 @@ def check_names(cfg: CfgNode) -> None:
         ("META_ARCHITECTURE", model.META_ARCHITECTURE, META_ARCH_REGISTRY),
         ("BACKBONE.NAME", model.BACKBONE.NAME, BACKBONE_REGISTRY),
         ("PROPOSAL_GENERATOR.NAME", model.PROPOSAL_GENERATOR.NAME, PROPOSAL_GENERATOR_REGISTRY),
-        ("ROI_HEADS.NAME", model.ROI_HEADS.NAME, ROI_HEADS_REGISTRY),
     ]
+    if model.META_ARCHITECTURE == "GeneralizedRCNN":  # others do without
+        named.append(("ROI_HEADS.NAME", model.ROI_HEADS.NAME, ROI_HEADS_REGISTRY))
     for key, name, registry in named:
         known = [known for known, _ in registry]
         if name in known or (key == "PROPOSAL_GENERATOR.NAME" and name == "PrecomputedProposals"):

@@ -5,6 +5,8 @@ from pathlib import Path
 import yaml
 from detectron2.config import CfgNode
 
+from fcos_deploy.text import read_text, shown
+
 BASE = "_BASE_"
 # More than any config has; a few lines of aliases can stand for billions of values.
 MAX_BYTES = 200_000
@@ -72,8 +74,7 @@ def reason(error: Exception) -> str:
         said = f"{error.problem or error.context}{where}"
     else:
         said = str(error.args[0]) if error.args else ""
-    said = (said.strip().splitlines() or [""])[0]
-    said = "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in said)
+    said = shown((said.strip().splitlines() or [""])[0])
     # A bare value, such as that of a KeyError, tells little by itself.
     return said if " " in said else f"{type(error).__name__} {said}".strip()
 
@@ -81,7 +82,7 @@ def reason(error: Exception) -> str:
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with limits, and with the one object that second stages save."""
 
-    def __init__(self, stream: bytes) -> None:
+    def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.depth = self.count = 0
 
@@ -154,9 +155,9 @@ def _read(path: Path) -> dict:
         raise ValueError(f"{path}: no such file")
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path}: {path.stat().st_size} bytes are too many for a config")
-    loader = None
+    text, loader = read_text(path), None
     try:
-        loader = _Loader(path.read_bytes())
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is not None:
             _expanded_size(node, {})

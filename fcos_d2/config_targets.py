@@ -36,7 +36,7 @@ FUNCTIONS = {
     "fcos_d2.data.loader.build_training_loader",
     "fcos_d2.engine.optimizer.flat_cosine",
     "fcos_d2.engine.optimizer.parameter_groups",
-    "fcos_d2.engine.trainer.build_evaluator",
+    "fcos_d2.evaluation.metrics.build_evaluator",
     "timm.models._factory.create_model",
 }
 # Builds whatever mmdetection's own registry finds by name.

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 
 from detectron2.config import CfgNode
 from detectron2.config import get_cfg as get_detectron2_cfg
@@ -155,7 +156,7 @@ def keys_without_effect(cfg: CfgNode) -> list[tuple[str, object]]:
     if parts[:2] == ["build", "fcos"] and not cfg.MODEL.MOBILENET:
         others = [section for section, part in SECTIONS_OF_BACKBONES.items() if part not in parts]
         # Which features a body gives is often said in the base of several bodies.
-        unread += [k for k in _DEFAULTS if is_in(k, others) and not k.endswith(".OUT_FEATURES")]
+        unread += [k for k in defaults() if is_in(k, others) and not k.endswith(".OUT_FEATURES")]
     return [(key, value) for key, value in _changed(cfg) if is_in(key, unread)]
 
 
@@ -166,7 +167,7 @@ def keys_left_to_our_tools(cfg: CfgNode, training: bool) -> list[tuple[str, obje
         cfg: of a model with FCOS.
         training: those of training; else those of the weights, and of test images.
     """
-    ours = [x for x in _changed(cfg) if x[0] in ADDED_KEYS or x[0] == "TEST.AUG.ENABLED"]
+    ours = [x for x in _changed(cfg) if x[0] in added_keys() or x[0] == "TEST.AUG.ENABLED"]
     found = [x for x in ours if is_in(x[0], TEST_KEYS) != training]
     weights = cfg.MODEL.WEIGHTS
     if not training and (weights.startswith(ZOO) or weights in KNOWN_FILES):
@@ -177,7 +178,7 @@ def keys_left_to_our_tools(cfg: CfgNode, training: bool) -> list[tuple[str, obje
 def _changed(cfg: CfgNode) -> Iterator[tuple[str, object]]:
     """Keys with another value than their default; yaml has lists where defaults are tuples."""
     values = leaves(cfg)
-    for key, default in _DEFAULTS.items():
+    for key, default in defaults().items():
         value = values.get(key, default)
         both = [list(x) if isinstance(x, (list, tuple)) else x for x in (value, default)]
         if both[0] != both[1]:
@@ -207,7 +208,13 @@ def leaves(cfg: CfgNode, prefix: str = "") -> dict[str, object]:
     return found
 
 
-_DEFAULTS = leaves(get_cfg())
-ADDED_KEYS = {
-    key for key in _DEFAULTS if key not in leaves(get_detectron2_cfg()) and key[:6] != "MODEL."
-}
+@cache
+def defaults() -> dict[str, object]:
+    """Of all keys, by their full names."""
+    return leaves(get_cfg())
+
+
+@cache
+def added_keys() -> set[str]:
+    """Names of our keys outside of MODEL."""
+    return {key for key in defaults().keys() - leaves(get_detectron2_cfg()) if key[:6] != "MODEL."}

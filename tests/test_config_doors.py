@@ -44,8 +44,9 @@ def program(path):
 
 
 def train(config, folder):
-    """Evaluation of a registered dataset: own data would replace the number of classes."""
-    arguments = ["--config-file", config, "--eval-only"]
+    """On a registered dataset: own data would replace the number of classes."""
+    datasets = ["DATASETS.TRAIN", "('shapes_train',)", "DATASETS.TEST", "('shapes_val',)"]
+    arguments = ["--config-file", config, *datasets]
     program("train_net.py").main(train_argument_parser().parse_args(arguments))
 
 

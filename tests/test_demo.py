@@ -205,6 +205,7 @@ def test_options_reach_the_predictor(demo: ModuleType, tmp_path: Path) -> None:
         "winograd": True,
         "opts": ["MODEL.X", "-1"],
         "trust_checkpoint": None,
+        "trust_config": False,
     }
 
 

@@ -1,6 +1,5 @@
 """Keys without effect: the list is held against what training and evaluation really read."""
 
-import logging
 from argparse import Namespace
 from functools import partial
 
@@ -21,11 +20,11 @@ from fcos_d2 import model_zoo
 from fcos_d2.engine import Trainer
 from fcos_d2.engine.optimizer import build_lr_scheduler
 from fcos_d2.key_effects import (
-    ADDED_KEYS,
     NO_TOOL_OF_OURS_READS,
     SECTIONS_OF_BACKBONES,
     TEST_KEYS,
     UNREAD,
+    added_keys,
     is_in,
     keys_left_to_our_tools,
     keys_without_effect,
@@ -86,7 +85,6 @@ def dataset(tmp_path_factory):
 def warnings(caplog, monkeypatch):
     """What fcos_d2 said, as if nothing had been said before."""
     monkeypatch.setattr(detectron2_logger, "_LOG_COUNTER", detectron2_logger.Counter())
-    monkeypatch.setattr(logging.getLogger("fcos_d2"), "propagate", True)
     return lambda: [x.getMessage() for x in caplog.records if x.name == "fcos_d2.key_effects"]
 
 
@@ -221,7 +219,7 @@ def test_keys_about_test_images_are_those_that_only_our_evaluation_reads(dataset
     """Ours outside of MODEL that the loader of test images and the views read."""
     cfg = config("FCOS/R50-1x", **{"TEST.SLICE.SIZE": 640, "INPUT.RESIZE_RULE_TEST": "letterbox"})
     read = keys_read(cfg, lambda cfg: Trainer.build_test_loader(cfg, dataset))
-    assert {key for key in read & ADDED_KEYS if not is_in(key, TEST_KEYS)} <= {
+    assert {key for key in read & added_keys() if not is_in(key, TEST_KEYS)} <= {
         "INPUT.SQUARE_SIZE",
         "INPUT.PAD_VALUE",
         "INPUT.MIN_VISIBLE",

@@ -3,8 +3,6 @@
 Imports are in the order of a user's script, which has detectron2's functions before fcos_d2 comes.
 """
 
-import logging
-
 import cv2
 import numpy as np
 import pytest
@@ -92,7 +90,6 @@ def squares(tmp_path_factory):
 def warnings(caplog, monkeypatch):
     """What fcos_d2 said, as if nothing had been said before."""
     monkeypatch.setattr(detectron2_logger, "_LOG_COUNTER", detectron2_logger.Counter())
-    monkeypatch.setattr(logging.getLogger("fcos_d2"), "propagate", True)
 
     def said():
         return [r.getMessage() for r in caplog.records if r.name.startswith("fcos_d2")]

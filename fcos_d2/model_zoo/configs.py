@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from detectron2.config import CfgNode, LazyConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
@@ -113,6 +112,8 @@ def _lazy_config(cfg: DictConfig, opts: list[str], path: str) -> DictConfig:
     absent = [name for name in ("model", "dataloader", "train") if name not in cfg]
     if absent:
         raise ValueError(f"{path}: not a whole LazyConfig: it has no {absent[0]!r}")
+    from hydra.errors import HydraException  # here, because it takes a moment
+
     try:
         return LazyConfig.apply_overrides(cfg, opts)
     except (OmegaConfBaseException, HydraException, ValueError, KeyError, TypeError) as error:

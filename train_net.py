@@ -10,7 +10,7 @@ from fcos_deploy.text import shown
 def main(args) -> None:
     try:
         run(args)
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # OSError: a full disk, ...
         sys.exit(f"error: {shown(error)}")
 
 

@@ -170,6 +170,8 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # Batches that the IMS_PER_BATCH images of an iteration come in, one after the other, for
     # machines whose memory is too small for all at once.
     cfg.SOLVER.ACCUMULATE_STEPS = 1
+    # Of several processes: minutes in which one makes no progress that end the run; 0: never.
+    cfg.SOLVER.STALL_MINUTES = 10.0
     # Precision of SOLVER.AMP: "fp16" (GPUs only) or "bf16".
     cfg.SOLVER.AMP.PRECISION = "fp16"
     # Exponential moving average of the weights, which is evaluated and saved instead of them, and

@@ -145,6 +145,7 @@ def test_twins_train_alike(name):
     assert (solver.EMA.ENABLED, solver.EMA.DECAY) == (train.ema.enabled, train.ema.decay)
     assert (solver.AMP.ENABLED, solver.AMP.PRECISION) == (train.amp.enabled, train.amp.precision)
     assert solver.ACCUMULATE_STEPS == train.accumulate_steps
+    assert solver.STALL_MINUTES == train.stall_minutes
     assert yaml.TEST.EVAL_PERIOD == train.eval_period
     assert yaml.TEST.BEST_METRIC == train.best_metric
     assert yaml.TEST.EARLY_STOP_PATIENCE == train.early_stop_patience

@@ -5,18 +5,21 @@ import os
 import subprocess
 from argparse import Namespace
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.distributed as dist
-from detectron2.engine import launch as spawn
 from detectron2.utils import comm
 from torch import nn
-from torch.multiprocessing import ProcessExitedException
 from torch.nn.parallel import DistributedDataParallel
 
 from ..modeling.batch_norms import exchange_batch_norms
+from .ranks import run_as_rank, start_ranks
+from .restarts import meeting_place
 
 logger = logging.getLogger(__name__)
+
+_FIRST_RESERVED_STEP = 0xFFFFFFF0  # slurm.h: SLURM_INTERACTIVE_STEP, SLURM_BATCH_SCRIPT, ...
 
 
 def launch(main: Callable[[Namespace], object], args: Namespace) -> object:
@@ -34,35 +37,60 @@ def launch(main: Callable[[Namespace], object], args: Namespace) -> object:
         What `main` returned, or None where processes had to be started.
 
     Raises:
-        ValueError: more GPUs asked for than there are.
-        SystemExit: a started process ended with an error.
+        ValueError: more GPUs asked for than there are, or tasks of SLURM that nobody started.
+        SystemExit: a process ended with an error, or lost the others.
     """
-    if "RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
-        _join_process_group()
-        return main(args)
+    processes = max(args.num_gpus, 1)
+    if "RANK" in os.environ or _is_slurm_task(processes):
+        return run_as_rank(partial(_join_and_run, main, args))
     if torch.cuda.is_available() and args.num_gpus > torch.cuda.device_count():
         raise ValueError(
             f"--num-gpus {args.num_gpus}, but this machine has {torch.cuda.device_count()}"
         )
-    processes = max(args.num_gpus, 1)
     if processes * args.num_machines == 1:
         return main(args)
     threads = os.environ.get("OMP_NUM_THREADS")
     if not torch.cuda.is_available() and threads is None:
         # Two processes with all cores each would be slower than one.
         os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // processes))
-    try:
-        spawn(
-            main,
-            processes,
-            num_machines=args.num_machines,
-            machine_rank=args.machine_rank,
-            dist_url=args.dist_url,
-            args=(args,),
-        )
-    except ProcessExitedException as error:
-        raise SystemExit(error.exit_code) from None  # the process has said why
+    start_ranks(main, args, processes)
     return None
+
+
+def _is_slurm_task(processes: int) -> bool:
+    """Whether srun has started this process as one of several.
+
+    Args:
+        processes: asked for; several are started here where srun has started none.
+
+    Raises:
+        ValueError: SLURM has several tasks for this job, but srun has not started them.
+    """
+    env = os.environ
+    if int(env.get("SLURM_NTASKS", 1)) == 1:
+        return False
+    # A batch script has no step, and the shell of salloc none or one of the reserved ones.
+    step = env.get("SLURM_STEP_ID") or env.get("SLURM_STEPID")
+    if step is not None and int(step) < _FIRST_RESERVED_STEP and "SLURM_PROCID" in env:
+        return True
+    if processes > 1:
+        return False
+    raise ValueError(
+        f"SLURM has {env['SLURM_NTASKS']} tasks for this job, but this process was not started by "
+        "srun and would wait for the others: write `srun` before the command "
+        "(srun python train_net.py ...), or `env -u SLURM_NTASKS` to train in this process alone"
+    )
+
+
+def _join_and_run(main: Callable[[Namespace], object], args: Namespace) -> object:
+    names = ("WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    if "RANK" in os.environ and (missing := [x for x in names if x not in os.environ]):
+        raise ValueError(
+            f"RANK is in the environment, but not {', '.join(missing)}: torchrun sets them all; "
+            "without RANK this process trains alone"
+        )
+    _join_process_group()
+    return main(args)
 
 
 def _join_process_group() -> None:
@@ -78,7 +106,7 @@ def _join_process_group() -> None:
     has_gpu = torch.cuda.is_available()
     if has_gpu:
         torch.cuda.set_device(_own_gpu(int(env["LOCAL_RANK"]), int(env["LOCAL_WORLD_SIZE"])))
-    dist.init_process_group("nccl" if has_gpu else "gloo", init_method="env://")
+    dist.init_process_group("nccl" if has_gpu else "gloo", **meeting_place())
     comm.create_local_process_group(int(env["LOCAL_WORLD_SIZE"]))
     comm.synchronize()
 
@@ -110,7 +138,14 @@ def _slurm_tasks_on_this_node() -> int:
 def _first_slurm_host() -> str:
     nodes = os.environ["SLURM_JOB_NODELIST"]
     command = ["scontrol", "show", "hostnames", nodes]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:  # e.g. in a container
+        raise ValueError(
+            f"scontrol cannot tell the first of the machines {nodes} ({error}): give its name or "
+            "address in MASTER_ADDR"
+        ) from None
+    return listed.split()[0]
 
 
 def resolve_device(asked: str, num_gpus: int = 1) -> str:

@@ -20,6 +20,7 @@ from ..checkpoint import FCOSCheckpointer
 from .best import KeepBest
 from .divergence import DivergenceGuard
 from .ema import WeightAverage
+from .watchdog import Watchdog
 
 
 @dataclass(kw_only=True)
@@ -39,6 +40,7 @@ class RunHooks:
     eval_period: int
     best_metric: str
     patience: int  # evaluations
+    stall_minutes: float  # without progress of a rank
     log_period: int = 20
     before_evaluation: list[HookBase] = field(default_factory=list)
     after_evaluation: list[HookBase] = field(default_factory=list)
@@ -70,4 +72,6 @@ class RunHooks:
         hooks += self.after_evaluation
         if main:  # last, so that the metrics of an evaluation are written
             hooks.append(PeriodicWriter(self.build_writers(), self.log_period))
+        # An iteration is finished when all of these are.
+        hooks.append(Watchdog(self.checkpointer.save_dir, self.stall_minutes))
         return hooks

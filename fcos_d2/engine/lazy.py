@@ -150,6 +150,7 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
             eval_period=cfg.train.eval_period,
             best_metric=cfg.train.best_metric,
             patience=cfg.train.early_stop_patience,
+            stall_minutes=cfg.train.stall_minutes,
             log_period=cfg.train.log_period,
             after_evaluation=example_images(
                 tested,

@@ -27,7 +27,10 @@ examples:
   go on after a stop        the same command with --resume
   evaluate a checkpoint     train_net.py --config-file ... --eval-only MODEL.WEIGHTS model.pth
   several machines          on machine i: ... --num-machines 2 --machine-rank i --dist-url URL,
-                            or start it with torchrun or srun, which set the ranks
+                            or start it with torchrun or srun, which set the ranks; with torchrun
+                            --max-restarts 3 it goes on by itself when a process is killed
+  processes that get stuck  end the run after SOLVER.STALL_MINUTES (train.stall_minutes), exit code
+                            124; 137: a process was killed; 75: it has lost the others
   python configs            train_net.py --config-file configs/lazy/FCOS-RT/R50.py train.max_iter=9
 """
 
@@ -36,6 +39,7 @@ def train_argument_parser() -> argparse.ArgumentParser:
     """detectron2's options and those for one's own data."""
     parser = default_argument_parser(epilog=_EPILOG)
     parser.description = "Train or evaluate an FCOS detector."
+    parser.set_defaults(dist_url="auto")  # detectron2's port is the same for two runs of a user
     own = parser.add_argument_group(
         "own data: COCO json, VOC folder (VOC2007:trainval), YOLO data.yaml (data.yaml:val), "
         "keras-retinanet CSV, or txt lines"

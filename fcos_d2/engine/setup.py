@@ -20,6 +20,7 @@ from ..data.mixing import ImageMixing
 from ..data.own_data import DataFiles, OwnData, register_own_data
 from .distributed import resolve_device
 from .log_names import show_names
+from .restarts import is_restart
 from .step import check_precision
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,9 @@ def setup(args: Namespace) -> CfgNode | DictConfig:
         setup_logger(output_dir, distributed_rank=comm.get_rank(), name=name)
     setup_logger(output_dir, distributed_rank=comm.get_rank())  # as `default_setup` asks for it
     show_names("fcos_d2", "fvcore", "detectron2")
+
+    if not (args.eval_only or args.resume):
+        args.resume = is_restart(output_dir)
 
     own_data = _own_data(args, output_dir, use_of_masks(cfg))
     class_names = own_data.class_names if own_data is not None else None

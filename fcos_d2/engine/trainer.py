@@ -115,6 +115,7 @@ class Trainer(DefaultTrainer):
             eval_period=cfg.TEST.EVAL_PERIOD,
             best_metric=cfg.TEST.BEST_METRIC,
             patience=cfg.TEST.EARLY_STOP_PATIENCE,
+            stall_minutes=cfg.SOLVER.STALL_MINUTES,
             before_evaluation=[
                 # The mean of the weights has other statistics than the weights in training. A
                 # loader of its own, so that training keeps its order.

@@ -65,6 +65,7 @@ def test_slurm_environment(monkeypatch):
     monkeypatch.delenv("MASTER_PORT")
     for name, value in {
         "SLURM_PROCID": "5",
+        "SLURM_STEP_ID": "0",
         "SLURM_NTASKS": "8",
         "SLURM_LOCALID": "1",
         "SLURM_TASKS_PER_NODE": "4(x2)",
@@ -89,7 +90,8 @@ def join_with_gpus(monkeypatch, visible: int, local_rank: int) -> list[int]:
     monkeypatch.setattr(distributed.comm, "create_local_process_group", lambda size: None)
     monkeypatch.setattr(distributed.comm, "synchronize", lambda: None)
     environment = {"RANK": local_rank, "WORLD_SIZE": 4, "LOCAL_RANK": local_rank}
-    for name, value in {**environment, "LOCAL_WORLD_SIZE": 4}.items():
+    environment |= {"LOCAL_WORLD_SIZE": 4, "MASTER_ADDR": "localhost", "MASTER_PORT": 1}
+    for name, value in environment.items():
         monkeypatch.setenv(name, str(value))
     distributed.launch(lambda args: None, two_ranks.arguments(1, "", []))
     return taken
@@ -113,6 +115,47 @@ def test_ddp_gets_the_number_of_the_device(monkeypatch):
     monkeypatch.setattr(model, "parameters", lambda: iter([SimpleNamespace(device=CUDA_0)]))
     distributed.wrap_distributed(model)
     assert given == {"device_ids": [0]}
+
+
+NOT_BY_SRUN = {
+    "batch script": {"SLURM_PROCID": "0", "SLURM_LOCALID": "0"},
+    "its step has a reserved number": {"SLURM_PROCID": "0", "SLURM_STEP_ID": "4294967291"},
+    "shell of salloc": {},
+    "interactive step": {"SLURM_PROCID": "0", "SLURM_STEP_ID": "4294967290"},
+}
+
+
+@pytest.fixture()
+def no_launcher(monkeypatch):
+    for name in [x for x in os.environ if x.startswith("SLURM_") or x == "RANK"]:
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("variables", NOT_BY_SRUN.values(), ids=NOT_BY_SRUN)
+def test_tasks_that_srun_has_not_started(no_launcher, variables):
+    for name, value in ({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2"} | variables).items():
+        no_launcher.setenv(name, value)
+    with pytest.raises(ValueError, match="SLURM has 2 tasks .* write `srun` before the command"):
+        distributed.launch(lambda args: "ran", two_ranks.arguments(1, "", []))
+    # With --num-gpus 2, launch starts them itself; with one task there is nothing to start.
+    assert not distributed._is_slurm_task(2)
+    no_launcher.setenv("SLURM_NTASKS", "1")
+    assert distributed.launch(lambda args: "ran", two_ranks.arguments(1, "", [])) == "ran"
+
+
+def test_a_rank_without_the_rest_of_torchruns_environment(no_launcher):
+    no_launcher.setenv("RANK", "0")
+    no_launcher.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(ValueError, match="RANK is in the environment, but not WORLD_SIZE"):
+        distributed.launch(lambda args: "ran", two_ranks.arguments(1, "", []))
+
+
+def test_the_first_machine_of_a_container_without_scontrol(no_launcher):
+    no_launcher.setenv("SLURM_JOB_NODELIST", "n[1-2]")
+    no_launcher.setenv("PATH", "")
+    with pytest.raises(ValueError, match=r"of the machines n\[1-2\] .* in MASTER_ADDR"):
+        distributed._first_slurm_host()
 
 
 def test_sync_batchnorm_becomes_batchnorm_in_one_process():

@@ -30,6 +30,8 @@ train = dict(
     best_metric="bbox/AP",
     # Evaluations without a better one that end the run; 0: none do.
     early_stop_patience=0,
+    # Of several processes: minutes in which one makes no progress that end the run; 0: never.
+    stall_minutes=10.0,
     log_period=20,
     # Beside the terminal and metrics.json: "tensorboard", "wandb", "mlflow"; test images drawn at
     # each evaluation.

@@ -13,6 +13,8 @@ from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import create_small_table, log_first_n
 from tabulate import tabulate
 
+from fcos_deploy.writing import replacing
+
 from .coco_boxes import (
     box_rows,
     check_detections,
@@ -178,7 +180,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
         if self._output_dir:
             PathManager.mkdirs(self._output_dir)
             path = os.path.join(self._output_dir, "coco_instances_results.json")
-            with PathManager.open(path, "w") as file:
+            with replacing(path, durable=False) as temporary, temporary.open("w") as file:
                 write_results(detections, file)
         if not self._has_boxes():
             return {}

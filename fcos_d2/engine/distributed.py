@@ -15,6 +15,7 @@ from torch.multiprocessing import ProcessExitedException
 from torch.nn.parallel import DistributedDataParallel
 
 from ..modeling.batch_norms import exchange_batch_norms
+from .stopping import handing_on_signals
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +53,15 @@ def launch(main: Callable[[Namespace], object], args: Namespace) -> object:
         # Two processes with all cores each would be slower than one.
         os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // processes))
     try:
-        spawn(
-            main,
-            processes,
-            num_machines=args.num_machines,
-            machine_rank=args.machine_rank,
-            dist_url=args.dist_url,
-            args=(args,),
-        )
+        with handing_on_signals():
+            spawn(
+                main,
+                processes,
+                num_machines=args.num_machines,
+                machine_rank=args.machine_rank,
+                dist_url=args.dist_url,
+                args=(args,),
+            )
     except ProcessExitedException as error:
         raise SystemExit(error.exit_code) from None  # the process has said why
     return None

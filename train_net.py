@@ -1,24 +1,23 @@
 #!/usr/bin/env python
 """Train or evaluate an FCOS detector; `train_net.py --help` shows how."""
 
+import logging
 import sys
+from functools import partial
 
 from fcos_d2.engine import launch, run, train_argument_parser
-from fcos_deploy.text import shown
+from fcos_deploy.door import enter
 
 
 def main(args) -> None:
-    try:
-        run(args)
-    except (ValueError, OSError) as error:  # OSError: a full disk, ...
-        sys.exit(f"error: {shown(error)}")
+    """What each process does; ends it with the exit code where there is one."""
+    logging.raiseExceptions = False  # a line that a full disk swallows is no reason for a trace
+    if code := enter(partial(run, args)):
+        sys.exit(code)
 
 
 if __name__ == "__main__":
     arguments = train_argument_parser().parse_args()
     if not arguments.config_file:
         sys.exit("error: --config-file is missing; see --help")
-    try:
-        launch(main, arguments)
-    except ValueError as error:
-        sys.exit(f"error: {shown(error)}")
+    sys.exit(enter(partial(launch, main, arguments)))

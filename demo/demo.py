@@ -29,6 +29,7 @@ from fcos_d2.visualization import (
     video_target,
     write_image,
 )
+from fcos_deploy.door import enter
 from fcos_deploy.image import ImageError, list_images, read_image
 from fcos_deploy.pipeline import buffered
 from fcos_deploy.text import say, shown
@@ -97,21 +98,14 @@ def main(argv: list[str] | None = None) -> int:
     """Return 0 if anything was processed, else 1."""
     args = parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: files are closed
+    return enter(partial(run, args))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Return the exit code; raise ValueError or OSError for what cannot be done."""
     with ExitStack() as stack:
-        try:
-            job = prepare(args, stack)
-        except (ValueError, OSError) as error:
-            return fail(error)
-        try:
-            return 0 if job() else 1
-        except OSError as error:  # such as a full disk
-            return fail(error)
-
-
-def fail(error: Exception) -> int:
-    """Say in one line why there is no result."""
-    print(f"error: {shown(error)}", file=sys.stderr)
-    return 1
+        job = prepare(args, stack)
+        return 0 if job() else 1
 
 
 def prepare(args: argparse.Namespace, stack: ExitStack) -> Callable[[], int]:

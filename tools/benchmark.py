@@ -14,10 +14,13 @@ import os
 import re
 import sys
 import warnings
+from functools import partial
 
 import torch
 from bench_subjects import PEERS, PRECISIONS
 from bench_suite import DEFAULT_PAGE, SECTIONS, run_suite
+
+from fcos_deploy.door import enter
 
 SIZES = ((512, 736), (416, 608), (320, 448), (800, 1333))
 
@@ -36,12 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(["suite" if word == "--suite" else word for word in argv])
     warnings.filterwarnings("ignore")
     os.environ["PYTHONWARNINGS"] = "ignore"  # for the processes that memory is measured in
-    try:
-        arguments.run(arguments)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return enter(partial(arguments.run, arguments))
 
 
 def add_command(

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import warnings
 from argparse import ArgumentParser, Namespace
+from functools import partial
 from pathlib import Path
 
 import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
@@ -35,7 +36,9 @@ from fcos_d2.engine.trainer import Trainer, class_names
 from fcos_d2.modeling import FCOSProposalGenerator
 from fcos_d2.visualization import write_image
 from fcos_d2.visualization.assignment import assignment_sheet, draw_assignment, legend
+from fcos_deploy.door import enter
 from fcos_deploy.text import say, shown
+from fcos_deploy.writing import write_text
 
 LONG_SIDE = 640  # px; smaller images are enlarged
 
@@ -116,11 +119,11 @@ def write_page(
         )
     style = "body{font-family:sans-serif;margin:2em}figure{display:inline-block;margin:.5em}"
     explanation = html.escape(__doc__.split("\n\n")[-1].replace("\n", " "))
-    path.write_text(
+    write_text(
+        path,
         f"<!doctype html><meta charset='utf-8'><title>Training images</title><style>{style}"
         f"img{{max-width:100%}}</style><h1>Training images</h1><p>{explanation}</p>"
         + "\n".join(parts),
-        encoding="utf-8",
     )
 
 
@@ -157,12 +160,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.description = __doc__
     add_arguments(parser)
     warnings.filterwarnings("ignore")
-    try:
-        run(parser.parse_args(argv))
-    except (ValueError, OSError) as error:
-        print(f"error: {shown(error)}", file=sys.stderr)
-        return 1
-    return 0
+    return enter(partial(run, parser.parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ warnings, which training repairs by itself; 2: errors, which stop training.
 import argparse
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
@@ -29,7 +30,9 @@ from fcos_d2.data.input_size import InputSize
 from fcos_d2.data.learning import learned_fields
 from fcos_d2.data.pipeline import build_augmentations
 from fcos_d2.engine.setup import use_of_masks
-from fcos_deploy.text import say, shown
+from fcos_deploy.door import enter
+from fcos_deploy.text import say
+from fcos_deploy.writing import write_text
 
 
 def load_config(name: str) -> CfgNode:
@@ -73,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     )
     say(report.text())
     if args.html:
-        args.html.write_text(report.html(), encoding="utf-8")
+        write_text(args.html, report.html())
         say(f"wrote {args.html}")
     if args.fix:
         write_dataset(report.coco, read.images, args.fix, "coco")
@@ -107,11 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--fix", type=Path, metavar="OUT.json", help="write it repaired, as COCO")
     args = parser.parse_args(argv)
     warnings.filterwarnings("ignore")
-    try:
-        return run(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {shown(error)}", file=sys.stderr)
-        return 2
+    return enter(partial(run, args), code=2)
 
 
 if __name__ == "__main__":

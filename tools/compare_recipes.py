@@ -21,6 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from fcos_deploy.writing import write_text
+
 TRAIN = Path(__file__).parents[1] / "train_net.py"
 
 
@@ -123,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     with ThreadPoolExecutor(args.jobs) as pool:
         succeeded = list(pool.map(do, runs))
     text = table(runs, args.metrics)
-    (args.output / "table.md").write_text(f"{text}\n", encoding="utf-8")
+    write_text(args.output / "table.md", f"{text}\n")
     print(text)
     return 0 if all(succeeded) else 1
 

@@ -10,6 +10,7 @@ conversion, too, if they are given the right config; this finds it.
 import argparse
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
@@ -27,7 +28,10 @@ from fcos_d2.checkpoint.contents import weights_apart
 from fcos_d2.checkpoint.reading import read_checkpoint
 from fcos_d2.checkpoint.report import LoadingReport, compare
 from fcos_d2.checkpoint.sources import HEAD, Source
-from fcos_deploy.text import say, shown
+from fcos_d2.checkpoint.writing import write_checkpoint
+from fcos_deploy.door import enter
+from fcos_deploy.text import say
+from fcos_deploy.writing import write_text
 
 CLASS_BIAS = f"{HEAD}cls_logits.bias"
 
@@ -97,11 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     warnings.filterwarnings("ignore")
-    try:
-        return run(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {shown(error)}", file=sys.stderr)
-        return 1
+    return enter(partial(run, args))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -135,10 +135,10 @@ def save(cfg: CfgNode, state: dict, class_names: list[str] | None, output: Path)
     if class_names is None and cfg.MODEL.FCOS.NUM_CLASSES == 80:
         class_names = MetadataCatalog.get("coco_2017_val").thing_classes
     output.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"model": state, "class_names": class_names}, output)
+    write_checkpoint(output, {"model": state, "class_names": class_names})
     cfg.MODEL.DEVICE = "cuda"  # the CPU is taken where there is none
     cfg.MODEL.WEIGHTS = str(output)
-    output.with_suffix(".yaml").write_text(cfg.dump(), encoding="utf-8")
+    write_text(output.with_suffix(".yaml"), cfg.dump())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ repaired, and listed.
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
@@ -18,6 +19,7 @@ import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
 # isort: split
 from fcos_d2.data.formats import FORMATS, read_dataset, write_dataset
 from fcos_d2.data.problems import summarise
+from fcos_deploy.door import enter
 from fcos_deploy.text import say, shown
 
 
@@ -34,20 +36,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--classes", help="class names, for csv and txt")
     parser.add_argument("--format", choices=("auto", *FORMATS), default="auto", help="of the data")
     parser.add_argument("--to", choices=FORMATS, default="coco")
-    args = parser.parse_args(argv)
-    try:
-        read = read_dataset(args.data, images=args.images, classes=args.classes, format=args.format)
-        written = write_dataset(read.coco, read.images, args.output, args.to)
-    except (ValueError, OSError) as error:
-        print(f"error: {shown(error)}", file=sys.stderr)
-        return 1
+    return enter(partial(run, parser.parse_args(argv)))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Converts; raises ValueError or OSError with what is wrong."""
+    read = read_dataset(args.data, images=args.images, classes=args.classes, format=args.format)
+    written = write_dataset(read.coco, read.images, args.output, args.to)
     for line in summarise(read.problems):
         say(line)
     counts = ", ".join(f"{len(read.coco[key])} {key}" for key in ("images", "annotations"))
     names = ", ".join(shown(category["name"]) for category in read.coco["categories"])
     say(f"{args.data} ({read.format}): {counts}; classes {names}")
     say(f"wrote {written}; its images are in {read.images}")
-    return 0
 
 
 if __name__ == "__main__":

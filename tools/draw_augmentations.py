@@ -6,6 +6,7 @@ Every tile is what the training mapper returns with the settings of TILES.
 """
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from fcos_d2.config import get_cfg
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.data.shapes_drawing import CLASS_NAMES, draw_picture
 from fcos_d2.visualization import contact_sheet, draw_detections, write_image
+from fcos_deploy.door import enter
 from fcos_deploy.text import say
 
 # isort: split
@@ -114,4 +116,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(enter(main))

@@ -6,12 +6,14 @@ of 200 px and looked for in pictures of 1600 px. docs/data.md measures slices on
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from fcos_d2.data import shapes_drawing
+from fcos_deploy.door import enter
 
 DIAMETERS = (12, 20)  # px
 # Pictures, tiles along a side of each, side of a tile in px, fewest and most shapes of a tile.
@@ -59,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(enter(main))

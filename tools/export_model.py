@@ -14,6 +14,7 @@ they find the same the exit code is 1. Run it with fcos_deploy: docs/deploy.md.
 import argparse
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
@@ -32,8 +33,9 @@ from fcos_d2.export.verify import (
     load_exported,
 )
 from fcos_d2.predictor import Predictor
+from fcos_deploy.door import enter
 from fcos_deploy.image import list_images, read_image
-from fcos_deploy.text import say, shown
+from fcos_deploy.text import say
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -92,11 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0, 1 if the exported model differs, 2 for wrong use."""
     args = parse_args(argv)
     warnings.filterwarnings("ignore")  # of torch's exporters, about themselves
-    try:
-        return run(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {shown(error)}", file=sys.stderr)
-        return 2
+    return enter(partial(run, args), code=2)
 
 
 def run(args: argparse.Namespace) -> int:

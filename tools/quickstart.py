@@ -13,6 +13,7 @@ from fcos_d2 import Predictor
 from fcos_d2.engine import run, train_argument_parser
 from fcos_d2.visualization import contact_sheet, draw_detections, write_image
 from fcos_d2.visualization.plots import plot_training
+from fcos_deploy.door import enter
 from fcos_deploy.image import read_image
 from fcos_deploy.text import say
 
@@ -77,7 +78,4 @@ Next:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(enter(main))

@@ -13,9 +13,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 from .detector import Detections, Detector
+from .door import enter
 from .image import ImageError, list_images, read_image
 from .outputs import image_targets, video_target, write_image
 from .results import CocoResults, JsonFile, PlainResults
@@ -60,17 +62,16 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0 if all went well, 1 if an input could not be read, 2 for wrong use."""
     args = parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: files are closed
-    try:
-        if args.coco and not (args.json and args.input):
-            raise ValueError("--coco needs --input, and --json with the file to write")
-        if args.play or (args.camera is not None and not args.output):
-            check_display()
-        if args.input:
-            return run_images(args)
-        return run_video(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {shown(error)}", file=sys.stderr)
-        return WRONG_USE
+    return enter(partial(run, args), WRONG_USE)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Returns the exit code; raises ValueError or OSError for wrong use."""
+    if args.coco and not (args.json and args.input):
+        raise ValueError("--coco needs --input, and --json with the file to write")
+    if args.play or (args.camera is not None and not args.output):
+        check_display()
+    return run_images(args) if args.input else run_video(args)
 
 
 def run_images(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from .image import image_extensions
+from .writing import remove_leftovers, write_bytes
 
 # OpenCV writes these in every build, and every viewer opens them.
 WRITTEN_IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -42,6 +43,7 @@ def image_targets(paths: list[Path], output: Path) -> list[Path]:
         output.mkdir(parents=True, exist_ok=True)
         targets = _own_names(paths, output)
     _refuse_overwriting(targets, paths)
+    remove_leftovers(targets[0].parent if targets else output)
     return targets
 
 
@@ -62,6 +64,7 @@ def video_target(source: str | Path | int, output: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     if not isinstance(source, int):
         _refuse_overwriting([target], [Path(source)])
+    remove_leftovers(target.parent)
     return target
 
 
@@ -79,7 +82,7 @@ def write_image(path: Path, image: np.ndarray) -> None:
     if not encoded:
         height, width = image.shape[:2]
         raise OSError(f"{path}: OpenCV cannot write {width}x{height} px in this format")
-    path.write_bytes(content.tobytes())
+    write_bytes(path, content.tobytes(), durable=False)
 
 
 def _is_file_name(output: Path) -> bool:

@@ -1,7 +1,7 @@
 """Detections as JSON."""
 
 import json
-import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from .detector import Detections
 from .files import last_part
 from .text import read_json
+from .writing import replacing
 
 
 def objects_of(found: Detections, class_names: list[str]) -> list[dict]:
@@ -105,8 +106,9 @@ class JsonFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(f"{path}: a folder, name a file in it")
-        self._path, self._part = path, path.with_name(f"{path.name}.part")
-        self._file = self._part.open("w", encoding="utf-8")
+        self._stack = ExitStack()
+        part = self._stack.enter_context(replacing(path))
+        self._file = self._stack.enter_context(part.open("w", encoding="utf-8"))
         self._separator = "["
 
     def add(self, rows: list[dict]) -> None:
@@ -118,15 +120,11 @@ class JsonFile:
     def __enter__(self) -> "JsonFile":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._file.write("[]" if self._separator == "[" else "]")
-            self._file.close()
-            if kind is None:
-                os.replace(self._part, self._path)
-        finally:
-            self._part.unlink(missing_ok=True)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with self._stack:
+            if error is not None:
+                raise error
+            self._file.write("[]" if self._separator == "[" else "]")
 
 
 def _rounded(box: np.ndarray) -> list[float]:

@@ -1,5 +1,6 @@
 """Videos and cameras, frame by frame, with OpenCV. Frames are uint8 BGR (H, W, 3)."""
 
+import errno
 import logging
 import math
 import os
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+from .writing import replacing, temporary_name
 
 # FFmpeg writes its own lines about each damaged file; ours name the file and the cause. OpenCV
 # looks at this once, when it opens the first video.
@@ -96,9 +99,9 @@ class VideoReader:
 class VideoWriter:
     """Writes frames to an mp4 file; to be used in a `with` statement.
 
-    An mp4 can be played only after it was closed, which `with` does after errors and Ctrl-C, too.
-    A file without frames is deleted. Sides of odd length get one more line of pixels, for the
-    codec stores colours in pairs.
+    An mp4 can be played only after it was closed, which `with` does after errors and Ctrl-C, too;
+    only then it gets its name. A file without frames, or cut off by a full disk, is deleted. Sides
+    of odd length get one more line of pixels, for the codec stores colours in pairs.
 
     Attributes:
         num_written: frames written so far.
@@ -125,8 +128,10 @@ class VideoWriter:
             raise ValueError(f"{path}: there is no folder {self.path.parent}")
         height, width = (side + side % 2 for side in self.size)
         codec = cv2.VideoWriter_fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(str(path), codec, fps, (width, height))
+        self._temporary = temporary_name(self.path, ".mp4")
+        self._writer = cv2.VideoWriter(str(self._temporary), codec, fps, (width, height))
         if not self._writer.isOpened():
+            self._temporary.unlink(missing_ok=True)
             raise ValueError(f"{path}: the file cannot be written, or OpenCV has no mp4 codec")
 
     def write(self, frame: np.ndarray) -> None:
@@ -145,10 +150,21 @@ class VideoWriter:
         self.num_written += 1
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file.
+
+        Raises:
+            OSError: it cannot be played, as on a full disk, of which OpenCV says nothing.
+        """
+        if not self._writer.isOpened():
+            return
         self._writer.release()
         if self.num_written == 0:
-            self.path.unlink(missing_ok=True)
+            self._temporary.unlink(missing_ok=True)
+            return
+        with replacing(self.path, durable=False) as name:
+            os.replace(self._temporary, name)
+            if not _can_be_played(name):
+                raise OSError(errno.EIO, "the video could not be written whole", str(self.path))
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -199,6 +215,14 @@ def true_rate(
     elif rate == MAX_FPS:  # a clock of milliseconds, and not even two frames to measure by
         rate, num = None, len(times) or None
     return rate, num or len(times) or None
+
+
+def _can_be_played(path: Path) -> bool:
+    capture = cv2.VideoCapture(str(path))
+    try:
+        return capture.isOpened() and capture.grab()
+    finally:
+        capture.release()
 
 
 def _check_source(source: str | Path | int) -> None:

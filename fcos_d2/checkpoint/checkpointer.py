@@ -3,28 +3,27 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
-import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from fvcore.common.checkpoint import Checkpointer
 from torch import nn
 
+from fcos_deploy.writing import write_text
+
 from .classes import classes_in_words, rows_by_name
-from .contents import weights_apart
+from .contents import IN_TRAINING, weights_apart
 from .fetching import FETCHED_HERE, local_copy
 from .known_files import DETECTORS, ZOO
 from .reading import DamagedCheckpointError, read_checkpoint
 from .report import LoadingReport, compare, differing_settings
 from .resume import cannot_resume, obstacle
 from .sources import detectron2_zoo, recognise
+from .writing import write_checkpoint
 
 logger = logging.getLogger(__name__)
 
-_IN_TRAINING = "model_in_training"  # beside the moving mean of the weights
 # What the hooks of a run save with its whole state.
 _OF_A_RUN = re.compile(r"model_(\d{7,}|final|diverged_\d{7,})\.pth")
 
@@ -81,14 +80,13 @@ class FCOSCheckpointer(DetectionCheckpointer):
             return
         data = {"model": self.model.state_dict(), **extra}
         if self.averaged_model is not None:
-            data[_IN_TRAINING], data["model"] = data["model"], self.averaged_model.state_dict()
+            data[IN_TRAINING], data["model"] = data["model"], self.averaged_model.state_dict()
         data.update({key: obj.state_dict() for key, obj in self.checkpointables.items()})
         if self.class_names is not None:
             data["class_names"] = list(self.class_names)
         path = os.path.join(self.save_dir, f"{name}.pth")
         logger.info("Saving checkpoint to %s", path)
-        with _replacing(path) as temporary:
-            torch.save(data, temporary)
+        write_checkpoint(path, data)
         if tag:
             self.tag_last_checkpoint(os.path.basename(path))
 
@@ -107,7 +105,13 @@ class FCOSCheckpointer(DetectionCheckpointer):
         self._resuming = False
         if self.averaged_model is not None:
             self.averaged_model.load_state_dict(self.model.state_dict())
-        in_training = rest.pop(_IN_TRAINING, None)
+        if "diverged" in rest and files:
+            logger.warning(
+                "this training diverged %s: it goes on with the state before iteration %d, and "
+                "leaves out the batch of that iteration",
+                *(rest["diverged"], rest["iteration"]),
+            )
+        in_training = rest.pop(IN_TRAINING, None)
         if in_training is not None and files:
             self.model.load_state_dict(in_training)
         return rest
@@ -145,9 +149,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
         )
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
-        with _replacing(os.path.join(self.save_dir, "last_checkpoint")) as temporary:
-            with open(temporary, "w") as file:
-                file.write(last_filename_basename)
+        write_text(os.path.join(self.save_dir, "last_checkpoint"), last_filename_basename)
 
     def load(self, path: str, *args: object, **kwargs: object) -> dict:
         """Loads weights of any known origin, and states; see detectron2.
@@ -256,15 +258,3 @@ def _zoo_url(name: str) -> str:
         raise ValueError(f"no published weights are known for {name!r}, only for {[*DETECTORS]}")
     logger.warning("%s: %s", name, DETECTORS[name].licence)
     return DETECTORS[name].url
-
-
-@contextmanager
-def _replacing(path: str) -> Iterator[str]:
-    """A temporary name whose file takes the place of `path` in one step when all went well."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)

@@ -6,6 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .reading import DamagedCheckpointError
+
+IN_TRAINING = "model_in_training"  # the weights beside their moving mean, which is "model"
+
 
 def weights_apart(loaded: dict, path: str) -> dict:
     """What a file holds, with the weights under "model".
@@ -17,6 +21,7 @@ def weights_apart(loaded: dict, path: str) -> dict:
 
     Raises:
         ValueError: no weights in it, or weights that no layer can take.
+        DamagedCheckpointError: NaN or infinity in the weights.
     """
     rest = dict(loaded)
     for name in ("model", "state_dict", "model_state_dict", "model_state", "blobs"):
@@ -36,7 +41,25 @@ def weights_apart(loaded: dict, path: str) -> dict:
         arrays = {k: v for k, v in arrays.items() if not k.endswith("_momentum")}
     if all(key.startswith("module.") for key in arrays):
         arrays = {key.removeprefix("module."): value for key, value in arrays.items()}
-    return {**rest, "model": {key: _dense(key, value, path) for key, value in arrays.items()}}
+    weights = {key: _dense(key, value, path) for key, value in arrays.items()}
+    in_training = rest.get(IN_TRAINING)
+    for state in (weights, in_training if isinstance(in_training, Mapping) else {}):
+        _refuse_not_finite(state, path)
+    return {**rest, "model": weights}
+
+
+def _refuse_not_finite(weights: Mapping[str, Tensor], path: str) -> None:
+    bad = [
+        key
+        for key, value in weights.items()
+        if value.is_floating_point() and not torch.isfinite(value).all()
+    ]
+    if bad:
+        listed = ", ".join(bad[:3]) + (", ..." if len(bad) > 3 else "")
+        raise DamagedCheckpointError(
+            f"{path}: NaN or infinity in {len(bad)} of {len(weights)} tensors ({listed}), as a "
+            "training that diverged leaves them: take an earlier checkpoint"
+        )
 
 
 def _dense(key: str, value: Tensor | np.ndarray, path: str) -> Tensor:

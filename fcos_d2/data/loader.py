@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .forking import use_one_opencv_thread_in_forks
 from .learning import training_records
+from .workers import follow_parent
 
 use_one_opencv_thread_in_forks()
 
@@ -177,6 +178,7 @@ def build_training_loader(
         num_workers=num_workers,
         collate_fn=_as_list,
         persistent_workers=num_workers > 0,
+        worker_init_fn=follow_parent,
     )
 
 

@@ -4,11 +4,11 @@ import logging
 import math
 import os
 
-import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
+from ..checkpoint import read_checkpoint
 from ..evaluation.metrics import unknown_metric
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,9 @@ class KeepBest(HookBase):
         self.best: float | None = None
         self.best_iteration = -1
         self.waited = 0  # evaluations since the best one
+        # What model_best.pth holds may be better: it can come from a stretch of the run that was
+        # lost after the last checkpoint.
+        self.in_file: float | None = None
         self._said = False  # that there is nothing to compare
 
     def after_step(self) -> None:
@@ -99,26 +102,38 @@ class KeepBest(HookBase):
             self._said = True
             return
         value, _ = found[name]
-        if math.isnan(value) or (self.best is not None and value <= self.best):
-            self.waited += 1
-            return
         # After the loop, the iteration of a trainer is one that never ran.
         iteration = min(self.trainer.iter, self.trainer.max_iter - 1)
-        self.best, self.best_iteration, self.waited = value, iteration, 0
+        if math.isnan(value) or (self.best is not None and value <= self.best):
+            self.waited += 1
+        else:
+            self.best, self.best_iteration, self.waited = value, iteration, 0
+        if math.isnan(value) or (self.in_file is not None and value <= self.in_file):
+            return
+        self.in_file = value
         # Not the last checkpoint in the sense of --resume, though it may be the newest.
-        self.checkpointer.save("model_best", tag=False, best=self.best, iteration=iteration)
+        self.checkpointer.save("model_best", tag=False, best=value, iteration=iteration)
         logger.info("best %s so far: %.2f, saved as model_best.pth", name, value)
 
     def state_dict(self) -> dict:
-        return {"waited": self.waited}
+        return {"waited": self.waited, "best": self.best, "best_iteration": self.best_iteration}
 
     def load_state_dict(self, state_dict: dict) -> None:
+        """What the checkpoint knew; model_best.pth is kept until it is beaten."""
         self.waited = state_dict["waited"]
-        # The file itself knows best what it holds: it may be newer than the checkpoint.
         path = os.path.join(self.checkpointer.save_dir, "model_best.pth")
+        saved = {}
         if os.path.isfile(path):
-            saved = torch.load(path, mmap=True)
-            self.best, self.best_iteration = saved["best"], saved["iteration"]
+            try:
+                saved = read_checkpoint(path)
+                self.in_file = saved["best"]
+            except (ValueError, KeyError) as error:
+                logger.warning(
+                    "model_best.pth cannot be read (%s): the next evaluation writes it anew", error
+                )
+        # Checkpoints of earlier versions know only how long the run has waited.
+        self.best = state_dict.get("best", self.in_file)
+        self.best_iteration = state_dict.get("best_iteration", saved.get("iteration", -1))
 
 
 def _resolve(metric: str, found: list[str]) -> str | None:

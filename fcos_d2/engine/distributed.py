@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ..modeling.batch_norms import exchange_batch_norms
 from .ranks import run_as_rank, start_ranks
 from .restarts import meeting_place
+from .stopping import handing_on_signals
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ def launch(main: Callable[[Namespace], object], args: Namespace) -> object:
     if not torch.cuda.is_available() and threads is None:
         # Two processes with all cores each would be slower than one.
         os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // processes))
-    start_ranks(main, args, processes)
+    with handing_on_signals():
+        start_ranks(main, args, processes)
     return None
 
 

@@ -1,25 +1,26 @@
 """Stops a diverging run while its weights are still good."""
 
+import logging
 import math
 
 import torch
-import torch.distributed as dist
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.engine import HookBase
+from detectron2.layers import FrozenBatchNorm2d
 from detectron2.utils import comm
-from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingDiverged(SystemExit):
     """Ends the program with a message and exit status 1, without a stack trace."""
 
 
-class DivergenceGuard(HookBase):
-    """Checks every loss and every gradient, and clips the gradients, before the weights change.
+class DivergenceGuard:
+    """Looks at the losses and the gradient of every step before its weights change.
 
-    On a value that is not finite it saves a checkpoint (the weights before the bad step) and
-    raises TrainingDiverged with the iteration, learning rate, loss terms and images of the batch.
+    On a value that is not finite, on any rank, all ranks stop: the checkpoint that is saved holds
+    the state before the bad batch, the statistics of norms included, which a forward pass changes.
     """
 
     def __init__(
@@ -27,67 +28,101 @@ class DivergenceGuard(HookBase):
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         checkpointer: DetectionCheckpointer,
-        max_grad_norm: float = math.inf,
     ) -> None:
         """
         Args:
-            model: returns a dict of losses in training.
+            model: in training, on its device.
             optimizer: of its parameters.
             checkpointer: writes the checkpoint.
-            max_grad_norm: the gradients of the whole model are scaled down to this L2 norm.
         """
-        self.model = model
         self.optimizer = optimizer
         self.checkpointer = checkpointer
-        self.max_grad_norm = max_grad_norm
-        self._handles = []
-        self._losses: dict[str, Tensor] = {}
-        self._file_names: list[str] = []
+        self._buffers = _changing_buffers(model)
+        self._before = [[torch.empty_like(x) for x in group] for group in self._buffers]
 
-    def before_train(self) -> None:
-        self._handles = [
-            self.model.register_forward_hook(self._check_losses),
-            self.optimizer.register_step_pre_hook(self._check_gradients),
-        ]
+    @torch.no_grad()
+    def remember(self) -> None:
+        """To be called before the first forward pass of a step."""
+        for kept, buffers in zip(self._before, self._buffers, strict=True):
+            torch._foreach_copy_(kept, buffers)
 
-    def after_train(self) -> None:
-        for handle in self._handles:
-            handle.remove()
+    @torch.no_grad()
+    def restore(self) -> None:
+        """The buffers are again as they were when `remember` was called."""
+        for kept, buffers in zip(self._before, self._buffers, strict=True):
+            torch._foreach_copy_(buffers, kept)
 
-    def _check_losses(self, model: nn.Module, inputs: tuple, losses: dict[str, Tensor]) -> None:
-        if not model.training:
-            return
-        self._losses = {name: loss.detach() for name, loss in losses.items()}
-        self._file_names = [str(x.get("file_name", x.get("image_id", "?"))) for x in inputs[0]]
-        total = sum(self._losses.values())
-        if not _finite_on_all_ranks(total):
-            self._stop("a loss is not finite")
+    def check(
+        self,
+        iteration: int,
+        losses: list[dict[str, float]],
+        grad_norm: float,
+        batches: list[list[dict]],
+        scaled: bool = False,
+    ) -> None:
+        """To be called before the optimiser's step, by all ranks with the same numbers.
 
-    def _check_gradients(self, *_: object) -> None:
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
-        if not torch.isfinite(norm):
-            self._stop("the gradient is not finite")
-        get_event_storage().put_scalar("grad_norm", norm.item())
+        Args:
+            iteration: of the step.
+            losses: of each rank.
+            grad_norm: of the whole model.
+            batches: of this rank.
+            scaled: whether the loss is scaled, so that a gradient that is not finite is nothing
+                special: such a step is left out.
 
-    def _stop(self, cause: str) -> None:
-        iteration = self.trainer.iter
+        Raises:
+            TrainingDiverged: with the iteration, learning rate, losses and images of the batch.
+        """
+        for rank, row in enumerate(losses):
+            if not all(map(math.isfinite, row.values())):
+                self._stop(f"on rank {rank}: a loss is not finite", iteration, row, batches, rank)
+        if not (scaled or math.isfinite(grad_norm)):
+            cause = "on rank 0: the gradient is not finite"
+            self._stop(cause, iteration, losses[0], batches, rank=0)
+
+    def _stop(
+        self,
+        cause: str,
+        iteration: int,
+        losses: dict[str, float],
+        batches: list[list[dict]],
+        rank: int,
+    ) -> None:
+        self.restore()
         name = f"model_diverged_{iteration:07d}"
-        self.checkpointer.save(name, iteration=iteration)
-        losses = ", ".join(f"{name}={loss.item():.4g}" for name, loss in self._losses.items())
-        raise TrainingDiverged(
-            f"Training diverged on rank {comm.get_rank()}: {cause} at iteration {iteration}, "
-            f"learning rate {self.optimizer.param_groups[0]['lr']:.3g}, {losses}.\n"
-            f"Batch: {', '.join(self._file_names)}.\n"
+        self.checkpointer.save(name, iteration=iteration, diverged=cause)
+        own = [str(x.get("file_name", x.get("image_id", "?"))) for batch in batches for x in batch]
+        file_names = comm.all_gather(own)[rank]
+        terms = ", ".join(f"{name}={loss:.4g}" for name, loss in losses.items())
+        message = (
+            f"Training diverged {cause} at iteration {iteration}, "
+            f"learning rate {self.optimizer.param_groups[0]['lr']:.3g}, {terms}.\n"
+            f"Batch: {', '.join(file_names)}.\n"
             f"The weights before this step are in {self.checkpointer.save_dir}/{name}.pth. Look at "
-            "these images, then --resume with a lower learning rate (SOLVER.BASE_LR, "
-            "optimizer.lr), a longer warm-up or a lower gradient clipping norm."
+            "these images, then --resume, which goes on after this batch, with a lower learning "
+            "rate (SOLVER.BASE_LR, optimizer.lr), a longer warm-up or a lower gradient clipping "
+            "norm."
         )
+        if comm.get_world_size() == 1:
+            raise TrainingDiverged(message)
+        # The first rank that ends takes the others with it: none may before all is done.
+        if comm.is_main_process():
+            logger.error("%s", message)
+        comm.synchronize()
+        raise TrainingDiverged(1)
 
 
-def _finite_on_all_ranks(value: Tensor) -> bool:
-    """Every rank learns of trouble on any rank, so that all stop together and none waits."""
-    finite = torch.isfinite(value).float()
-    if comm.get_world_size() > 1:
-        dist.all_reduce(finite, op=dist.ReduceOp.MIN)
-    return bool(finite)
+def _changing_buffers(model: nn.Module) -> list[list[Tensor]]:
+    """Buffers that a forward pass in training may change, those of one type together."""
+    frozen = {
+        id(x)
+        for module in model.modules()
+        if isinstance(module, FrozenBatchNorm2d)
+        for x in module.buffers()
+    }
+    saved = {x.data_ptr() for x in model.state_dict().values()}
+    buffers = [x for x in model.buffers() if id(x) not in frozen and x.data_ptr() in saved]
+    types = {x.dtype: [] for x in buffers}
+    for x in buffers:
+        types[x.dtype].append(x)
+    return list(types.values())

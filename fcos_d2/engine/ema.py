@@ -1,8 +1,11 @@
 """The moving mean of the weights, which is evaluated and saved in place of the last ones."""
 
+import copy
+
+import torch
 from detectron2.engine import HookBase
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class WeightAverage(HookBase):
@@ -27,31 +30,37 @@ class WeightAverage(HookBase):
             raise ValueError(f"SOLVER.EMA.DECAY (train.ema.decay) must be in [0, 1), got {decay}")
         self.source = model
         self.decay = decay
-        self._averaged = AveragedModel(model, multi_avg_fn=self._average, use_buffers=True)
-        # 0 would make torch copy the model instead of averaging it with what was loaded.
-        self._averaged.n_averaged += 1
+        self.model = copy.deepcopy(model)  # with the averaged weights
+        # A number of Python: torch's own AveragedModel asks the GPU for its count in each step.
+        self.num_updates = 0
 
-    @property
-    def model(self) -> nn.Module:
-        """The model with the averaged weights."""
-        return self._averaged.module
-
-    @property
-    def num_updates(self) -> int:
-        return int(self._averaged.n_averaged) - 1
-
+    @torch.no_grad()
     def after_step(self) -> None:
-        self._averaged.update_parameters(self.source)
+        average = get_ema_multi_avg_fn(decay_at(self.num_updates, self.decay))
+        for averaged, current in self._by_type():
+            average(averaged, current, None)
+        self.num_updates += 1
+
+    def _by_type(self) -> list[tuple[list[Tensor], list[Tensor]]]:
+        """Averaged and current tensors, those of one type and place together."""
+        groups: dict[tuple, tuple[list[Tensor], list[Tensor]]] = {}
+        pairs = zip(_tensors_of(self.model), _tensors_of(self.source), strict=True)
+        for averaged, current in pairs:
+            group = groups.setdefault((current.device, current.dtype), ([], []))
+            group[0].append(averaged)
+            group[1].append(current)
+        return list(groups.values())
 
     def state_dict(self) -> dict:
         """The count only: the checkpointer saves the averaged weights as those of the model."""
         return {"num_updates": self.num_updates}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        self._averaged.n_averaged.fill_(state_dict["num_updates"] + 1)
+        self.num_updates = int(state_dict["num_updates"])
 
-    def _average(self, averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor) -> None:
-        get_ema_multi_avg_fn(decay_at(int(num_averaged) - 1, self.decay))(averaged, current, None)
+
+def _tensors_of(model: nn.Module) -> list[Tensor]:
+    return [x.detach() for x in (*model.parameters(), *model.buffers())]
 
 
 def decay_at(update: int, decay: float) -> float:

@@ -3,23 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import torch
 from detectron2.engine import HookBase
 from detectron2.engine.hooks import (
     EvalHook,
     IterationTimer,
-    LRScheduler,
     PeriodicCheckpointer,
     PeriodicWriter,
 )
 from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
-from torch import nn
 
 from ..checkpoint import FCOSCheckpointer
 from .best import KeepBest
 from .divergence import DivergenceGuard
 from .ema import WeightAverage
+from .schedule import LRScheduler
+from .step import StepTrainer
+from .stopping import StopOnSignal
 from .watchdog import Watchdog
 
 
@@ -27,14 +27,12 @@ from .watchdog import Watchdog
 class RunHooks:
     """Parts and periods (iterations) of a run; `build` puts them in their order."""
 
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
+    step: StepTrainer
     scheduler: object  # a learning-rate scheduler, or fvcore's multiplier
     checkpointer: FCOSCheckpointer
     average: WeightAverage | None
     evaluate: Callable[[], dict]  # results by task and metric
     build_writers: Callable[[], list[EventWriter]]  # called in the main process only
-    max_grad_norm: float
     checkpoint_period: int
     max_to_keep: int | None = None  # checkpoints
     eval_period: int
@@ -48,8 +46,9 @@ class RunHooks:
     def build(self) -> list[HookBase]:
         """The hooks, in the order in which they run."""
         main = comm.is_main_process()
-        guard = DivergenceGuard(self.model, self.optimizer, self.checkpointer, self.max_grad_norm)
-        hooks = [guard, IterationTimer(), LRScheduler(self.optimizer, self.scheduler)]
+        optimizer = self.step.optimizer
+        self.step.guard = DivergenceGuard(self.step.model, optimizer, self.checkpointer)
+        hooks = [IterationTimer(), LRScheduler(optimizer, self.scheduler)]
         if self.average is not None:
             hooks.append(self.average)
         hooks += self.before_evaluation
@@ -60,7 +59,8 @@ class RunHooks:
                 )
             )
         # After the checkpoint, which an evaluation that fails leaves behind.
-        hooks.append(EvalHook(self.eval_period, self.evaluate))
+        stop = StopOnSignal(self.step, self.checkpointer)
+        hooks += [stop, EvalHook(self.eval_period, stop.interrupting(self.evaluate))]
         if self.best_metric:
             best = (self.best_metric, self.patience)
             hooks.append(KeepBest(self.checkpointer, self.eval_period, *best))

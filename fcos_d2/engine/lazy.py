@@ -16,6 +16,7 @@ from ..building import build_detector
 from ..checkpoint import FCOSCheckpointer
 from ..data.check.levels import warn_of_idle_levels
 from ..data.loader import start_at
+from ..data.workers import follow_parent
 from ..evaluation.classes import check_test_classes, evaluate_by_name
 from ..evaluation.coco import FastCOCOEvaluator
 from ..evaluation.coco_limits import detections_limit
@@ -31,7 +32,7 @@ from .loggers import build_writers, flat_settings
 from .optimizer import clip_each_parameter
 from .step import StepTrainer, unwrapped
 from .trainable import choose_what_learns
-from .trainer import check_class_count, class_names, prepare_for_training
+from .trainer import check_class_count, class_names, prepare_for_training, say_if_finished
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def evaluate(cfg: DictConfig, model: nn.Module, class_names: list[str] | None = 
         dataloader.evaluator.output_dir = os.path.join(cfg.train.output_dir, "inference")
         views, mapper = ViewSettings.from_lazy(cfg), instantiate(dataloader.test.mapper)
         loader = instantiate({**dataloader.test, "mapper": views.loader_mapper(mapper)})
+        loader.worker_init_fn = follow_parent
         evaluator = instantiate(dataloader.evaluator)
         if isinstance(evaluator, FastCOCOEvaluator):
             evaluator.model_limit = detections_limit(model)
@@ -107,6 +109,7 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
         optimizer,
         accumulate_steps=cfg.train.accumulate_steps,
         precision=cfg.train.amp.precision if cfg.train.amp.enabled else None,
+        max_grad_norm=cfg.train.max_grad_norm,
     )
     check_class_count(cfg.dataloader.train.dataset.names, unwrapped(model))
     classes, test_names = class_names(cfg.dataloader.train.dataset.names), test_datasets(cfg)
@@ -129,8 +132,7 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
 
     trainer.register_hooks(
         RunHooks(
-            model=model,
-            optimizer=optimizer,
+            step=trainer,
             scheduler=instantiate(cfg.lr_multiplier),
             checkpointer=checkpointer,
             average=average,
@@ -144,7 +146,6 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
                 run_name=cfg.train.logging.run_name,
                 config=flat_settings(cfg.train),
             ),
-            max_grad_norm=cfg.train.max_grad_norm,
             checkpoint_period=cfg.train.checkpointer.period,
             max_to_keep=cfg.train.checkpointer.max_to_keep,
             eval_period=cfg.train.eval_period,
@@ -167,6 +168,7 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
     resumed = resume and checkpointer.has_checkpoint()
     start = trainer.iter + 1 if resumed else 0
     start_at(trainer.data_loader, start)
+    say_if_finished(start, cfg.train.max_iter)
     with suppress(EarlyStop):
         trainer.train(start, cfg.train.max_iter)
     return results

@@ -7,6 +7,8 @@ import os
 from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser
 
+from fcos_deploy.door import MISTAKES
+
 from ..checkpoint import load_detector
 from ..data.formats import FORMATS
 from ..modeling.backbone import weights_come_later
@@ -31,6 +33,9 @@ examples:
                             --max-restarts 3 it goes on by itself when a process is killed
   processes that get stuck  end the run after SOLVER.STALL_MINUTES (train.stall_minutes), exit code
                             124; 137: a process was killed; 75: it has lost the others
+  end a training early      Ctrl-C, or the signal SIGTERM or SIGUSR1: it finishes its step, saves
+                            a checkpoint for --resume, and ends with the exit code 130, 143 or 138;
+                            a second Ctrl-C ends it at once
   python configs            train_net.py --config-file configs/lazy/FCOS-RT/R50.py train.max_iter=9
 """
 
@@ -85,18 +90,31 @@ def run(args: argparse.Namespace) -> dict:
     Raises:
         ValueError: bad config, override, data or checkpoint; names it.
     """
+    # Of what the commands tell in one line, detectron2 shall not log a stack trace.
+    logging.getLogger("detectron2.engine.train_loop").addFilter(_is_programming_error)
     cfg = setup(args)
-    trust = args.trust_checkpoint
-    if isinstance(cfg, CfgNode):
-        results = _evaluate_yaml(cfg, trust) if args.eval_only else _train_yaml(cfg, args)
-        output_dir = cfg.OUTPUT_DIR
-    else:
-        evaluate, train = _evaluate_lazy, lazy.train
-        results = evaluate(cfg, trust) if args.eval_only else train(cfg, args.resume, trust)
-        output_dir = cfg.train.output_dir
+    is_yaml = isinstance(cfg, CfgNode)
+    output_dir = cfg.OUTPUT_DIR if is_yaml else cfg.train.output_dir
+    try:
+        if is_yaml:
+            results = _evaluate_yaml(cfg, args) if args.eval_only else _train_yaml(cfg, args)
+        else:
+            results = _evaluate_lazy(cfg, args) if args.eval_only else _train_lazy(cfg, args)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # e.g. while metrics are written
+            error.filename = os.path.join(output_dir, "")
+        raise
     if not args.eval_only:
         logger.info("done; checkpoint, log and config are in %s", output_dir)
     return results
+
+
+def _is_programming_error(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], MISTAKES))
+
+
+def _train_lazy(cfg: object, args: argparse.Namespace) -> dict:
+    return lazy.train(cfg, args.resume, args.trust_checkpoint)
 
 
 def _train_yaml(cfg: CfgNode, args: argparse.Namespace) -> dict:
@@ -107,15 +125,15 @@ def _train_yaml(cfg: CfgNode, args: argparse.Namespace) -> dict:
     return trainer.train()
 
 
-def _evaluate_yaml(cfg: CfgNode, trust_checkpoint: str | None) -> dict:
+def _evaluate_yaml(cfg: CfgNode, args: argparse.Namespace) -> dict:
     with weights_come_later():
         model = Trainer.build_model(cfg)
-    checkpoint = load_detector(model, cfg.MODEL.WEIGHTS, trust_checkpoint)
+    checkpoint = load_detector(model, cfg.MODEL.WEIGHTS, args.trust_checkpoint)
     return Trainer.test(cfg, fold_batch_norms(model), class_names=checkpoint.get("class_names"))
 
 
-def _evaluate_lazy(cfg: object, trust_checkpoint: str | None) -> dict:
+def _evaluate_lazy(cfg: object, args: argparse.Namespace) -> dict:
     with weights_come_later():
         model = lazy.build_lazy_model(cfg).eval()
-    checkpoint = load_detector(model, cfg.train.init_checkpoint, trust_checkpoint)
+    checkpoint = load_detector(model, cfg.train.init_checkpoint, args.trust_checkpoint)
     return lazy.evaluate(cfg, fold_batch_norms(model), checkpoint.get("class_names"))

@@ -12,6 +12,8 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 
+from fcos_deploy.writing import remove_leftovers
+
 from .. import model_zoo
 from ..checkpoint import stored_class_names
 from ..data.catalogue import check_datasets
@@ -57,6 +59,9 @@ def setup(args: Namespace) -> CfgNode | DictConfig:
         setup_logger(output_dir, distributed_rank=comm.get_rank(), name=name)
     setup_logger(output_dir, distributed_rank=comm.get_rank())  # as `default_setup` asks for it
     show_names("fcos_d2", "fvcore", "detectron2")
+    if comm.is_main_process():
+        for path in remove_leftovers(output_dir):
+            logger.info("removed %s, half-written by a run that was killed", path)
 
     if not (args.eval_only or args.resume):
         args.resume = is_restart(output_dir)

@@ -23,6 +23,7 @@ from ..checkpoint import FCOSCheckpointer
 from ..data.check.levels import warn_of_idle_levels
 from ..data.loader import build_training_loader, start_at
 from ..data.mapper import FCOSDatasetMapper
+from ..data.workers import follow_parent
 from ..evaluation.classes import check_test_classes, evaluate_by_name
 from ..evaluation.metrics import build_evaluator, check_metric
 from ..evaluation.views import ViewSettings
@@ -66,6 +67,7 @@ class Trainer(DefaultTrainer):
             optimizer,
             accumulate_steps=cfg.SOLVER.ACCUMULATE_STEPS,
             precision=cfg.SOLVER.AMP.PRECISION if cfg.SOLVER.AMP.ENABLED else None,
+            max_grad_norm=full_model_clip_value(cfg),
         )
         check_class_count(cfg.DATASETS.TRAIN, unwrapped(model))
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
@@ -103,14 +105,12 @@ class Trainer(DefaultTrainer):
         precise_bn = cfg.TEST.PRECISE_BN
         use_precise_bn = precise_bn.ENABLED and get_bn_modules(tested)
         return RunHooks(
-            model=self.model,
-            optimizer=self.optimizer,
+            step=self._trainer,
             scheduler=self.scheduler,
             checkpointer=self.checkpointer,
             average=self.average,
             evaluate=evaluate,
             build_writers=self.build_writers,
-            max_grad_norm=full_model_clip_value(cfg),
             checkpoint_period=cfg.SOLVER.CHECKPOINT_PERIOD,
             eval_period=cfg.TEST.EVAL_PERIOD,
             best_metric=cfg.TEST.BEST_METRIC,
@@ -152,6 +152,7 @@ class Trainer(DefaultTrainer):
 
     def train(self) -> dict:
         """Trains to the end, or until it gets no better; results of the last evaluation."""
+        say_if_finished(self.start_iter, self.max_iter)
         with suppress(EarlyStop):
             super().train()
         return self._last_eval_results
@@ -179,7 +180,9 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> DataLoader:
         mapper = ViewSettings.from_config(cfg).loader_mapper(FCOSDatasetMapper(cfg, is_train=False))
-        return build_detection_test_loader(cfg, dataset_name, mapper=mapper)
+        loader = build_detection_test_loader(cfg, dataset_name, mapper=mapper)
+        loader.worker_init_fn = follow_parent
+        return loader
 
     @classmethod
     def test(
@@ -213,6 +216,16 @@ class Trainer(DefaultTrainer):
             os.path.join(cfg.OUTPUT_DIR, "inference"),
             max_dets_per_image=cfg.TEST.COCO_MAX_DETECTIONS,
             model_limit=limit if limit > 0 else None,
+        )
+
+
+def say_if_finished(start_iter: int, max_iter: int) -> None:
+    """Says so where a resumed run has nothing left to do."""
+    if 0 < max_iter <= start_iter:
+        logger.warning(
+            "already finished: the checkpoint has %d iterations, and SOLVER.MAX_ITER "
+            "(train.max_iter) is %d; a larger one goes on",
+            *(start_iter, max_iter),
         )
 
 

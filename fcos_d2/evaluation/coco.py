@@ -12,6 +12,8 @@ from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import create_small_table, log_first_n
 from tabulate import tabulate
 
+from fcos_deploy.writing import replacing
+
 from ..data.ids import Id
 from .coco_boxes import (
     box_rows,
@@ -186,7 +188,8 @@ class FastCOCOEvaluator(DatasetEvaluator):
         check_detections(detections, coco_gt.get_img_ids(), self._json_file, image_names)
         if self._output_dir:
             PathManager.mkdirs(self._output_dir)
-            with PathManager.open(self._results_file(), "w") as file:
+            path = self._results_file()
+            with replacing(path, durable=False) as temporary, temporary.open("w") as file:
                 write_results(detections, file, image_names, category_names)
         if not self._has_boxes():
             return {}

@@ -1,10 +1,14 @@
 """Detectors as one file that runs without detectron2."""
 
 import importlib.util
+import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
+from fcos_deploy.writing import remove_leftovers, replacing
 
 from ..data.mapper import FCOSDatasetMapper
 from ..modeling import FCOS
@@ -111,13 +115,22 @@ def export(
     example = images, torch.tensor([[height, width]] * num)
     steps = (step, least) if options.size is None else None
     shapes = dynamic_shapes(steps, batch=options.batch is None)
-    if options.format == "torchscript":
-        export_torchscript(detector, example, path)
-    elif options.format == "torch-export":
-        export_program(detector, example, shapes, path)
-    else:
-        write = export_onnx if options.format == "onnx" else export_openvino
-        write(detector, example, shapes, path, options.half_weights)
+    remove_leftovers(folder)
+    # One model is one or two files: they get their place when all are written.
+    with replacing(path) as temporary:
+        with tempfile.TemporaryDirectory(dir=folder, suffix=f".{os.getpid()}.tmp") as made:
+            whole = Path(made) / path.name
+            if options.format == "torchscript":
+                export_torchscript(detector, example, whole)
+            elif options.format == "torch-export":
+                export_program(detector, example, shapes, whole)
+            else:
+                write = export_onnx if options.format == "onnx" else export_openvino
+                write(detector, example, shapes, whole, options.half_weights)
+            for other in set(Path(made).iterdir()) - {whole}:
+                with replacing(folder / other.name) as name:
+                    os.replace(other, name)
+            os.replace(whole, temporary)
     write_settings(settings, folder)
     return detector
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from fcos_deploy import Detector
 from fcos_deploy.image import list_images, read_image
+from fcos_deploy.writing import replacing
 
 # The last layers: what they give is compared with thresholds and added to locations.
 PREDICTORS = ("cls_logits", "bbox_pred", "ctrness", "iou")
@@ -72,4 +73,5 @@ def quantize_int8(folder: Path, images: list[str], limit: int) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        os.replace(quantized, model)
+        with replacing(model) as whole:
+            os.replace(quantized, whole)

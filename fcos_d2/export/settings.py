@@ -7,6 +7,7 @@ from detectron2.data import transforms as T
 
 from fcos_deploy.draw import class_color
 from fcos_deploy.settings import FILE_NAME, FORMAT_VERSION
+from fcos_deploy.writing import write_text
 
 from ..data.augmentation import TorchResizeShortestEdge
 from ..data.mapper import FCOSDatasetMapper
@@ -102,7 +103,7 @@ def infer_settings(
 def write_settings(settings: dict, folder: Path) -> None:
     """Writes infer.yaml."""
     text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, default_flow_style=None)
-    (folder / FILE_NAME).write_text(HEADER + text, encoding="utf-8")
+    write_text(folder / FILE_NAME, HEADER + text)
 
 
 def _numbers(values: object) -> list[float]:

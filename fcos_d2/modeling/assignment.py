@@ -95,8 +95,10 @@ def assign_locations(
     size_ranges: list[tuple[float, float]],
     center_sampling_radius: float | None = 1.5,
     inclusive_size_ranges: bool = True,
+    image_idxs: Tensor | None = None,
+    num_images: int = 1,
 ) -> Tensor:
-    """The ground-truth box that each location of an image learns.
+    """The ground-truth box that each location of an image, or of several, learns.
 
     Args:
         gt_boxes: (M, 4) xyxy, px, floating point. A box without area is learned nowhere.
@@ -106,17 +108,22 @@ def assign_locations(
         center_sampling_radius: half side of the window around a box centre, in strides of the
             level; None lets every location inside the box take part.
         inclusive_size_ranges: a distance equal to a limit is within the range.
+        image_idxs: (M,) int64 in [0, N), the image of each box; None: there is one image.
+        num_images: N.
 
     Returns:
-        matched_idxs: (R,) int64 in [-1, M), level after level, row by row; -1 is background.
+        matched_idxs: (N * R,) int64 in [-1, M), image after image, level after level, row by row;
+            -1 is background.
     """
     num_locations = sum(grid.height * grid.width for grid in grids)
     if len(gt_boxes) == 0:
-        return gt_boxes.new_full((num_locations,), -1, dtype=torch.int64)
+        return gt_boxes.new_full((num_images * num_locations,), -1, dtype=torch.int64)
     location_idxs, gt_idxs, _ = claims_of_boxes(
         gt_boxes, grids, strides, size_ranges, center_sampling_radius, inclusive_size_ranges
     )
-    return smallest_claim(location_idxs, gt_idxs, gt_boxes, num_locations)
+    if image_idxs is not None:
+        location_idxs = location_idxs + image_idxs[gt_idxs] * num_locations
+    return smallest_claim(location_idxs, gt_idxs, gt_boxes, num_images * num_locations)
 
 
 def claims_of_boxes(

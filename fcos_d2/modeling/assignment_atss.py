@@ -21,8 +21,10 @@ def assign_atss(
     strides: list[int],
     topk: int = 9,
     anchor_scale: float = 8.0,
+    image_idxs: Tensor | None = None,
+    num_images: int = 1,
 ) -> Tensor:
-    """The ground-truth box that each location of an image learns.
+    """The ground-truth box that each location of an image, or of several, learns.
 
     The `topk` locations of each level whose distance to the centre of a box is least are its
     candidates (of equal ones the first). A candidate learns the box if it lies strictly inside,
@@ -40,13 +42,14 @@ def assign_atss(
         strides: L ints, px.
         topk: candidates of a level, at least 1.
         anchor_scale: side of the anchors, strides of their level.
+        image_idxs, num_images: see `assign_locations`.
 
     Returns:
-        matched_idxs: (R,) int64 in [-1, M), level after level, row by row; -1 is background.
+        matched_idxs: (N * R,) int64 in [-1, M), see `assign_locations`.
     """
     num_locations = sum(grid.height * grid.width for grid in grids)
     if len(gt_boxes) == 0:
-        return gt_boxes.new_full((num_locations,), -1, dtype=torch.int64)
+        return gt_boxes.new_full((num_images * num_locations,), -1, dtype=torch.int64)
     location_idxs, centers, ious = [], [], []
     first_idx = 0
     for grid, stride in zip(grids, strides, strict=True):
@@ -62,7 +65,10 @@ def assign_atss(
     thresholds = torch.minimum(ious.mean(dim=1) + deviation, ious.amax(dim=1))
     claims = inside & (ious >= thresholds[:, None] - ROUNDING)
     gt_idxs = claims.nonzero()[:, 0]
-    return best_claim(location_idxs[claims], gt_idxs, ious[claims], num_locations)
+    location_idxs = location_idxs[claims]
+    if image_idxs is not None:
+        location_idxs = location_idxs + image_idxs[gt_idxs] * num_locations
+    return best_claim(location_idxs, gt_idxs, ious[claims], num_images * num_locations)
 
 
 def nearest_locations(gt_boxes: Tensor, grid: LocationGrid, topk: int) -> tuple[Tensor, Tensor]:

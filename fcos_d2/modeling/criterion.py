@@ -78,9 +78,12 @@ class Criterion:
             (L + 2,): the positives of each level, their weight in the box loss, and all locations.
         """
         loc_weights = self._loc_weights(targets)
-        levels = (targets.labels < self.num_classes).split([len(x) for x in locations], dim=1)
-        num_pos = [positive.sum().to(loc_weights) for positive in levels]
-        num_locations = loc_weights.new_tensor(targets.labels.numel())
+        place, start, num_pos = targets.positive_idxs % targets.num_locations, 0, []
+        for level in locations:
+            within = (place >= start) & (place < start + len(level))
+            num_pos.append(within.sum().to(loc_weights))
+            start += len(level)
+        num_locations = loc_weights.new_full((), targets.num_images * targets.num_locations)
         return torch.stack((*num_pos, loc_weights.sum(), num_locations))
 
     def losses(
@@ -105,12 +108,12 @@ class Criterion:
 
         Source: arXiv 1904.01355, equation 2; weights and normalisers as in the released models.
         """
-        labels = targets.labels
-        positive = labels < self.num_classes  # (N, R)
-        pred, target = ltrb_in_strides[positive], targets.ltrb_in_strides[positive]  # (P, 4)
+        # Indices, because a choice by a mask would wait for a GPU.
+        idxs, target = targets.positive_idxs, targets.ltrb_in_strides
+        pred = ltrb_in_strides.flatten(0, 1)[idxs]  # (P, 4)
         cls_norm, loc_norm, quality_norm = normalizers
 
-        cls_loss = self._cls_loss(cls_logits.flatten(0, 1), labels.flatten(), pred, target, targets)
+        cls_loss = self._cls_loss(cls_logits.flatten(0, 1), pred, targets)
         loc_loss = iou_loss(pred, target, self.loc_loss_type, self.iou_smoothing)
         loc_loss = (loc_loss * self._loc_weights(targets)).sum()
         losses = {
@@ -122,31 +125,29 @@ class Criterion:
                 quality = smoothed_iou(pred.detach(), target, self.iou_smoothing)
             else:
                 quality = centerness(target)
-            loss = quality_loss(quality_logits[positive], quality)
+            loss = quality_loss(quality_logits.flatten()[idxs], quality)
             name = "loss_fcos_iou" if self.box_quality == "iou" else "loss_fcos_ctr"
             losses[name] = loss / quality_norm * self.loss_weight_quality
         return losses
 
     def _loc_weights(self, targets: Targets) -> Tensor:
         """(P,) weights of the positives in the box loss."""
-        positive = targets.labels < self.num_classes
         if targets.alignment is not None:
-            return targets.alignment[positive]
-        target_centerness = centerness(targets.ltrb_in_strides[positive])
+            return targets.alignment
+        target_centerness = centerness(targets.ltrb_in_strides)
         if self.centerness_weighted_loc and self.box_quality != "iou":
             return target_centerness
         return torch.ones_like(target_centerness)
 
-    def _cls_loss(
-        self, cls_logits: Tensor, labels: Tensor, pred: Tensor, target: Tensor, targets: Targets
-    ) -> Tensor:
+    def _cls_loss(self, cls_logits: Tensor, pred: Tensor, targets: Targets) -> Tensor:
+        labels = targets.labels(self.num_classes)
         if self.cls_loss == "focal":
             return focal_loss(cls_logits, labels, self.focal_alpha, self.focal_gamma)
-        if targets.alignment is not None:
-            quality = targets.alignment[targets.labels < self.num_classes]
-        else:
-            quality = smoothed_iou(pred.detach(), target, smoothing=0)
+        quality = targets.alignment
+        if quality is None:
+            quality = smoothed_iou(pred.detach(), targets.ltrb_in_strides, smoothing=0)
+        positive = {"positive_idxs": targets.positive_idxs}
         if self.cls_loss == "quality_focal":
-            return quality_focal_loss(cls_logits, labels, quality, self.focal_gamma)
+            return quality_focal_loss(cls_logits, labels, quality, self.focal_gamma, **positive)
         # Its weight of negatives is not that of the focal loss; the paper's serves all.
-        return varifocal_loss(cls_logits, labels, quality, gamma=self.focal_gamma)
+        return varifocal_loss(cls_logits, labels, quality, gamma=self.focal_gamma, **positive)

@@ -75,13 +75,25 @@ class FCOS(ProposalNetwork):
         if self.training:
             for inputs in batched_inputs:
                 check_ground_truth(inputs, self.proposal_generator.num_classes)
-            return super().forward(batched_inputs)
+            return self._losses(batched_inputs)
         return detect_by_shape(self.detect_padded, batched_inputs, self.backbone.size_divisibility)
 
     def detect_padded(self, batched_inputs: list[dict]) -> list[dict]:
         """As `forward` in inference, but in one pass: images of unequal sizes are padded to the
         largest, and feel it."""
         return [{"instances": result["proposals"]} for result in super().forward(batched_inputs)]
+
+    def _losses(self, batched_inputs: list[dict]) -> dict[str, Tensor]:
+        """As detectron2's forward, but the ground truth stays on the CPU."""
+        images = [self._move_to_current_device(inputs["image"]) for inputs in batched_inputs]
+        images = ImageList.from_tensors(
+            [(x - self.pixel_mean) / self.pixel_std for x in images],
+            self.backbone.size_divisibility,
+            padding_constraints=self.backbone.padding_constraints,
+        )
+        gt_instances = [inputs["instances"] for inputs in batched_inputs]
+        _, losses = self.proposal_generator(images, self.backbone(images.tensor), gt_instances)
+        return losses
 
     def target_sums(self, batched_inputs: list[dict]) -> Tensor:
         """What the losses of a batch are divided by, from its ground truth alone.
@@ -90,15 +102,15 @@ class FCOS(ProposalNetwork):
             batched_inputs: as in `forward`, in training.
 
         Returns:
-            (L + 2,), see `Criterion.target_sums`; on the device of the model.
+            (L + 2,), see `Criterion.target_sums`; on the CPU, as the ground truth is.
         """
-        # One channel tells the padded size as well as three.
+        # A tensor without memory tells the padded size as well as an image.
         padded = ImageList.from_tensors(
-            [inputs["image"][:1] for inputs in batched_inputs],
+            [torch.empty_like(inputs["image"], device="meta") for inputs in batched_inputs],
             self.backbone.size_divisibility,
             padding_constraints=self.backbone.padding_constraints,
         )
-        gt_instances = [inputs["instances"].to(self.device) for inputs in batched_inputs]
+        gt_instances = [inputs["instances"] for inputs in batched_inputs]
         return self.proposal_generator.target_sums(tuple(padded.tensor.shape[-2:]), gt_instances)
 
 

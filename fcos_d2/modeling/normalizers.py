@@ -39,6 +39,8 @@ class LossNormalizers(nn.Module):
     def forward(self, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Normalisers of the classification, box and quality loss; scalars > 0.
 
+        They lie where `local` does, for losses on a GPU can be divided by a scalar of the CPU.
+
         Args:
             local: (L + 2,) `Criterion.target_sums` of the batch; within `shared` they do not count.
         """
@@ -83,7 +85,7 @@ class LossNormalizers(nn.Module):
     def _log(self, num_pos: Tensor) -> None:
         if not has_event_storage():
             return
-        counts = num_pos.tolist()  # the one copy from the device
+        counts = num_pos.tolist()  # on the CPU, unless the targets need predictions
         storage = get_event_storage()
         storage.put_scalar("fcos/num_pos", sum(counts))
         for name, count in zip(self.level_names, counts, strict=True):
@@ -95,5 +97,6 @@ def sum_over_ranks(values: Tensor) -> Tensor:
     if comm.get_world_size() == 1:
         return values
     total = values.clone()
-    dist.all_reduce(total)
+    # What is on the CPU stays there: nobody waits for a GPU.
+    dist.all_reduce(total, group=None if values.is_cuda else comm._get_global_gloo_group())
     return total

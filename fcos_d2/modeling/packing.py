@@ -22,6 +22,20 @@ def unpack_truth(
     ]
 
 
+def truth_on(
+    device: torch.device, truth: list[tuple[Tensor, Tensor]]
+) -> list[tuple[Tensor, Tensor]]:
+    """`unpack_truth` on a device, in two copies where it is not there yet.
+
+    A first stage gets its ground truth on the device of the model.
+    """
+    if all(boxes.device == device for boxes, _ in truth):
+        return truth
+    counts = [len(boxes) for boxes, _ in truth]
+    boxes, classes = (torch.cat(x).to(device).split(counts) for x in zip(*truth, strict=True))
+    return list(zip(boxes, classes, strict=True))
+
+
 def pack_detections(
     detections: Detections,
     image_size: tuple[int, int],

@@ -19,7 +19,7 @@ from .geometry import LOCATION_RULES, LocationGrid, level_locations, location_gr
 from .head import FCOSHead, HeadOutputs, level_shapes
 from .normalizers import LossNormalizers
 from .options import check_choice, check_head, check_levels, check_together
-from .packing import pack_detections, unpack_truth
+from .packing import pack_detections, truth_on, unpack_truth
 from .selection import select_detections
 from .targets import TargetMaker
 
@@ -214,7 +214,8 @@ class FCOSProposalGenerator(nn.Module):
         Args:
             images: N images; only their sizes are read.
             features: backbone outputs by name.
-            gt_instances: N `Instances` with gt_boxes and gt_classes; needed in training.
+            gt_instances: N `Instances` with gt_boxes and gt_classes; needed in training. On the
+                CPU nothing waits for them.
 
         Returns:
             detections: N `Instances`, or None in training unless `yield_proposals`.
@@ -227,34 +228,32 @@ class FCOSProposalGenerator(nn.Module):
             sizes = [tuple(x.shape[-2:]) for x in outputs.cls_logits]
             padded_size = tuple(images.tensor.shape[-2:])
             grids = location_grids(sizes, self.strides, padded_size, self.location_rule)
-            locations = [level_locations(grid, like=outputs.cls_logits[0]) for grid in grids]
             if not self.training:
-                return self.detect(images, locations, outputs, self.test_selection), {}
-            losses = self.losses(grids, locations, outputs, gt_instances)
+                return self.detect(images, grids, outputs, self.test_selection), {}
+            losses = self.losses(grids, outputs, gt_instances)
             if not self.yield_proposals:
                 return None, losses
-            return self.detect(images, locations, outputs, self.train_selection), losses
+            return self.detect(images, grids, outputs, self.train_selection), losses
 
     def losses(
-        self,
-        grids: list[LocationGrid],
-        locations: list[Tensor],
-        outputs: HeadOutputs,
-        gt_instances: list[Instances],
+        self, grids: list[LocationGrid], outputs: HeadOutputs, gt_instances: list[Instances]
     ) -> dict[str, Tensor]:
         """The losses of a batch, see `Criterion.losses`.
 
         Args:
             grids: of the L levels.
-            locations: L tensors (Hi * Wi, 2), px.
             outputs: of the head.
             gt_instances: N, with gt_boxes and gt_classes.
         """
         predictions = outputs.flattened()
-        truth = unpack_truth(gt_instances, self.class_agnostic)
+        device = predictions[0].device
+        # While a GPU is busy with the head, the CPU makes the targets.
+        at = device if self.normalizers_need_predictions else torch.device("cpu")
+        locations = _locations(grids, predictions[0].dtype, at)
+        truth = truth_on(at, unpack_truth(gt_instances, self.class_agnostic))
         targets = self.target_maker.batch_targets(truth, grids, locations, *predictions[:2])
         normalizers = self.loss_normalizers(self.criterion.target_sums(targets, locations))
-        return self.criterion.losses(*predictions, targets, normalizers)
+        return self.criterion.losses(*predictions, targets.to(device), normalizers)
 
     def target_sums(self, padded_size: tuple[int, int], gt_instances: list[Instances]) -> Tensor:
         """What the losses of a batch are divided by, without a look at its images.
@@ -271,21 +270,21 @@ class FCOSProposalGenerator(nn.Module):
         """
         sizes = [tuple(-(-side // stride) for side in padded_size) for stride in self.strides]
         grids = location_grids(sizes, self.strides, padded_size, self.location_rule)
-        like = gt_instances[0].gt_boxes.tensor
-        locations = [level_locations(grid, like=like) for grid in grids]
         truth = unpack_truth(gt_instances, self.class_agnostic)
+        locations = _locations(grids, truth[0][0].dtype, truth[0][0].device)
         targets = self.target_maker.batch_targets(truth, grids, locations)
         return self.criterion.target_sums(targets, locations)
 
     @torch.no_grad()
     def detect(
-        self, images: ImageList, locations: list[Tensor], outputs: HeadOutputs, selection: dict
+        self, images: ImageList, grids: list[LocationGrid], outputs: HeadOutputs, selection: dict
     ) -> list[Instances]:
         """Boxes of every image, in pixels of the network input, best first.
 
         Proposals are clipped to the image, and have an area, before suppression: as those of
         detectron2's RPN, which second stages are made for.
         """
+        locations = _locations(grids, outputs.cls_logits[0].dtype, outputs.cls_logits[0].device)
         ltrb = [x * stride for x, stride in zip(outputs.ltrb_in_strides, self.strides, strict=True)]
         outputs = outputs._replace(ltrb_in_strides=ltrb)
         packed = []
@@ -297,6 +296,11 @@ class FCOSProposalGenerator(nn.Module):
             features = features if self.yield_box_features else None
             packed.append(pack_detections(found, image_size, self.yield_proposals, features))
         return packed
+
+
+def _locations(grids: list[LocationGrid], dtype: torch.dtype, device: torch.device) -> list[Tensor]:
+    like = torch.empty(0, dtype=dtype, device=device)
+    return [level_locations(grid, like) for grid in grids]
 
 
 @PROPOSAL_GENERATOR_REGISTRY.register()

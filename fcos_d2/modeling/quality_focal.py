@@ -11,7 +11,11 @@ from .fused_focal import negative_focal_sum
 
 
 def quality_focal_loss(
-    cls_logits: Tensor, labels: Tensor, quality: Tensor, beta: float = 2.0
+    cls_logits: Tensor,
+    labels: Tensor,
+    quality: Tensor,
+    beta: float = 2.0,
+    positive_idxs: Tensor | None = None,
 ) -> Tensor:
     """Sum over all locations and classes of |target - p| ** beta x cross entropy(p, target).
 
@@ -23,6 +27,8 @@ def quality_focal_loss(
         labels: (R,) int64 in [0, K]; K is background.
         quality: (P,) in [0, 1] of the positive locations, in their order; gets no gradient.
         beta: focusing exponent, at least 1 (below, the gradient has no bound).
+        positive_idxs: (P,) int64, the positive locations, rising; None: they are looked for, which
+            waits for a GPU.
 
     Returns:
         Scalar.
@@ -34,7 +40,7 @@ def quality_focal_loss(
     """
     if beta < 1:
         raise ValueError(f"beta must be at least 1, got {beta}")
-    total, logits = _negative_sum(cls_logits, labels, 1.0, beta)
+    total, logits = _negative_sum(cls_logits, labels, 1.0, beta, positive_idxs)
     negative = torch.zeros_like(logits)
     exchanged = _quality_focal(logits, quality.detach(), beta) - _quality_focal(
         logits, negative, beta
@@ -48,7 +54,12 @@ def _quality_focal(logits: Tensor, target: Tensor, beta: float) -> Tensor:
 
 
 def varifocal_loss(
-    cls_logits: Tensor, labels: Tensor, quality: Tensor, alpha: float = 0.75, gamma: float = 2.0
+    cls_logits: Tensor,
+    labels: Tensor,
+    quality: Tensor,
+    alpha: float = 0.75,
+    gamma: float = 2.0,
+    positive_idxs: Tensor | None = None,
 ) -> Tensor:
     """Sum of a loss that weighs positives by their quality, and focuses among negatives only.
 
@@ -56,7 +67,7 @@ def varifocal_loss(
     alpha x p ** gamma x -log(1 - p) elsewhere; a positive of quality 0 counts as elsewhere.
 
     Args:
-        cls_logits, labels, quality: as in `quality_focal_loss`.
+        cls_logits, labels, quality, positive_idxs: as in `quality_focal_loss`.
         alpha: weight of the negatives.
         gamma: focusing exponent, 0 or >= 1.
 
@@ -70,7 +81,7 @@ def varifocal_loss(
     """
     if gamma != 0 and gamma < 1:
         raise ValueError(f"gamma must be 0 or at least 1, got {gamma}")
-    total, logits = _negative_sum(cls_logits, labels, alpha, gamma)
+    total, logits = _negative_sum(cls_logits, labels, alpha, gamma, positive_idxs)
     quality = quality.detach()
     entropy = F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
     negative = _varifocal_negative(logits, alpha, gamma)
@@ -83,8 +94,10 @@ def _varifocal_negative(logits: Tensor, alpha: float, gamma: float) -> Tensor:
 
 
 def _negative_sum(
-    cls_logits: Tensor, labels: Tensor, weight: float, gamma: float
+    cls_logits: Tensor, labels: Tensor, weight: float, gamma: float, positive_idxs: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """As `negative_focal_sum`, with the (P,) logits of positive locations alone."""
     total, label_logits = negative_focal_sum(cls_logits, labels, weight, gamma)
-    return total, label_logits[labels < cls_logits.shape[1]]
+    if positive_idxs is None:
+        positive_idxs = (labels < cls_logits.shape[1]).nonzero()[:, 0]
+    return total, label_logits[positive_idxs]

@@ -1,4 +1,4 @@
-"""What every location of an image shall predict, under any of the assigners."""
+"""What every location of some images shall predict, under any of the assigners."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,20 +6,49 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .assignment import assign_locations, targets_of_matches
+from .assignment import assign_locations
 from .assignment_atss import assign_atss
 from .assignment_tal import assign_task_aligned
-from .geometry import LocationGrid
+from .geometry import LocationGrid, boxes_to_ltrb
+from .transfer import upload
 
 ASSIGNERS = ("size_ranges", "atss", "task_aligned")
+# Boxes that are assigned together, unless one image has more: few operators, and little memory.
+BOXES_AT_ONCE = 512
 
 
 class Targets(NamedTuple):
-    """Of one image; or of N, with N as the first dimension of each field."""
+    """Of N images with R locations each, the P locations that learn a box; all others are
+    background."""
 
-    labels: Tensor  # (R,) int64 in [0, K]; K is background
-    ltrb_in_strides: Tensor  # (R, 4); without meaning for background
-    alignment: Tensor | None  # (R,) of "task_aligned", see `AlignedMatches`; None of others
+    num_images: int
+    num_locations: int
+    positive_idxs: Tensor  # (P,) int64 in [0, N * R), rising
+    classes: Tensor  # (P,) int64 in [0, K)
+    ltrb_in_strides: Tensor  # (P, 4)
+    alignment: Tensor | None  # (P,) of "task_aligned", see `AlignedMatches`; None of others
+
+    def labels(self, num_classes: int) -> Tensor:
+        """(N * R,) int64 in [0, K]; K is background."""
+        size = (self.num_images * self.num_locations,)
+        labels = self.classes.new_full(size, num_classes)
+        labels[self.positive_idxs] = self.classes
+        return labels
+
+    def to(self, device: torch.device) -> "Targets":
+        """The same on another device; they come from the CPU without an alignment."""
+        if self.classes.device == device:
+            return self
+        fields = [self.positive_idxs, self.classes, self.ltrb_in_strides]
+        return self._replace(
+            **dict(
+                zip(
+                    ("positive_idxs", "classes", "ltrb_in_strides"),
+                    upload(fields, device),
+                    strict=True,
+                )
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,22 +92,31 @@ class TargetMaker:
         return self.assigner == "task_aligned"
 
     @torch.no_grad()
-    def match(self, gt_boxes: Tensor, grids: list[LocationGrid]) -> Tensor:
+    def match(
+        self,
+        gt_boxes: Tensor,
+        grids: list[LocationGrid],
+        image_idxs: Tensor | None = None,
+        num_images: int = 1,
+    ) -> Tensor:
         """The box that each location learns, of assigners that need no predictions.
 
         Args:
             gt_boxes: (M, 4) xyxy, px.
             grids: L grids.
+            image_idxs: (M,) int64 in [0, N), the image of each box; None: there is one image.
+            num_images: N.
 
         Returns:
-            matched_idxs: (R,) int64 in [-1, M).
+            matched_idxs: (N * R,) int64 in [-1, M).
 
         Raises:
             ValueError: another assigner.
         """
+        images = {"image_idxs": image_idxs, "num_images": num_images}
         if self.assigner == "atss":
             return assign_atss(
-                gt_boxes, grids, self.strides, self.atss_topk, self.atss_anchor_scale
+                gt_boxes, grids, self.strides, self.atss_topk, self.atss_anchor_scale, **images
             )
         if self.assigner == "size_ranges":
             return assign_locations(
@@ -88,50 +126,11 @@ class TargetMaker:
                 self.size_ranges,
                 self.center_sampling_radius,
                 self.inclusive_size_ranges,
+                **images,
             )
         raise ValueError(self._without_predictions())
 
     @torch.no_grad()
-    def targets(
-        self,
-        gt_boxes: Tensor,
-        gt_classes: Tensor,
-        grids: list[LocationGrid],
-        locations: list[Tensor],
-        cls_logits: Tensor | None = None,
-        ltrb_in_strides: Tensor | None = None,
-    ) -> Targets:
-        """The targets of one image.
-
-        Args:
-            gt_boxes: (M, 4) xyxy, px.
-            gt_classes: (M,) int64 in [0, K).
-            grids: L grids.
-            locations: L tensors (Hi * Wi, 2), px, of `grids`; the result takes their dtype.
-            cls_logits: (R, K), where `needs_predictions`.
-            ltrb_in_strides: (R, 4) predicted, likewise.
-        """
-        gt_boxes = gt_boxes.to(locations[0].dtype)
-        alignment = None
-        if self.needs_predictions:
-            matched_idxs, alignment = assign_task_aligned(
-                gt_boxes,
-                gt_classes,
-                grids,
-                torch.cat(locations),
-                cls_logits,
-                ltrb_in_strides * self._strides_of(locations),
-                self.tal_topk,
-                self.tal_alpha,
-                self.tal_beta,
-            )
-        else:
-            matched_idxs = self.match(gt_boxes, grids)
-        labels, target_in_strides = targets_of_matches(
-            gt_boxes, gt_classes, matched_idxs, locations, self.strides, self.num_classes
-        )
-        return Targets(labels, target_in_strides, alignment)
-
     def batch_targets(
         self,
         truth: list[tuple[Tensor, Tensor]],
@@ -140,31 +139,62 @@ class TargetMaker:
         cls_logits: Tensor | None = None,
         ltrb_in_strides: Tensor | None = None,
     ) -> Targets:
-        """The targets of N images.
+        """The targets of N images, on the device of `truth`.
+
+        Assigners that need no predictions take many small operators and look at what they found, so
+        they had better run on the CPU.
 
         Args:
-            truth: N pairs of gt_boxes (M, 4) and gt_classes (M,), as in `targets`.
-            grids, locations: see `targets`.
+            truth: N pairs of gt_boxes (M, 4) xyxy, px, and gt_classes (M,) int64 in [0, K).
+            grids: L grids.
+            locations: L tensors (Hi * Wi, 2), px, of `grids`; the result takes their dtype.
             cls_logits: (N, R, K), where `needs_predictions`.
-            ltrb_in_strides: (N, R, 4), likewise.
+            ltrb_in_strides: (N, R, 4) predicted, likewise.
 
         Raises:
             ValueError: predictions are needed, and there are none.
         """
-        predictions = [()] * len(truth)
-        if self.needs_predictions:
-            if cls_logits is None or ltrb_in_strides is None:
-                raise ValueError(self._without_predictions())
-            predictions = zip(cls_logits, ltrb_in_strides, strict=True)
-        images = [
-            self.targets(*image, grids, locations, *predicted)
-            for image, predicted in zip(truth, predictions, strict=True)
-        ]
-        labels, target_in_strides, alignment = zip(*images, strict=True)
-        return Targets(
-            torch.stack(labels),
-            torch.stack(target_in_strides),
-            torch.stack(alignment) if self.needs_predictions else None,
+        locations_cat, strides = torch.cat(locations), self._strides_of(locations)
+        truth = [(boxes.to(locations_cat.dtype), classes) for boxes, classes in truth]
+        parts = []
+        if not self.needs_predictions:
+            groups = _groups(truth)
+            matches = ((group, self._match_group(group, grids), None) for group in groups)
+        elif cls_logits is None or ltrb_in_strides is None:
+            raise ValueError(self._without_predictions())
+        else:
+            predicted_ltrb = ltrb_in_strides * strides
+            images = zip(truth, cls_logits, predicted_ltrb, strict=True)
+            matches = (
+                ([image], *self._align(*image, grids, locations_cat, *predicted))
+                for image, *predicted in images
+            )
+        done = 0
+        for group, matched_idxs, alignment in matches:
+            part = _targets_of(group, matched_idxs, locations_cat, strides, alignment)
+            offset = done * len(locations_cat)
+            parts.append(part._replace(positive_idxs=part.positive_idxs + offset))
+            done += len(group)
+        return _joined(parts)
+
+    def _match_group(self, group: list[tuple[Tensor, Tensor]], grids: list[LocationGrid]) -> Tensor:
+        boxes = torch.cat([boxes for boxes, _ in group])
+        counts = torch.tensor([len(boxes) for boxes, _ in group])
+        image_idxs = torch.arange(len(group)).repeat_interleave(counts).to(boxes.device)
+        return self.match(boxes, grids, image_idxs, len(group))
+
+    def _align(
+        self,
+        gt_boxes: Tensor,
+        gt_classes: Tensor,
+        grids: list[LocationGrid],
+        locations: Tensor,
+        cls_logits: Tensor,
+        pred_ltrb: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        options = (self.tal_topk, self.tal_alpha, self.tal_beta)
+        return assign_task_aligned(
+            gt_boxes, gt_classes, grids, locations, cls_logits, pred_ltrb, *options
         )
 
     def _without_predictions(self) -> str:
@@ -174,3 +204,54 @@ class TargetMaker:
         """(R, 1) stride of the level of each location, px."""
         levels = zip(locations, self.strides, strict=True)
         return torch.cat([x.new_full((len(x), 1), stride) for x, stride in levels])
+
+
+def _groups(truth: list[tuple[Tensor, Tensor]]) -> list[list[tuple[Tensor, Tensor]]]:
+    """Neighbouring images with at most BOXES_AT_ONCE boxes together, or one image alone."""
+    groups, num_boxes = [], 0
+    for image in truth:
+        num_boxes += len(image[0])
+        if groups and num_boxes <= BOXES_AT_ONCE:
+            groups[-1].append(image)
+        else:
+            groups.append([image])
+            num_boxes = len(image[0])
+    return groups
+
+
+def _targets_of(
+    images: list[tuple[Tensor, Tensor]],
+    matched_idxs: Tensor,
+    locations: Tensor,
+    strides: Tensor,
+    alignment: Tensor | None,
+) -> Targets:
+    """
+    Args:
+        images: N pairs of boxes (M, 4) px and classes (M,).
+        matched_idxs: (N * R,) int64, indices into the boxes of all of them; -1 is background.
+        locations: (R, 2) px.
+        strides: (R, 1) px.
+        alignment: (N * R,) or None.
+    """
+    gt_boxes, gt_classes = (torch.cat(x) for x in zip(*images, strict=True))
+    positive_idxs = (matched_idxs >= 0).nonzero()[:, 0]
+    gt_idxs, place = matched_idxs[positive_idxs], positive_idxs % len(locations)
+    ltrb = boxes_to_ltrb(locations[place], gt_boxes[gt_idxs])
+    return Targets(
+        len(images),
+        len(locations),
+        positive_idxs,
+        gt_classes[gt_idxs],
+        ltrb / strides[place],
+        None if alignment is None else alignment[positive_idxs],
+    )
+
+
+def _joined(parts: list[Targets]) -> Targets:
+    if len(parts) == 1:
+        return parts[0]
+    counts, sizes, idxs, classes, ltrb, alignment = zip(*parts, strict=True)
+    aligned = None if alignment[0] is None else torch.cat(alignment)
+    tensors = (torch.cat(x) for x in (idxs, classes, ltrb))
+    return Targets(sum(counts), sizes[0], *tensors, aligned)

@@ -1,5 +1,6 @@
 import logging
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 from fcos_d2.checkpoint import FCOSCheckpointer, checkpointer
 from fcos_d2.checkpoint.contents import weights_apart
+from fcos_deploy.writing import describe
 
 
 def test_class_names_come_back(tmp_path):
@@ -154,3 +156,45 @@ def test_weights_that_no_layer_takes(tmp_path):
         weights_apart({3: weight}, "a.pth")
     with pytest.raises(ValueError, match="a.pth: weight is no tensor"):
         weights_apart({"weight": np.array(["a"])}, "a.pth")
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    """The system stops the writing after 100 kB; the checkpoint before it stays."""
+    model = nn.Linear(200, 200)
+    checkpointer = FCOSCheckpointer(model, str(tmp_path))
+    checkpointer.save("model_0000001")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            checkpointer.save("model_0000002")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert describe(caught.value).startswith(f"{tmp_path}/model_0000002.pth: ")
+    assert checkpointer.get_checkpoint_file() == str(tmp_path / "model_0000001.pth")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last_checkpoint", "model_0000001.pth"]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("averaged", [False, True])
+def test_weights_that_are_not_finite_are_refused(tmp_path, bad, averaged):
+    """Those that are in training as well, beside a good mean."""
+    model, mean = nn.Linear(2, 2), nn.Linear(2, 2)
+    nn.init.constant_(model.bias, bad)
+    saved = FCOSCheckpointer(model, str(tmp_path), averaged_model=mean if averaged else None)
+    saved.save("model")
+    with pytest.raises(ValueError, match=r"model.pth: NaN or infinity in 1 of 2 tensors \(bias\)"):
+        FCOSCheckpointer(nn.Linear(2, 2)).load(str(tmp_path / "model.pth"))
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_one_with_nan(tmp_path, caplog):
+    for iteration, weight in ((1, 1.0), (2, float("nan"))):
+        model = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(model.weight, weight)
+        saved = FCOSCheckpointer(model, str(tmp_path))
+        saved.save(f"model_000000{iteration}", iteration=iteration)
+        os.utime(tmp_path / f"model_000000{iteration}.pth", (iteration, iteration))
+    resumed = nn.Linear(1, 1, bias=False)
+    rest = FCOSCheckpointer(resumed, str(tmp_path)).resume_or_load("")
+    assert (rest["iteration"], resumed.weight.item()) == (1, 1.0)
+    assert "model_0000002.pth: NaN or infinity in 1 of 1 tensors (weight)" in caplog.text

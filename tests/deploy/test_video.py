@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -218,3 +219,22 @@ def test_missing_camera_is_named(capfd: pytest.CaptureFixture) -> None:
     with pytest.raises(ValueError, match="camera 99: there is no such camera"):
         VideoReader(99)
     assert capfd.readouterr().err == ""  # OpenCV's own lines
+
+
+def test_a_full_disk_leaves_no_half_video(tmp_path, monkeypatch):
+    """OpenCV says nothing: the file that it closed holds no video."""
+    (tmp_path / "a.mp4").write_bytes(b"the old one")
+    writer = VideoWriter(tmp_path / "a.mp4", 25, (32, 32))
+    writer.write(np.zeros((32, 32, 3), np.uint8))
+    assert (tmp_path / "a.mp4").read_bytes() == b"the old one", "it has its name when it is whole"
+    release = writer._writer.release
+
+    def cut() -> None:
+        release()
+        writer._temporary.write_bytes(b"cut")
+
+    monkeypatch.setattr(writer, "_writer", SimpleNamespace(isOpened=lambda: True, release=cut))
+    with pytest.raises(OSError, match="could not be written whole"):
+        writer.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"the old one"

@@ -73,6 +73,51 @@ def test_a_resumed_run_knows_the_best(tmp_path):
     assert (second.best.best, second.best.best_iteration, second.best.waited) == (20, 3, 2)
 
 
+def saved_and_killed(tmp_path, patience):
+    """A checkpoint of iteration 1, where 10 was best; then 20 of iteration 3, and no checkpoint."""
+    first = Loop(tmp_path, [10.0], patience)
+    first.train(0, 2)
+    first.iter = 1
+    first.checkpointer.save("model_0000001")
+    lost = Loop(tmp_path, [20.0], patience)
+    lost.checkpointer.resume_or_load("")
+    lost.train(2, 4)
+    assert best_weight(tmp_path) == 3
+
+
+def test_a_repeated_evaluation_is_no_wait(tmp_path):
+    """What is evaluated again is no better than model_best.pth, but than what the run knew."""
+    saved_and_killed(tmp_path, patience=1)
+    again = Loop(tmp_path, [20.0, 30.0], patience=1)
+    again.checkpointer.resume_or_load("")
+    again.train(2, 6)
+    assert (again.best.best, again.best.best_iteration, again.best.waited) == (30, 5, 0)
+
+
+def test_a_better_best_file_stays(tmp_path):
+    """The run goes on differently and gets 19: better than its 10, but not than the file's 20."""
+    saved_and_killed(tmp_path, patience=0)
+    again = Loop(tmp_path, [19.0, 18.0])
+    again.checkpointer.resume_or_load("")
+    again.train(2, 6)
+    assert (again.best.best, again.best.best_iteration, again.best.waited) == (19, 3, 1)
+    assert torch.load(tmp_path / "model_best.pth")["best"] == 20
+
+
+def test_a_damaged_best_file_stops_nothing(tmp_path, caplog):
+    first = Loop(tmp_path, [10.0])
+    first.train(0, 2)
+    first.iter = 1
+    first.checkpointer.save("model_0000001")
+    (tmp_path / "model_best.pth").write_bytes(b"PK\x03\x04 cut")
+    second = Loop(tmp_path, [9.0])
+    second.checkpointer.resume_or_load("")
+    assert "model_best.pth cannot be read" in caplog.text
+    assert (second.best.best, second.best.in_file) == (10, None)
+    second.train(2, 4)
+    assert best_weight(tmp_path) == 3, "of the weights that are left, the best are on disk"
+
+
 def test_an_unknown_metric_ends_the_run_at_the_first_evaluation(tmp_path):
     loop = Loop(tmp_path, [10.0, 20.0], metric="bbox/AP05")
     with pytest.raises(ValueError, match="'bbox/AP05', which .* does not give; it gives bbox/AP$"):

@@ -1,5 +1,6 @@
 """Files, opened again and run, against the detector; with the options of the tool."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -161,3 +162,20 @@ def test_what_cannot_be_exported(tmp_path: Path, monkeypatch) -> None:
     refused("Pillow's resize to a short side", mapper=FCOSDatasetMapper(cfg, is_train=False))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     refused(r'onnx, which is not installed: pip install "\.\[export\]"')
+
+
+def test_an_export_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "model.pt").write_bytes(b"the old one")
+    (tmp_path / "infer.yaml").write_bytes(b"its settings")
+
+    def full(detector, example, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("fcos_d2.export.export_torchscript", full)
+    with pytest.raises(OSError, match="model.pt") as caught:
+        options = ExportOptions(format="torchscript")
+        export(tiny_detector(), make_mapper(), NAMES, tmp_path, options)
+    assert "free" in caught.value.strerror
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert found == {"model.pt": b"the old one", "infer.yaml": b"its settings"}

@@ -392,3 +392,17 @@ def test_no_matrix_of_locations_and_boxes_is_made(radius):
 def test_bounds_must_be_positive_and_rise(bounds):
     with pytest.raises(ValueError, match="must be positive and rise"):
         size_ranges_from_bounds(bounds)
+
+
+def test_several_images_at_once():
+    """Image after image; boxes of equal size in two images do not compete."""
+    grids = [LocationGrid.of_level(4, 4, 8)]
+    boxes = torch.tensor([[0.0, 0, 32, 32], [0, 0, 32, 32], [8, 8, 24, 24]])
+    together = assign_locations(
+        boxes, grids, [8], [(0.0, math.inf)], None,
+        image_idxs=torch.tensor([0, 2, 2]), num_images=3,
+    )  # fmt: skip
+    first = assign_locations(boxes[:1], grids, [8], [(0.0, math.inf)], None)
+    third = assign_locations(boxes[1:], grids, [8], [(0.0, math.inf)], None)
+    empty = torch.full((16,), -1)
+    assert together.equal(torch.cat((first, empty, torch.where(third < 0, -1, third + 1))))

@@ -34,9 +34,12 @@ def case(alignment: list[float] | None = None):
     ltrb = torch.full((1, 2, 4), 0.5, requires_grad=True)
     quality_logits = torch.zeros(1, 2, requires_grad=True)
     targets = Targets(
-        torch.tensor([[0, 1]]),
-        torch.ones(1, 2, 4),
-        None if alignment is None else torch.tensor([alignment]),
+        num_images=1,
+        num_locations=2,
+        positive_idxs=torch.tensor([0]),
+        classes=torch.tensor([0]),
+        ltrb_in_strides=torch.ones(1, 4),
+        alignment=None if alignment is None else torch.tensor(alignment[:1]),
     )
     return cls_logits, ltrb, quality_logits, targets
 
@@ -111,11 +114,10 @@ def test_the_class_target_gives_no_gradient_to_the_box(cls_loss, loc_loss_type):
 )
 def test_target_sums(options, weight):
     """Two images of two levels with 2 and 1 locations; one positive, on the second level."""
-    labels = torch.tensor([[1, 1, 0], [1, 1, 1]])
-    ltrb = torch.tensor([1.0, 1.0, 3.0, 1.0]).expand(2, 3, 4)
+    only = torch.tensor([2]), torch.tensor([0]), torch.tensor([[1.0, 1.0, 3.0, 1.0]])
     locations = [torch.zeros(2, 2), torch.zeros(1, 2)]
     sums = dataclasses.replace(CRITERION, **options).target_sums(
-        Targets(labels, ltrb, None), locations
+        Targets(2, 3, *only, None), locations
     )
     assert sums.tolist() == pytest.approx([0, 1, weight, 6])
 

@@ -26,6 +26,7 @@ FUNCTION_FILES = (
     "assignment_tal",
     "fused_focal",
     "quality_focal",
+    "transfer",
     "targets",
     "criterion",
 )

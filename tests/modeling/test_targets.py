@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fcos_d2.modeling import targets
 from fcos_d2.modeling.assignment import location_targets
 from fcos_d2.modeling.assignment_atss import assign_atss
 from fcos_d2.modeling.assignment_tal import assign_task_aligned
@@ -45,59 +46,74 @@ def maker(assigner: str) -> TargetMaker:
 
 
 def test_size_ranges():
+    """Against the dense targets of the image, whose distances mean nothing in the background."""
     boxes, classes = random_truth(5)
-    actual = MAKER.targets(boxes, classes, GRIDS, LOCATIONS)
-    expected = location_targets(
+    actual = MAKER.batch_targets([(boxes, classes)], GRIDS, LOCATIONS)
+    labels, ltrb = location_targets(
         boxes, classes, LOCATIONS, GRIDS, [8, 16], MAKER.size_ranges, 1.5, num_classes=3
     )
-    torch.testing.assert_close(actual[:2], expected)
+    assert actual.labels(3).equal(labels) and len(actual.classes) > 0
+    assert actual.ltrb_in_strides.equal(ltrb[labels < 3])
+    assert actual.positive_idxs.equal((labels < 3).nonzero()[:, 0])
     assert actual.alignment is None and not MAKER.needs_predictions
 
 
 def test_atss():
     boxes, classes = random_truth(5)
-    actual = maker("atss").targets(boxes, classes, GRIDS, LOCATIONS)
+    actual = maker("atss").batch_targets([(boxes, classes)], GRIDS, LOCATIONS)
     matched = assign_atss(boxes, GRIDS, [8, 16], 5, 4.0)
     assert maker("atss").match(boxes, GRIDS).equal(matched)
-    assert actual.labels.equal(torch.where(matched < 0, 3, classes[matched]))
+    assert actual.labels(3).equal(torch.where(matched < 0, 3, classes[matched]))
     assert actual.alignment is None
 
 
 def test_task_aligned():
     """Predictions are turned into px; the targets of a location are its box in strides."""
     boxes, classes = random_truth(5)
-    cls_logits, ltrb = (x[0] for x in random_predictions(1))
-    actual = maker("task_aligned").targets(boxes, classes, GRIDS, LOCATIONS, cls_logits, ltrb)
+    cls_logits, ltrb = random_predictions(1)
+    actual = maker("task_aligned").batch_targets(
+        [(boxes, classes)], GRIDS, LOCATIONS, cls_logits, ltrb
+    )
     strides = torch.tensor([8.0] * 96 + [16.0] * 24)[:, None]
     points = torch.cat(LOCATIONS)
     expected = assign_task_aligned(
-        boxes, classes, GRIDS, points, cls_logits, ltrb * strides, 6, 0.5, 3.0
+        boxes, classes, GRIDS, points, cls_logits[0], ltrb[0] * strides, 6, 0.5, 3.0
     )
-    assert actual.alignment.equal(expected.alignment) and (actual.alignment > 0).any()
     positive = expected.matched_idxs >= 0
-    assert (actual.labels < 3).equal(positive)
-    target = actual.ltrb_in_strides[positive] * strides[positive]
+    assert actual.alignment.equal(expected.alignment[positive]) and (actual.alignment > 0).any()
+    assert (actual.labels(3) < 3).equal(positive)
+    target = actual.ltrb_in_strides * strides[positive]
     corners = torch.cat((points[positive] - target[:, :2], points[positive] + target[:, 2:]), dim=1)
     torch.testing.assert_close(corners, boxes[expected.matched_idxs[positive]])
 
 
+@pytest.mark.parametrize("at_once", [1, 5, 512])
 @pytest.mark.parametrize("assigner", ASSIGNERS)
-def test_a_batch_is_its_images(assigner):
-    truth = [random_truth(num) for num in (4, 0, 2)]
-    predictions = random_predictions(3)
+def test_a_batch_is_its_images(assigner, at_once, monkeypatch):
+    """Bit for bit, whatever number of boxes is assigned together."""
+    monkeypatch.setattr(targets, "BOXES_AT_ONCE", at_once)
+    truth = [random_truth(num) for num in (4, 0, 2, 3)]
+    predictions = random_predictions(4)
     batch = maker(assigner).batch_targets(truth, GRIDS, LOCATIONS, *predictions)
-    assert batch.labels.shape == (3, NUM_LOCATIONS) and (batch.labels[1] == 3).all()
+    assert (batch.num_images, batch.num_locations) == (4, NUM_LOCATIONS)
+    of_image = batch.positive_idxs // NUM_LOCATIONS
+    assert (of_image == 0).any() and not (of_image == 1).any()
     for n, image in enumerate(truth):
-        alone = maker(assigner).targets(*image, GRIDS, LOCATIONS, *(x[n] for x in predictions))
-        for field, of_batch in zip(alone, batch, strict=True):
-            assert field is None if of_batch is None else field.equal(of_batch[n])
+        alone = maker(assigner).batch_targets(
+            [image], GRIDS, LOCATIONS, *(x[n : n + 1] for x in predictions)
+        )
+        mine = of_image == n
+        assert alone.positive_idxs.equal(batch.positive_idxs[mine] - n * NUM_LOCATIONS)
+        for field in ("classes", "ltrb_in_strides", "alignment"):
+            one, many = getattr(alone, field), getattr(batch, field)
+            assert one is None if many is None else one.equal(many[mine])
 
 
 @pytest.mark.parametrize("assigner", ASSIGNERS)
 def test_targets_carry_no_graph(assigner):
     predictions = [x.requires_grad_() for x in random_predictions(1)]
-    targets = maker(assigner).batch_targets([random_truth(3)], GRIDS, LOCATIONS, *predictions)
-    assert not any(x.requires_grad for x in targets if x is not None)
+    found = maker(assigner).batch_targets([random_truth(3)], GRIDS, LOCATIONS, *predictions)
+    assert not any(x.requires_grad for x in found if isinstance(x, Tensor))
 
 
 def test_errors():

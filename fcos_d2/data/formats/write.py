@@ -11,6 +11,7 @@ import yaml
 
 from fcos_deploy.confine import path_inside
 from fcos_deploy.text import shown
+from fcos_deploy.writing import write_text
 
 from .lines import split_name
 
@@ -74,7 +75,7 @@ def _corners(annotation: dict) -> list[float]:
 
 
 def _coco(coco: Coco, images: Path, output: Path) -> Path:
-    output.write_text(json.dumps(coco), encoding="utf-8")
+    write_text(output, json.dumps(coco))
     return output
 
 

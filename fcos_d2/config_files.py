@@ -5,13 +5,13 @@ from pathlib import Path
 import yaml
 from detectron2.config import CfgNode
 
+from fcos_deploy.safe_yaml import LimitedLoader
 from fcos_deploy.text import read_text, shown
 
 BASE = "_BASE_"
-# More than any config has; a few lines of aliases can stand for billions of values.
+# More than any config has.
 MAX_BYTES = 200_000
 MAX_VALUES = 10_000
-MAX_DEPTH = 50
 MAX_FILES = 50  # that bases lead to
 
 # What reading and merging values of the wrong kind raises: besides the usual, PyYAML looks up
@@ -79,23 +79,10 @@ def reason(error: Exception) -> str:
     return said if " " in said else f"{type(error).__name__} {said}".strip()
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with limits, and with the one object that second stages save."""
+class _Loader(LimitedLoader):
+    """Reads the one object that second stages save, too."""
 
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.depth = self.count = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
-        """Stops while reading: what follows would take PyYAML seconds."""
-        self.depth, self.count = self.depth + 1, self.count + 1
-        if self.depth > MAX_DEPTH:
-            raise ValueError(f"sections and lists lie more than {MAX_DEPTH} deep in each other")
-        if self.count > MAX_VALUES:
-            raise ValueError(f"it holds more than {MAX_VALUES} values")
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
+    max_values = MAX_VALUES
 
 
 def _shape_spec(loader: _Loader, node: yaml.Node) -> dict:
@@ -155,50 +142,16 @@ def _read(path: Path) -> dict:
         raise ValueError(f"{path}: no such file")
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path}: {path.stat().st_size} bytes are too many for a config")
-    text, loader = read_text(path), None
+    text = read_text(path)
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is not None:
-            _expanded_size(node, {})
-        content = None if node is None else loader.construct_document(node)
+        content = yaml.load(text, Loader=_Loader)
     except yaml.constructor.ConstructorError as error:
         cure = "tags that make objects are not read: a config that needs them is a .py file"
         is_tag = "tag:yaml.org" in str(error.problem)
         raise ValueError(f"{path}: {reason(error)}{f'; {cure}' if is_tag else ''}") from None
     except _WRONG as error:
         raise ValueError(f"{path}: not a yaml config: {reason(error)}") from None
-    finally:
-        if loader is not None:
-            loader.dispose()
     if not isinstance(content, dict):
         found = "is empty" if content is None else f"holds a {type(content).__name__}"
         raise ValueError(f"{path}: {found}; a config has keys and values, such as MODEL: ...")
     return content
-
-
-def _expanded_size(node: yaml.Node, known: dict[int, int | None]) -> int:
-    """Values in `node`, each alias counted as what it stands for.
-
-    Args:
-        node: composed, but not yet built.
-        known: sizes by the identity of the nodes; None while a node is being counted.
-
-    Raises:
-        ValueError: more than MAX_VALUES, or a node that holds itself.
-    """
-    if id(node) in known:
-        if known[id(node)] is None:
-            raise ValueError(f"an alias stands for what it is in, line {node.start_mark.line + 1}")
-        return known[id(node)]
-    known[id(node)] = None
-    children: list[yaml.Node] = []
-    if isinstance(node, yaml.SequenceNode):
-        children = node.value
-    elif isinstance(node, yaml.MappingNode):
-        children = [x for pair in node.value for x in pair]
-    size = 1 + sum(_expanded_size(child, known) for child in children)
-    if size > MAX_VALUES:
-        raise ValueError(f"its aliases stand for more than {MAX_VALUES} values")
-    known[id(node)] = size
-    return size

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import yaml
 
+from .safe_yaml import LimitedLoader
+
+# PyYAML's own, and those of a value that is not what its tag says: 2020-13-01 is no date.
+_YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError)
 # UTF-32 before UTF-16, whose mark its own begins with.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -116,10 +120,8 @@ def read_yaml(path: str | Path) -> object:
     """
     text = read_text(path)
     try:
-        return yaml.safe_load(text)
-    except RecursionError:
-        raise ValueError(f"{path}: not a yaml file (nested too deeply)") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2020-13-01 is no date
+        return yaml.load(text, Loader=LimitedLoader)
+    except _YAML_ERRORS as error:
         raise ValueError(f"{path}: not a yaml file ({' '.join(str(error).split())})") from None
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FROM_WORKER = re.compile(r"Caught \w+ in DataLoader worker process")
 _LEFTOVER = re.compile(r"\.(\d+)\.tmp(\.\w+)?$")
 
 
@@ -76,7 +77,12 @@ def remove_leftovers(folder: str | Path) -> list[Path]:
 def describe(error: BaseException) -> str:
     """An error in one line, with its file; on a full disk with the bytes that are free."""
     if not isinstance(error, OSError) or error.strerror is None:
-        return str(error)
+        text = str(error)
+        if _FROM_WORKER.match(text):  # torch puts the worker's stack trace in front
+            # Errors of ours have escaped its lines.
+            last = text.replace("\\n", "\n").strip().split("\n")[-1]
+            text = last.partition(": ")[2] or last
+        return text
     text = error.strerror[:1].lower() + error.strerror[1:]
     if error.errno in FULL and "needed" not in text:
         text += _free_text(error.filename)

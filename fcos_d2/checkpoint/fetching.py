@@ -2,18 +2,17 @@
 
 import hashlib
 import logging
-import os
 import re
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
 from iopath.common.file_io import file_lock, get_cache_dir
 from tqdm import tqdm
+
+from fcos_deploy.writing import replacing, write_text
 
 from .known_files import KNOWN_FILES
 from .reading import sha256_of
@@ -54,13 +53,13 @@ def local_copy(url: str) -> Path:
         if path.is_file():
             found = sha256_of(path)
         else:
-            with _whole_file(path) as partial:
+            with replacing(path) as partial:
                 _download(url, partial)
                 found = sha256_of(partial)
                 _compare(url, path, found, expected)
         _compare(url, path, found, expected)
         if len(expected) < len(found):
-            noted.write_text(f"{found}\n")
+            write_text(noted, f"{found}\n")
             logger.warning(
                 "%s: no SHA-256 of it is published; this first download has %s, and any other "
                 "file from there will be refused",
@@ -93,17 +92,6 @@ def _compare(url: str, path: Path, found: str, expected: str) -> None:
             f"{path}: not what {url} is known to hold (SHA-256 {found}, not {expected}); delete "
             f"the folder {path.parent} to fetch it again and take what is there now"
         )
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
-    """A name beside `path`, which it takes when all went well; else nothing of it stays."""
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _download(url: str, path: Path) -> None:

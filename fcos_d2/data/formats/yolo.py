@@ -8,6 +8,7 @@ import yaml
 
 from fcos_deploy.files import backslash_hint, files_below, find_file
 from fcos_deploy.image import image_extensions
+from fcos_deploy.safe_yaml import LimitedLoader
 from fcos_deploy.text import read_lines, read_text
 
 from ..problems import Problem
@@ -74,14 +75,12 @@ def _read_yaml(path: Path) -> Description:
     """As `Description`; every value as it is written, for yaml would make False of a class `no`."""
     text = read_text(path)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except RecursionError:
-        raise ValueError(f"{path}: not valid yaml (nested too deeply)") from None
-    except yaml.YAMLError as error:
+        root = yaml.compose(text, Loader=LimitedLoader)
+    except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path}: not valid yaml ({' '.join(str(error).split())})") from None
     if not isinstance(root, yaml.MappingNode):
         raise ValueError(f"{path}: holds no keys such as train, val and names")
-    nodes = {key.value: value for key, value in root.value}
+    nodes = {key.value: value for key, value in root.value if isinstance(key, yaml.ScalarNode)}
     splits = {key: _texts(nodes[key]) for key in _SPLITS if key in nodes}
     folder = find_file(path.parent, "".join(_texts(nodes["path"])[:1]) if "path" in nodes else "")
     return Description(
@@ -104,7 +103,7 @@ def _texts(node: yaml.Node) -> list[str]:
 def _names(node: yaml.Node | None, path: Path) -> list[str]:
     names = []
     if isinstance(node, yaml.MappingNode):
-        numbered = {key.value: value for key, value in node.value}
+        numbered = {str(key.value): value for key, value in node.value}
         names = [numbered.get(str(i)) for i in range(len(numbered))]
         if None in names:
             given = sorted(map(str, numbered))

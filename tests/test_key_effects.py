@@ -43,6 +43,7 @@ TINY = {
     "MODEL.DEVICE": "cpu",
     "MODEL.WEIGHTS": "",
     "MODEL.FPN.OUT_CHANNELS": 64,
+    "MODEL.FCOS.NUM_CLASSES": 1,
     "MODEL.FCOS.TOP_LEVELS": 0,
     "MODEL.FCOS.IN_FEATURES": ["p3", "p4", "p5"],
     "MODEL.FCOS.FPN_STRIDES": [8, 16, 32],

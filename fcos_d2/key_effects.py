@@ -39,6 +39,8 @@ NO_ONE_STAGE_PART_READS = (
     "TEST.DETECTIONS_PER_IMAGE",
     "VIS_PERIOD",
 )
+# (with the one key of theirs that the loader reads) ...
+READ_BY_THE_LOADER = "MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE"
 # ... and those that our trainer and evaluation do not read.
 NO_TOOL_OF_OURS_READS = ("SOLVER.REFERENCE_WORLD_SIZE", "TEST.KEYPOINT_OKS_SIGMAS")
 UNREAD = {
@@ -157,7 +159,8 @@ def keys_without_effect(cfg: CfgNode) -> list[tuple[str, object]]:
         others = [section for section, part in SECTIONS_OF_BACKBONES.items() if part not in parts]
         # Which features a body gives is often said in the base of several bodies.
         unread += [k for k in defaults() if is_in(k, others) and not k.endswith(".OUT_FEATURES")]
-    return [(key, value) for key, value in _changed(cfg) if is_in(key, unread)]
+    changed = [x for x in _changed(cfg) if x[0] != READ_BY_THE_LOADER]
+    return [(key, value) for key, value in changed if is_in(key, unread)]
 
 
 def keys_left_to_our_tools(cfg: CfgNode, training: bool) -> list[tuple[str, object]]:

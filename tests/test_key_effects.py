@@ -21,6 +21,7 @@ from fcos_d2.engine import Trainer
 from fcos_d2.engine.optimizer import build_lr_scheduler
 from fcos_d2.key_effects import (
     NO_TOOL_OF_OURS_READS,
+    READ_BY_THE_LOADER,
     SECTIONS_OF_BACKBONES,
     TEST_KEYS,
     UNREAD,
@@ -43,6 +44,7 @@ TINY = {
     "MODEL.DEVICE": "cpu",
     "MODEL.WEIGHTS": "",
     "MODEL.FPN.OUT_CHANNELS": 64,
+    "MODEL.FCOS.NUM_CLASSES": 1,
     "MODEL.FCOS.TOP_LEVELS": 0,
     "MODEL.FCOS.IN_FEATURES": ["p3", "p4", "p5"],
     "MODEL.FCOS.FPN_STRIDES": [8, 16, 32],
@@ -118,7 +120,7 @@ def test_keys_that_a_detector_without_second_stage_does_not_read(dataset, tmp_pa
         read |= keys_read(cfg, partial(build_lr_scheduler, optimizer=optimizer))
     unread = INHERITED - read - READ_ELSEWHERE - PROPOSAL_FILES
     listed = UNREAD["FCOS"] + NO_TOOL_OF_OURS_READS
-    assert unread == {key for key in INHERITED if is_in(key, listed)}
+    assert unread == {key for key in INHERITED if is_in(key, listed)} - {READ_BY_THE_LOADER}
     assert UNREAD["OneStageDetector"] == UNREAD["FCOS"]
 
 
@@ -143,9 +145,8 @@ def test_keys_that_two_stages_do_not_read(dataset, tmp_path):
     parts = {key for key in INHERITED if key.startswith(("MODEL", "GLOBAL", "VIS"))}
     listed = {key for key in INHERITED if is_in(key, UNREAD["GeneralizedRCNN"])}
     assert {"TEST.DETECTIONS_PER_IMAGE", "VIS_PERIOD"} <= read
-    # The loader reads these two, of which one needs keypoints, and the other is refused.
-    loaders = {"MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE", "MODEL.LOAD_PROPOSALS"}
-    assert parts - read - loaders <= listed
+    # The loader reads these two; the second is refused.
+    assert parts - read - {READ_BY_THE_LOADER, "MODEL.LOAD_PROPOSALS"} <= listed
     assert not listed & read
     assert INHERITED - read >= set(NO_TOOL_OF_OURS_READS)
 

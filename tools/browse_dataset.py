@@ -27,9 +27,9 @@ import cv2
 import numpy as np
 import torch
 from detectron2.config import CfgNode, instantiate
-from detectron2.modeling import build_model
 from omegaconf import DictConfig
 
+from fcos_d2.building import build_detector
 from fcos_d2.engine import train_argument_parser
 from fcos_d2.engine.setup import setup
 from fcos_d2.engine.trainer import Trainer, class_names
@@ -60,7 +60,7 @@ def build(cfg: CfgNode | DictConfig) -> tuple[object, FCOSProposalGenerator, lis
             meta = cfg.clone()
             meta.defrost()
             meta.MODEL.DEVICE = "meta"
-            generator = build_model(meta).proposal_generator
+            generator = build_detector(meta).proposal_generator
         else:
             generator = instantiate(cfg.model).proposal_generator
     if isinstance(cfg, CfgNode):

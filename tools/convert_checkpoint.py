@@ -19,10 +19,10 @@ import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
-from detectron2.modeling import build_model
 from torch import Tensor
 
 from fcos_d2 import model_zoo
+from fcos_d2.building import build_detector
 from fcos_d2.checkpoint import recognise
 from fcos_d2.checkpoint.contents import weights_apart
 from fcos_d2.checkpoint.reading import read_checkpoint
@@ -58,13 +58,13 @@ def convert(
     """
     cfg = load_config(name, num_classes=80)
     with torch.device("meta"):
-        keys = build_model(cfg).state_dict()
+        keys = build_detector(cfg).state_dict()
     converted = source.convert(state, keys)
     if CLASS_BIAS not in converted:
         raise ValueError("no head of FCOS in it; a classifier needs no conversion, train from it")
     cfg = load_config(name, num_classes=len(converted[CLASS_BIAS]))
     with torch.device("meta"):
-        model = build_model(cfg)
+        model = build_detector(cfg)
     report = compare(name, source, converted, model.state_dict())
     return cfg, converted, report
 

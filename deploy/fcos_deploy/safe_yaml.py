@@ -17,7 +17,7 @@ class LimitedLoader(yaml.SafeLoader):
         """Stops while reading: what follows would take PyYAML seconds."""
         self._depth, self._count = self._depth + 1, self._count + 1
         if self._depth > self.max_depth:
-            raise ValueError(f"nested too deeply: more than {self.max_depth} lists and sections")
+            raise ValueError(f"nested too deeply: lists lie more than {self.max_depth} deep")
         if self._count > self.max_values:
             raise ValueError(f"it holds more than {self.max_values} values")
         node = super().compose_node(parent, index)

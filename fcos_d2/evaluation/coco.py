@@ -78,8 +78,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
         self._metadata = MetadataCatalog.get(dataset_name)
         self._predictions: list[tuple[int, np.ndarray]] = []
         self._json_file = annotation_file(dataset_name, self._metadata, output_dir)
-        self._class_of_id = self._metadata.get("thing_dataset_id_to_contiguous_id")
-        self._truth = load_truth(self._json_file, self._class_of_id)
+        self._truth = load_truth(self._json_file)
         only_boxes = tasks is None or set(tasks) == {"bbox"}
         self._detectron2 = None if self._truth and only_boxes else self._build_detectron2()
 
@@ -181,8 +180,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
     ) -> dict[str, dict[str, float]]:
         """The results of all detections, (N, 7) with class numbers; writes them, too."""
         image_names, category_names = self._names()
-        if self._class_of_id:
-            ids = {c: self._category_id(i) for i, c in self._class_of_id.items()}
+        if ids := self._ids_of_classes():
             detections = to_dataset_ids(detections, ids, image_names)
         coco_gt = self._truth.coco
         check_detections(detections, coco_gt.get_img_ids(), self._json_file, image_names)
@@ -202,14 +200,23 @@ class FastCOCOEvaluator(DatasetEvaluator):
         precision, recall = match_boxes(coco_gt, detections, limits, img_ids)
         statistics = coco_statistics(precision, recall)
         logger.info("COCO's numbers for boxes:\n%s", create_small_table(statistics))
-        class_aps = per_class(precision, self._metadata.get("thing_classes"))
+        class_aps = per_class(self._by_class(precision), self._metadata.get("thing_classes"))
         bbox = {key: statistics[key] for key in RESULT_KEYS}
         return {"bbox": {**bbox, **{f"AP-{name}": ap for name, ap in class_aps.items()}}}
 
-    def _category_id(self, given: Id) -> int:
-        """In the truth, of a category of the file."""
+    def _ids_of_classes(self) -> dict[int, int]:
+        """The category id in the truth of each class number; known once the dataset is loaded."""
+        class_of_id = self._metadata.get("thing_dataset_id_to_contiguous_id") or {}
         ids = self._truth.category_ids
-        return given if ids is None else ids[given]
+        return {c: i if ids is None else ids.get(i, i) for i, c in class_of_id.items()}
+
+    def _by_class(self, precision: np.ndarray) -> np.ndarray:
+        """(T, R, K, A, M) by category id of the truth -> by class number."""
+        position = {i: k for k, i in enumerate(sorted(self._truth.coco.get_cat_ids()))}
+        ids = [i for _, i in sorted(self._ids_of_classes().items())]
+        if sorted(ids) != [*position] or ids == [*position]:
+            return precision
+        return precision[:, :, [position[i] for i in ids]]
 
     def _names(self) -> tuple[dict[int, Id], dict[int, Id]]:
         """What the user's file calls ids of the truth: images, and categories."""

@@ -53,12 +53,10 @@ def annotation_file(dataset_name: str, metadata: Metadata, output_dir: str | Non
     return PathManager.get_local_path(metadata.json_file)
 
 
-def load_truth(json_file: str, classes: Mapping[Id, int] | None = None) -> Truth | None:
+def load_truth(json_file: str) -> Truth | None:
     """The annotations of a COCO file; None where hotcoco cannot read it, and the log says why.
 
-    Args:
-        json_file: COCO's annotations. Ids may be texts, or numbers that no float64 holds.
-        classes: class number of each category id of the file; puts new ids in their order.
+    Its ids may be texts, or numbers that no float64 holds.
     """
     if hotcoco is None:
         logger.warning(
@@ -76,14 +74,14 @@ def load_truth(json_file: str, classes: Mapping[Id, int] | None = None) -> Truth
     else:
         refused = None
     try:
-        return _renumbered(json_file, classes)
+        return _renumbered(json_file)
     except (ValueError, KeyError, TypeError) as error:
         reason = refused or error
         logger.warning("the COCO metric runs on pycocotools, slowly; %s: %s", json_file, reason)
         return None
 
 
-def _renumbered(json_file: str, classes: Mapping[Id, int] | None) -> Truth:
+def _renumbered(json_file: str) -> Truth:
     """With the fields that the metric of boxes reads, and ids that hotcoco and numpy hold.
 
     Raises:
@@ -92,10 +90,7 @@ def _renumbered(json_file: str, classes: Mapping[Id, int] | None) -> Truth:
     with open(json_file, encoding="utf-8") as file:
         content = json.load(file)
     images = number_ids(x["id"] for x in content["images"])
-    if classes is None:
-        categories = number_ids(x["id"] for x in content["categories"])
-    else:
-        categories = {given: number + 1 for given, number in classes.items()}
+    categories = number_ids(x["id"] for x in content["categories"])
     annotations = [
         {
             "id": number,

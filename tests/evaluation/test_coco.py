@@ -512,3 +512,16 @@ def test_as_many_objects_as_the_limits_and_crowds_need_no_word(tmp_path, caplog)
         evaluator = FastCOCOEvaluator(NAME, model_limit=100)
         evaluate(evaluator, [detected([[0, 0, 5, 5]], [0.9], [0])])
     assert caplog.records == []
+
+
+def test_ids_of_classes_are_known_when_the_dataset_is_loaded(tmp_path):
+    """Which may be after the evaluator was made."""
+    truth, found = draw(4)
+    register(tmp_path, truth)
+    expected = evaluate(FastCOCOEvaluator(NAME), found)["bbox"]
+    metadata = MetadataCatalog.get(NAME)
+    class_of_id = metadata.thing_dataset_id_to_contiguous_id
+    del metadata.thing_dataset_id_to_contiguous_id
+    evaluator = FastCOCOEvaluator(NAME)
+    metadata.thing_dataset_id_to_contiguous_id = class_of_id
+    assert evaluate(evaluator, found)["bbox"] == pytest.approx(expected, nan_ok=True)

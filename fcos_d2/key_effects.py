@@ -91,6 +91,7 @@ LAZY_KEYS = {
     "clip_each_parameter.type": "",
     "best_metric": "bbox/AP",
     "early_stop_patience": 0,
+    "stall_minutes": 10.0,
     "logging.backends": ["tensorboard"],
     "logging.images": 0,
     "slice.size": 0,

@@ -88,7 +88,7 @@ def test_one_line(door, name, tmp_path, capsys, monkeypatch):
     try:
         code = door(str(config), tmp_path)
     except SystemExit as exit:
-        line, code = exit.code, 1
+        line, code = capsys.readouterr().err.splitlines()[-1], exit.code
     except ValueError as error:
         assert door is predictor
         line, code = f"error: {error}", 1

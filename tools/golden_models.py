@@ -26,7 +26,6 @@ from golden_configs import config_of
 from torch import Tensor
 
 from fcos_d2.modeling import FCOS
-from fcos_d2.modeling.geometry import level_locations
 from fcos_d2.modeling.head import HeadOutputs
 
 # The fields of HeadOutputs in the data.
@@ -134,10 +133,7 @@ def check_inference(report: Report, model: FCOS, batch: list, records: Records) 
     images, outputs = seen["images"], seen["outputs"]
     _check_head_outputs(report, outputs, records)
 
-    locations = [
-        level_locations(grid, like=outputs.cls_logits[0])
-        for grid in grids_of(outputs.cls_logits, generator.strides)
-    ]
+    grids = grids_of(outputs.cls_logits, generator.strides)
     marked = outputs._replace(box_features=location_markers(outputs.cls_logits))
     generator.yield_box_features = True
     for i, (image, expected) in enumerate(records.info.get("eval", {}).items()):
@@ -145,8 +141,8 @@ def check_inference(report: Report, model: FCOS, batch: list, records: Records) 
         report.same(f"candidates {image}", counts, expected["candidates_per_level"])
     uncut = {**generator.test_selection, "max_detections": 0}
     stages = {
-        "nms": generator.detect(images, locations, marked, uncut),
-        "raw": generator.detect(images, locations, marked, generator.test_selection),
+        "nms": generator.detect(images, grids, marked, uncut),
+        "raw": generator.detect(images, grids, marked, generator.test_selection),
     }
     generator.yield_box_features = False
     stages["det"] = final

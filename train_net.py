@@ -9,10 +9,15 @@ from fcos_d2.engine import launch, run, train_argument_parser
 from fcos_deploy.door import enter
 
 
+def train(args) -> None:
+    """Its results are no exit code."""
+    run(args)
+
+
 def main(args) -> None:
     """What each process does; ends it with the exit code where there is one."""
     logging.raiseExceptions = False  # a line that a full disk swallows is no reason for a trace
-    if code := enter(partial(run, args)):
+    if code := enter(partial(train, args)):
         sys.exit(code)
 
 

@@ -121,7 +121,7 @@ def _with_bases(path: Path, chain: tuple[Path, ...], seen: list[Path]) -> dict:
             raise ValueError(f"{path}: {BASE} {base!r} is not fetched; put the file beside it")
         base_path = path.parent / Path(base).expanduser()
         if not base_path.is_file():
-            raise ValueError(f"{path}: {BASE} {base!r} is not there ({base_path})")
+            raise ValueError(f"{path}: {BASE} {base!r} is not there ({shown(base_path)})")
         _merge(_with_bases(base_path, (*chain, resolved), seen), merged, path)
     _merge(content, merged, path)
     return merged

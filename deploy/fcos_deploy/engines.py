@@ -1,6 +1,7 @@
 """Engines that run a graph: ONNX Runtime and OpenVINO."""
 
 import os
+from contextlib import redirect_stdout
 from typing import Protocol
 
 import numpy as np
@@ -45,9 +46,10 @@ class OnnxRuntime:
         if threads:
             options.intra_op_num_threads = threads
         providers = [x for x in PROVIDERS if x in onnxruntime.get_available_providers()]
-        self._session = onnxruntime.InferenceSession(
-            str(settings.model_path), options, providers=providers
-        )
+        with redirect_stdout(None):  # where it would print of damaged files, beside its error
+            self._session = onnxruntime.InferenceSession(
+                str(settings.model_path), options, providers=providers
+            )
         optional = {x.name for x in self._session.get_overridable_initializers()}
         self._values = {k: v for k, v in _graph_values(settings).items() if k in optional}
         device = self._session.get_providers()[0].removesuffix("ExecutionProvider")

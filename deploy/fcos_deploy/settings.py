@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .text import read_yaml
+from .text import read_yaml, shown
 
 FORMAT_VERSION = 1
 FILE_NAME = "infer.yaml"
@@ -67,11 +67,12 @@ def _settings_of(content: dict, folder: Path) -> Settings:
     graph, thresholds = content["graph"], content["thresholds"]
     if content["format"] not in FORMATS:
         raise ValueError(
-            f"the format {content['format']} needs torch; fcos_deploy runs {' and '.join(FORMATS)}"
+            f"the format {shown(content['format'])} needs torch; fcos_deploy runs "
+            f"{' and '.join(FORMATS)}"
         )
     model_path = folder / str(content["model"])
     if not model_path.is_file():
-        raise ValueError(f"model: there is no file {model_path}")
+        raise ValueError(f"model: there is no file {shown(model_path)}")
     sides = content["resize"]["short_side"], content["resize"]["long_side"]
     if not all(type(side) is int for side in sides) or not 1 <= sides[0] <= sides[1]:
         raise ValueError(f"resize: need whole numbers, 1 <= short_side <= long_side, got {sides}")

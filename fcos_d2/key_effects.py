@@ -184,9 +184,12 @@ def _changed(cfg: CfgNode) -> Iterator[tuple[str, object]]:
     values = leaves(cfg)
     for key, default in defaults().items():
         value = values.get(key, default)
-        both = [list(x) if isinstance(x, (list, tuple)) else x for x in (value, default)]
-        if both[0] != both[1]:
+        if _as_lists(value) != _as_lists(default):
             yield key, value
+
+
+def _as_lists(value: object) -> object:
+    return [_as_lists(x) for x in value] if isinstance(value, (list, tuple)) else value
 
 
 def is_in(key: str, sections: tuple[str, ...] | list[str]) -> bool:

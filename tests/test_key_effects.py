@@ -16,7 +16,7 @@ from read_keys import keys_read
 from tiny_run import make_tiny_coco
 from torch import nn
 
-from fcos_d2 import model_zoo
+from fcos_d2 import key_effects, model_zoo
 from fcos_d2.engine import Trainer
 from fcos_d2.engine.optimizer import build_lr_scheduler
 from fcos_d2.key_effects import (
@@ -238,3 +238,12 @@ def test_foreign_parts_are_passed_over():
     cfg.MODEL.BACKBONE.NAME = "build_my_backbone"
     assert keys_without_effect(cfg) == []
     assert keys_left_to_our_tools(cfg, training=True) == []
+
+
+def test_a_config_that_was_saved_says_nothing_new(tmp_path):
+    """yaml has lists where defaults are tuples, also of tuples."""
+    cfg = model_zoo.get_config("Quickstart/Shapes-R18")
+    (tmp_path / "config.yaml").write_text(cfg.dump())
+    saved = model_zoo.get_config(str(tmp_path / "config.yaml"))
+    with key_effects.our_tool():
+        assert key_effects.keys_without_effect(saved) == key_effects.keys_without_effect(cfg) == []

@@ -63,7 +63,10 @@ MODELS = {
         _entry("PascalVOC/R50-keras-split", "AP50 68.92", by="keras-fcos"),
         _entry("TwoStage/FasterRCNN-R50-FCOS-1x"),
         _entry("TwoStage/MaskRCNN-R50-FCOS-1x"),
-        _entry("Recipes/R18-Scratch", measured="AP 57.2, AP50 88.2 on 87 blood-cell images (an earlier recipe)"),
+        _entry(
+            "Recipes/R18-Scratch",
+            measured="AP 57.2, AP50 88.2 on 87 blood-cell images (an earlier recipe)",
+        ),
         _entry("Recipes/R50-RT-FineTune"),
         _entry("Recipes/R50-640"),
         _entry("Recipes/R50-Modern"),

@@ -1,6 +1,7 @@
 """Engines that run a graph: ONNX Runtime and OpenVINO."""
 
 import os
+import threading
 from contextlib import redirect_stdout
 from typing import Protocol
 
@@ -11,6 +12,9 @@ from .settings import Settings
 # Of ONNX Runtime, best first; it takes the first that works.
 PROVIDERS = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")
 MAX_THREADS = 4 * (os.cpu_count() or 1)
+# OpenVINO's Python part sets itself up in the first call. Of two threads that do so at the same
+# time, one may hold the interpreter and wait for the other, which waits for the interpreter.
+_FIRST_CALLS = threading.Lock()
 
 
 class Engine(Protocol):
@@ -78,9 +82,18 @@ class OpenVino:
         self._values = {k: v for k, v in _graph_values(settings).items() if k in names}
         # One is for one thread at a time: of two that share it, one gets the other's answer.
         self._free_requests: list = []
+        self._has_run = False
         self.name = f"OpenVINO {openvino.__version__.split('-')[0]} on CPU"
 
     def run(self, images: np.ndarray, image_sizes: np.ndarray) -> list[np.ndarray]:
+        if self._has_run:
+            return self._infer(images, image_sizes)
+        with _FIRST_CALLS:
+            outputs = self._infer(images, image_sizes)
+            self._has_run = True
+        return outputs
+
+    def _infer(self, images: np.ndarray, image_sizes: np.ndarray) -> list[np.ndarray]:
         try:
             request = self._free_requests.pop()
         except IndexError:  # all are at work; there come to be as many as threads run at once

@@ -168,7 +168,7 @@ def train(cfg: DictConfig, resume: bool = False, trust_checkpoint: str | None = 
     resumed = resume and checkpointer.has_checkpoint()
     start = trainer.iter + 1 if resumed else 0
     start_at(trainer.data_loader, start)
-    say_if_finished(start, cfg.train.max_iter)
+    say_if_finished(start, cfg.train.max_iter, checkpointer)
     with suppress(EarlyStop):
         trainer.train(start, cfg.train.max_iter)
     return results

@@ -152,7 +152,7 @@ class Trainer(DefaultTrainer):
 
     def train(self) -> dict:
         """Trains to the end, or until it gets no better; results of the last evaluation."""
-        say_if_finished(self.start_iter, self.max_iter)
+        say_if_finished(self.start_iter, self.max_iter, self.checkpointer)
         with suppress(EarlyStop):
             super().train()
         return self._last_eval_results
@@ -219,9 +219,12 @@ class Trainer(DefaultTrainer):
         )
 
 
-def say_if_finished(start_iter: int, max_iter: int) -> None:
-    """Says so where a resumed run has nothing left to do."""
+def say_if_finished(start_iter: int, max_iter: int, checkpointer: FCOSCheckpointer) -> None:
+    """Says so where a resumed run has nothing left to do; a lost model_final is written then."""
     if 0 < max_iter <= start_iter:
+        final = os.path.join(checkpointer.save_dir, "model_final.pth")
+        if start_iter == max_iter and not os.path.isfile(final):
+            checkpointer.save("model_final", iteration=start_iter - 1)
         logger.warning(
             "already finished: the checkpoint has %d iterations, and SOLVER.MAX_ITER "
             "(train.max_iter) is %d; a larger one goes on",

@@ -101,3 +101,19 @@ def test_all_ranks_stop_together(tmp_path):
     assert training.returncode == 143 and "Traceback" not in errors
     assert log.read_text().count("stopped by SIGTERM after iteration") == 1
     assert torch.load(out / (out / "last_checkpoint").read_text())["iteration"] >= 19
+
+
+def test_a_kill_before_the_last_file_takes_nothing(tmp_path):
+    """The last checkpoint of the run was there, model_final not yet."""
+    command = tiny_command(
+        tmp_path / "data", tmp_path / "out", 2, **{"SOLVER.CHECKPOINT_PERIOD": 2}
+    )
+    run(train_argument_parser().parse_args(command))
+    final = tmp_path / "out" / "model_final.pth"
+    expected = torch.load(final)
+    final.unlink()
+    (tmp_path / "out" / "last_checkpoint").write_text("model_0000001.pth")
+    run(train_argument_parser().parse_args([*command[:2], "--resume", *command[2:]]))
+    made = torch.load(final)
+    assert made["iteration"] == expected["iteration"] == 1
+    torch.testing.assert_close(made["model"], expected["model"], rtol=0, atol=0)

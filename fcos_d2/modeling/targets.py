@@ -39,16 +39,8 @@ class Targets(NamedTuple):
         """The same on another device; they come from the CPU without an alignment."""
         if self.classes.device == device:
             return self
-        fields = [self.positive_idxs, self.classes, self.ltrb_in_strides]
-        return self._replace(
-            **dict(
-                zip(
-                    ("positive_idxs", "classes", "ltrb_in_strides"),
-                    upload(fields, device),
-                    strict=True,
-                )
-            )
-        )
+        fields = upload([self.positive_idxs, self.classes, self.ltrb_in_strides], device)
+        return Targets(self.num_images, self.num_locations, *fields, self.alignment)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ except ModuleNotFoundError as error:
 from . import model_zoo
 from .config import add_fcos_config, get_cfg
 from .config_targets import allow_config_targets
-from .data.shapes import register_shapes
+from .datasets.shapes import register_shapes
 from .engine.clipping import register_clipping
 from .modeling import FCOS, FCOSHead, FCOSProposalGenerator
 from .predictor import Predictor

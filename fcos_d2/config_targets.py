@@ -33,7 +33,7 @@ FUNCTIONS = {
     "detectron2.data.build.get_detection_dataset_dicts",
     "detectron2.solver.build.get_default_optimizer_params",
     "fcos_d2.data.augmentation_color.color_jitter",
-    "fcos_d2.data.learning.training_records",
+    "fcos_d2.datasets.training_set.training_records",
     "fcos_d2.data.loader.build_training_loader",
     "fcos_d2.engine.optimizer.flat_cosine",
     "fcos_d2.engine.optimizer.parameter_groups",

@@ -49,7 +49,7 @@ HOSTILE = [
     "detectron2.modeling.mmdet_wrapper.MMDetBackbone",
     "detectron2.evaluation.evaluator.logging",
     "fcos_d2.predictor.Predictor",
-    "fcos_d2.data.formats.write_dataset",
+    "fcos_d2.datasets.formats.write_dataset",
     "fcos_d2.checkpoint.read_checkpoint",
     "fcos_d2.model_zoo.__main__.table",
     "fcos_d2",

@@ -2,7 +2,7 @@ import cv2
 import draw_tiny_shapes
 import numpy as np
 
-from fcos_d2.data import shapes_drawing
+from fcos_d2.datasets import shapes_drawing
 
 
 def test_shapes_are_tiny_and_lie_in_their_tiles(tmp_path, monkeypatch):

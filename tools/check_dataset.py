@@ -20,15 +20,14 @@ import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
 # isort: split
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import transforms as T
 
 from fcos_d2 import model_zoo
 from fcos_d2.building import build_detector
-from fcos_d2.data.check import check_dataset
-from fcos_d2.data.formats import FORMATS, read_dataset, write_dataset
-from fcos_d2.data.input_size import InputSize
-from fcos_d2.data.learning import learned_fields
+from fcos_d2.data.input_size import InputSize, sizes_after
 from fcos_d2.data.pipeline import build_augmentations
+from fcos_d2.datasets.check import check_dataset
+from fcos_d2.datasets.formats import FORMATS, read_dataset, write_dataset
+from fcos_d2.datasets.training_set import learned_fields
 from fcos_d2.engine.setup import use_of_masks
 from fcos_deploy.door import enter
 from fcos_deploy.text import say
@@ -43,11 +42,12 @@ def load_config(name: str) -> CfgNode:
     return cfg
 
 
-def load_detector(cfg: CfgNode) -> tuple[object, T.Augmentation | None]:
-    """What a config assigns with, and the resize of its training."""
+def load_detector(cfg: CfgNode) -> tuple[object, partial]:
+    """What a config assigns with, and the sizes that its training gives images."""
     with torch.device("meta"):  # without memory behind the tensors
         generator = build_detector(cfg).proposal_generator
-    return generator, InputSize(build_augmentations(cfg, is_train=True)).resize
+    resize = InputSize(build_augmentations(cfg, is_train=True)).resize
+    return generator, partial(sizes_after, resize)
 
 
 def run(args: argparse.Namespace) -> int:

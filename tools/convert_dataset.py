@@ -17,8 +17,8 @@ from pathlib import Path
 import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
 
 # isort: split
-from fcos_d2.data.formats import FORMATS, read_dataset, write_dataset
-from fcos_d2.data.problems import summarise
+from fcos_d2.datasets.formats import FORMATS, read_dataset, write_dataset
+from fcos_d2.datasets.problems import summarise
 from fcos_deploy.door import enter
 from fcos_deploy.text import say, shown
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from fcos_d2.config import get_cfg
 from fcos_d2.data.mapper import FCOSDatasetMapper
-from fcos_d2.data.shapes_drawing import CLASS_NAMES, draw_picture
+from fcos_d2.datasets.shapes_drawing import CLASS_NAMES, draw_picture
 from fcos_d2.visualization import contact_sheet, draw_detections, write_image
 from fcos_deploy.door import enter
 from fcos_deploy.text import say

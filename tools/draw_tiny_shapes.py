@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fcos_d2.data import shapes_drawing
+from fcos_d2.datasets import shapes_drawing
 from fcos_deploy.door import enter
 
 DIAMETERS = (12, 20)  # px

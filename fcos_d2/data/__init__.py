@@ -1,1 +1,1 @@
-"""Images, datasets and what the training loader does with them."""
+"""What training reads: mapper, loader, resize, augmentation, mixing of images."""

@@ -182,25 +182,6 @@ def likely_scale(limits: tuple[float, float], window: Sequence[float] = (1.0, 1.
     return float(np.random.choice(scales, p=likelihood / likelihood.sum()))
 
 
-def visible_share(
-    boxes: np.ndarray, size: tuple[int, int], shown: np.ndarray | None = None
-) -> np.ndarray:
-    """The part of the area of each box that lies within an image.
-
-    Args:
-        boxes: (M, 4) xyxy, px.
-        size: height and width, px.
-        shown: (M, 4), the boxes as borders inside the image have cut them; None for no borders.
-
-    Returns:
-        (M,) in [0, 1]; 0 for a box without area.
-    """
-    height, width = size
-    clipped = np.clip(boxes if shown is None else shown, 0, [width, height, width, height])
-    areas, clipped_areas = (np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (boxes, clipped))
-    return clipped_areas / np.maximum(areas, np.finfo(np.float64).tiny)
-
-
 def _whole_pixels(span: np.ndarray, side: int) -> tuple[int, int]:
     """Begin and end of the px of a side that hold a span, at least one."""
     begin = min(max(math.floor(span[0]), 0), side - 1)

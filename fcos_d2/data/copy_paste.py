@@ -3,7 +3,7 @@
 import numpy as np
 from detectron2.data import transforms as T
 
-from .sample import Sample, box_of_mask, decoded, encode
+from ..sample import Sample, box_of_mask, decoded, encode
 
 LEAST_PIXELS = 4  # of an object, below which it is not pasted
 

@@ -7,6 +7,7 @@ from detectron2.data import transforms as T
 
 from .augmentation_geometry import RandomAffine, RandomCropWithBoxes
 from .augmentation_square import CropOrPadToSquare
+from .seeding import seeded
 
 RESIZES = (T.ResizeShortestEdge, T.ResizeScale, T.Resize, T.RandomResize)
 
@@ -63,6 +64,15 @@ def resized(resize: T.Augmentation | None, size: Size) -> Size:
     # No memory is behind it: resizes look at the shape alone.
     transform = resize.get_transform(np.broadcast_to(np.uint8(0), (*size, 3)))
     return getattr(transform, "new_h", size[0]), getattr(transform, "new_w", size[1])
+
+
+def sizes_after(resize: T.Augmentation | None, sizes: Sequence[Size]) -> np.ndarray:
+    """The sizes (N, 2) that a resize gives images of N sizes.
+
+    Where it is random, each image has one of its sizes, which is the same each time.
+    """
+    with seeded(0):
+        return np.array([resized(resize, x) for x in sizes], dtype=np.int64).reshape(-1, 2)
 
 
 def _extremes(resize: T.Augmentation | None, size: Size) -> tuple[Size, Size]:

@@ -5,13 +5,10 @@ that was next. detectron2's own loader starts its shuffled order anew, and augme
 numbers that depend on what a worker did before.
 """
 
-import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetFromList
 from detectron2.data.build import _train_loader_from_config
@@ -20,7 +17,7 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .forking import use_one_opencv_thread_in_forks
-from .learning import training_records
+from .seeding import seeded
 from .workers import follow_parent
 
 use_one_opencv_thread_in_forks()
@@ -107,20 +104,12 @@ class TrainingBatches(Sampler):
 
 def _from_config(
     cfg: CfgNode,
-    mapper: Callable[[dict], dict] | None = None,
+    mapper: Callable[[dict], dict],
     *,
-    dataset: list[dict] | None = None,
+    dataset: list[dict],
     sampler: Sampler | None = None,
 ) -> dict:
-    """detectron2's arguments, with our errors for a dataset of which nothing can be learned."""
-    if dataset is None:
-        keypoints = cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE
-        dataset = training_records(
-            cfg.DATASETS.TRAIN,
-            filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
-            min_keypoints=keypoints if cfg.MODEL.KEYPOINT_ON else 0,
-            proposal_files=cfg.DATASETS.PROPOSAL_FILES_TRAIN if cfg.MODEL.LOAD_PROPOSALS else None,
-        )
+    """detectron2's arguments; the records of the config are `training_records(cfg)`."""
     return _train_loader_from_config(cfg, mapper, dataset=dataset, sampler=sampler)
 
 
@@ -187,25 +176,6 @@ def start_at(loader: object, iteration: int) -> None:
     batches = getattr(loader, "batch_sampler", None)
     if isinstance(batches, TrainingBatches):
         batches.start_iteration = iteration
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Random numbers of Python, numpy and torch start from `seed`, and go on as before afterwards.
-
-    Args:
-        seed: in [0, 2 ** 32).
-    """
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
-    try:
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-        torch.set_rng_state(before[2])
 
 
 def _sample_seed(*words: int) -> int:

@@ -16,12 +16,11 @@ from detectron2.structures import Boxes, Instances
 
 from fcos_deploy.image import ImageError, read_reduced
 
-from .augmentation_geometry import visible_share
+from ..sample import Sample, boxes_of, visible_share
 from .input_size import InputSize, Size
 from .mixing import SCALES, TRIES, ImageMixing
 from .pipeline import build_augmentations, build_mixing, build_test_resize
 from .resize import to_planes
-from .sample import Sample, boxes_of
 from .unreadable import UnreadableCounter, read_patiently
 
 logger = logging.getLogger(__name__)

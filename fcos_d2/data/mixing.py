@@ -15,11 +15,11 @@ from detectron2.data import transforms as T
 
 from fcos_deploy.image import ImageError
 
+from ..sample import Sample
 from .augmentation_geometry import likely_scale, random_start
 from .copy_paste import paste_instances
 from .input_size import InputSize, Size
 from .resize import FastResizeTransform
-from .sample import Sample
 
 logger = logging.getLogger(__name__)
 

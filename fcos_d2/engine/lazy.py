@@ -14,7 +14,6 @@ from torch import nn
 
 from ..building import build_detector
 from ..checkpoint import FCOSCheckpointer
-from ..data.check.levels import warn_of_idle_levels
 from ..data.loader import start_at
 from ..data.workers import follow_parent
 from ..evaluation.classes import check_test_classes, evaluate_by_name
@@ -28,6 +27,7 @@ from .distributed import wrap_distributed
 from .ema import WeightAverage
 from .example_images import example_images
 from .hooks import RunHooks
+from .idle_levels import warn_of_idle_levels
 from .loggers import build_writers, flat_settings
 from .optimizer import clip_each_parameter
 from .step import StepTrainer, unwrapped

@@ -10,7 +10,7 @@ from detectron2.engine import default_argument_parser
 from fcos_deploy.door import MISTAKES
 
 from ..checkpoint import load_detector
-from ..data.formats import FORMATS
+from ..datasets.formats import FORMATS
 from ..modeling.backbone import weights_come_later
 from ..modeling.folding import fold_batch_norms
 from . import lazy

@@ -16,10 +16,10 @@ from fcos_deploy.writing import remove_leftovers
 
 from .. import model_zoo
 from ..checkpoint import stored_class_names
-from ..data.catalogue import check_datasets
 from ..data.mapper import FCOSDatasetMapper
 from ..data.mixing import ImageMixing
-from ..data.own_data import DataFiles, OwnData, register_own_data
+from ..datasets.catalogue import check_datasets
+from ..datasets.own_data import DataFiles, OwnData, register_own_data
 from .distributed import resolve_device
 from .log_names import show_names
 from .restarts import is_restart

@@ -20,10 +20,10 @@ from torch.utils.data import DataLoader
 
 from ..building import building
 from ..checkpoint import FCOSCheckpointer
-from ..data.check.levels import warn_of_idle_levels
 from ..data.loader import build_training_loader, start_at
 from ..data.mapper import FCOSDatasetMapper
 from ..data.workers import follow_parent
+from ..datasets.training_set import training_records
 from ..evaluation.classes import check_test_classes, evaluate_by_name
 from ..evaluation.metrics import build_evaluator, check_metric
 from ..evaluation.views import ViewSettings
@@ -33,6 +33,7 @@ from .distributed import adapt_sync_batchnorm, wrap_distributed
 from .ema import WeightAverage
 from .example_images import example_images
 from .hooks import RunHooks
+from .idle_levels import warn_of_idle_levels
 from .loggers import build_writers, flat_settings
 from .optimizer import build_lr_scheduler, build_optimizer, full_model_clip_value
 from .step import StepTrainer, unwrapped
@@ -174,7 +175,10 @@ class Trainer(DefaultTrainer):
     def build_train_loader(cls, cfg: CfgNode) -> DataLoader:
         mapper = FCOSDatasetMapper(cfg, is_train=True)
         return build_training_loader(
-            cfg, mapper=mapper, accumulate_steps=cfg.SOLVER.ACCUMULATE_STEPS
+            cfg,
+            mapper=mapper,
+            dataset=training_records(cfg),
+            accumulate_steps=cfg.SOLVER.ACCUMULATE_STEPS,
         )
 
     @classmethod

@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from fcos_deploy.writing import replacing
 
-from ..data.ids import Id
+from ..datasets.ids import Id
 from .coco_boxes import (
     box_rows,
     check_detections,

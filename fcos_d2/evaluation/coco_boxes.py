@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from detectron2.structures import Instances
 
-from ..data.ids import Id
+from ..datasets.ids import Id
 from .coco_truth import unknown_image
 
 # One row per detection: image id, x, y, width, height, score, class. Ids are exact up to 2**53,

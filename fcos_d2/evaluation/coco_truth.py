@@ -10,7 +10,7 @@ from detectron2.data.catalog import Metadata
 from detectron2.data.datasets.coco import convert_to_coco_json
 from detectron2.utils.file_io import PathManager
 
-from ..data.ids import LARGEST_ID, Id, number_ids
+from ..datasets.ids import LARGEST_ID, Id, number_ids
 
 try:
     import hotcoco

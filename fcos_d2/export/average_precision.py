@@ -14,9 +14,9 @@ from fcos_deploy.files import find_file
 from fcos_deploy.image import read_image
 from fcos_deploy.results import CocoResults
 
-from ..data.formats import read_dataset, write_dataset
-from ..data.learning import learned_fields
-from ..data.problems import summarise
+from ..datasets.formats import read_dataset, write_dataset
+from ..datasets.problems import summarise
+from ..datasets.training_set import learned_fields
 
 
 def coco_ap(folder: Path, annotations: str, images: str) -> float:

@@ -11,10 +11,11 @@ from fcos_d2.data.augmentation_geometry import (
     PerspectiveTransform,
     RandomAffine,
     RandomCropWithBoxes,
-    visible_share,
 )
 
 SIZE = (120, 200)  # height, width
+
+from fcos_d2.sample import visible_share
 
 
 def picture(box: list[int], size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -127,12 +128,6 @@ def test_a_crop_without_boxes():
     np.random.seed(0)
     crop = RandomCropWithBoxes(min_scale=0.5).get_transform(picture([0, 0, 1, 1]), np.zeros((0, 4)))
     assert 60 <= crop.h <= 120 and 100 <= crop.w <= 200
-
-
-def test_visible_share_on_paper():
-    """Half outside; all outside; without area; inside."""
-    boxes = np.array([[-4, 0, 4, 8], [9, 9, 12, 12], [1, 1, 1, 5], [2, 2, 4, 4]], dtype=float)
-    assert visible_share(boxes, (8, 8)).tolist() == [0.5, 0, 0, 1]
 
 
 def test_large_scale_jitter_of_a_line():

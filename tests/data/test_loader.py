@@ -9,7 +9,8 @@ import pytest
 import torch
 from detectron2.data.samplers import TrainingSampler
 
-from fcos_d2.data.loader import TrainingBatches, build_training_loader, seeded
+from fcos_d2.data.loader import TrainingBatches, build_training_loader
+from fcos_d2.data.seeding import seeded
 
 # Four lying and two standing images.
 RECORDS = [

@@ -8,14 +8,13 @@ import cv2
 import numpy as np
 import pytest
 from detectron2.structures import BoxMode
-from pycocotools import mask as coco_mask
 
 from fcos_d2.config import get_cfg
 from fcos_d2.data.copy_paste import paste_instances
 from fcos_d2.data.input_size import InputSize
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.data.mixing import ImageMixing
-from fcos_d2.data.sample import Sample, box_of_mask, decoded, encode, encoded
+from fcos_d2.sample import Sample, box_of_mask, decoded, encode
 from fcos_deploy.image import ImageError
 
 # Far apart from each other and from the grey of the images.
@@ -226,19 +225,6 @@ def test_covered_objects_are_dropped_crowds_stay_and_boxes_without_masks_are_cou
         share = 1 - decoded(result.annotations[-1]["segmentation"]).mean()
         kept = {a["category_id"] for a in result.annotations[:-1]}
         assert kept == ({0, 1, 2} if share >= 0.5 else {1})
-
-
-def test_segmentations_of_all_kinds_become_the_same_mask():
-    polygon = [[10, 5, 30, 5, 30, 25, 10, 25]]
-    mask = np.zeros((40, 50), np.uint8)
-    mask[5:25, 10:30] = 1
-    # Column by column: 10 columns of 40, 5 rows; then 20 of 1 and 20 of 0 in turn, 20 times.
-    counts = [405, *[20] * 39]
-    counts.append(40 * 50 - sum(counts))
-    uncompressed = {"size": [40, 50], "counts": counts}
-    compressed = coco_mask.encode(np.asfortranarray(mask))
-    for segmentation in (polygon, uncompressed, compressed):
-        assert (decoded(encoded(segmentation, (40, 50))) == mask).all()
 
 
 # --- in the mapper ----------------------------------------------------------------------------

@@ -14,9 +14,10 @@ from detectron2.data import transforms as T
 from detectron2.structures import BoxMode
 
 from fcos_d2.data import unreadable
-from fcos_d2.data.loader import build_training_loader, seeded
+from fcos_d2.data.loader import build_training_loader
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.data.mixing import ImageMixing
+from fcos_d2.data.seeding import seeded
 from fcos_d2.data.unreadable import FolderAwayError, read_patiently
 from fcos_deploy.image import ImageError, read_image
 

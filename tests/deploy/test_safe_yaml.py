@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fcos_d2 import model_zoo
-from fcos_d2.data.formats import read_dataset
+from fcos_d2.datasets.formats import read_dataset
 from fcos_deploy.settings import read_settings
 from fcos_deploy.text import read_yaml
 

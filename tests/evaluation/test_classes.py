@@ -11,7 +11,7 @@ from oracle import Oracle
 from tiny_run import TINY_MODEL
 
 from fcos_d2 import model_zoo
-from fcos_d2.data.own_data import DataFiles, register_own_data
+from fcos_d2.datasets.own_data import DataFiles, register_own_data
 from fcos_d2.engine import Trainer, lazy
 from fcos_d2.evaluation.classes import check_test_classes, dataset_indices, evaluate_by_name
 

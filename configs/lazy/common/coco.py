@@ -5,9 +5,9 @@ from detectron2.config import LazyCall as L
 from detectron2.data import build_detection_test_loader, get_detection_dataset_dicts
 
 from fcos_d2.data.augmentation import FastResizeShortestEdge, ResizeShortestEdge
-from fcos_d2.data.learning import training_records
 from fcos_d2.data.loader import build_training_loader
 from fcos_d2.data.mapper import FCOSDatasetMapper
+from fcos_d2.datasets.training_set import training_records
 from fcos_d2.evaluation.metrics import build_evaluator
 
 dataloader = dict(

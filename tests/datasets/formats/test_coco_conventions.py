@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from fcos_d2.data.formats.coco import repair_coco
+from fcos_d2.datasets.formats.coco import repair_coco
 
 WIDTH, HEIGHT = 96, 72
 

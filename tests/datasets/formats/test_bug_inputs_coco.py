@@ -12,7 +12,7 @@ import convert_dataset
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from fcos_d2.data.own_data import DataFiles, register_own_data
+from fcos_d2.datasets.own_data import DataFiles, register_own_data
 
 TEXT_IDS = [f"000000{i}_02999_d_000000{i}" for i in range(1, 5)]
 BOX = [10, 10, 41, 31]

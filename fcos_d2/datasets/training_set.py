@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 
+from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetCatalog, get_detection_dataset_dicts
 
 from .formats.coco_fields import has_mask
@@ -103,6 +104,17 @@ def _without_severity(problem: Problem) -> str:
     return str(problem).removeprefix(f"{problem.severity}: ")
 
 
+def _records_from_config(cfg: CfgNode) -> dict:
+    keypoints = cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE
+    return {
+        "names": cfg.DATASETS.TRAIN,
+        "filter_empty": cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+        "min_keypoints": keypoints if cfg.MODEL.KEYPOINT_ON else 0,
+        "proposal_files": cfg.DATASETS.PROPOSAL_FILES_TRAIN if cfg.MODEL.LOAD_PROPOSALS else None,
+    }
+
+
+@configurable(from_config=_records_from_config)
 def training_records(
     names: str | list[str] | tuple[str, ...],
     filter_empty: bool = True,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from fcos_d2.data.formats.coco import read_coco, repair_coco
-from fcos_d2.data.formats.coco_fields import has_mask
+from fcos_d2.datasets.formats.coco import read_coco, repair_coco
+from fcos_d2.datasets.formats.coco_fields import has_mask
 
 GOOD = {
     "images": [{"id": 1, "file_name": "a.png", "height": 60, "width": 80}],

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fcos_d2.data.formats import read_dataset
+from fcos_d2.datasets.formats import read_dataset
 
 OBJECT = (
     "<object><name>{name}</name><bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax>"

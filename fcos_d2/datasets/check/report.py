@@ -5,21 +5,21 @@ import html
 import os
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from detectron2.data import transforms as T
 
 from fcos_deploy.image import ImageError, read_image
 from fcos_deploy.text import shown, shown_lines
 
 from ...modeling import FCOSProposalGenerator
-from ..learning import judge_training_set
 from ..problems import SEVERITIES, Problem, summarise
+from ..training_set import judge_training_set
 from .images import check_images, shared_content
-from .levels import LevelStatistics, level_statistics
+from .levels import LevelStatistics, Size, level_statistics
 from .sets import check_sets
 
 Coco = dict[str, list[dict]]
@@ -243,7 +243,7 @@ def check_dataset(
     images: str | Path,
     problems: list[Problem],
     generator: FCOSProposalGenerator,
-    resize: T.Augmentation | None,
+    input_sizes: Callable[[Sequence[Size]], np.ndarray],
     *,
     val: Coco | None = None,
     val_images: str | Path | None = None,
@@ -255,7 +255,7 @@ def check_dataset(
     Args:
         name: for the title.
         coco, images, problems: as `read_dataset` gives them.
-        generator, resize: see `level_statistics`.
+        generator, input_sizes: see `level_statistics`.
         val: the validation set, to find shared images.
         val_images: the folder of its images; None for the same folder.
         decode: read every image.
@@ -273,7 +273,7 @@ def check_dataset(
         found, unreadable = check_images(coco["images"], images, workers)
         problems += found
         coco = without_images(coco, unreadable)
-    levels = level_statistics(coco, generator, resize)
+    levels = level_statistics(coco, generator, input_sizes)
     return DatasetReport(name, coco, Path(images), problems, levels)
 
 

@@ -7,8 +7,6 @@ from detectron2.data import transforms as T
 from detectron2.structures import BoxMode
 from pycocotools import mask as coco_mask
 
-from .augmentation_geometry import visible_share
-
 
 class Sample(NamedTuple):
     """An image and what is in it."""
@@ -82,6 +80,25 @@ def boxes_of(annotations: list[dict]) -> np.ndarray:
         chosen = modes == mode
         boxes[chosen] = BoxMode.convert(boxes[chosen], BoxMode(mode), BoxMode.XYXY_ABS)
     return boxes
+
+
+def visible_share(
+    boxes: np.ndarray, size: tuple[int, int], shown: np.ndarray | None = None
+) -> np.ndarray:
+    """The part of the area of each box that lies within an image.
+
+    Args:
+        boxes: (M, 4) xyxy, px.
+        size: height and width, px.
+        shown: (M, 4), the boxes as borders inside the image have cut them; None for no borders.
+
+    Returns:
+        (M,) in [0, 1]; 0 for a box without area.
+    """
+    height, width = size
+    clipped = np.clip(boxes if shown is None else shown, 0, [width, height, width, height])
+    areas, clipped_areas = (np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (boxes, clipped))
+    return clipped_areas / np.maximum(areas, np.finfo(np.float64).tiny)
 
 
 def encoded(segmentation: list | dict, size: tuple[int, int]) -> dict:

@@ -11,8 +11,8 @@ from detectron2.utils import comm
 
 from .formats import read_dataset, write_dataset
 from .ids import Id
-from .learning import NOTHING, judge_training_set, learned_fields
 from .problems import Problem, summarise
+from .training_set import NOTHING, judge_training_set, learned_fields
 
 logger = logging.getLogger(__name__)
 

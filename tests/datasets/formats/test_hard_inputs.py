@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fcos_d2.data.formats import read_dataset
+from fcos_d2.datasets.formats import read_dataset
 
 # What is said of the file: the kinds of problems, or the sentence that refuses it ("!").
 COCO = {

@@ -1,7 +1,7 @@
 import pytest
 from detectron2.data.datasets import register_coco_instances, register_pascal_voc
 
-from fcos_d2.data.catalogue import check_datasets
+from fcos_d2.datasets.catalogue import check_datasets
 
 
 def test_absent_datasets_are_named(tmp_path, monkeypatch):

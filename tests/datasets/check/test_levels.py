@@ -1,7 +1,7 @@
 """What the levels of a detector learn, against loops over all locations and boxes."""
 
 import json
-import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +9,13 @@ import pytest
 import torch
 from detectron2.data import transforms as T
 from detectron2.modeling import build_model
-from detectron2.structures import BoxMode
-from torch import nn
 
 from fcos_d2 import model_zoo
 from fcos_d2.data.augmentation import ResizeShortestEdge
-from fcos_d2.data.check import level_statistics
-from fcos_d2.data.check.levels import warn_of_idle_levels
-from fcos_d2.data.loader import SeededRecords
+from fcos_d2.data.input_size import sizes_after
 from fcos_d2.data.mapper import FCOSDatasetMapper
-from fcos_d2.data.shapes import make_shapes
+from fcos_d2.datasets.check import level_statistics
+from fcos_d2.datasets.shapes import make_shapes
 from fcos_d2.modeling import FCOSProposalGenerator
 
 LETTERBOX = ["INPUT.RESIZE_RULE_TRAIN", "letterbox", "INPUT.SQUARE_SIZE", "160"]
@@ -32,6 +29,10 @@ def generator_of(*opts: str, config: str = "Recipes/R18-Scratch") -> FCOSProposa
 
 def mapper_of(*opts: str, config: str = "Recipes/R18-Scratch") -> FCOSDatasetMapper:
     return FCOSDatasetMapper(model_zoo.get_config(config, list(opts)), is_train=True)
+
+
+def sizes_of(mapper: FCOSDatasetMapper) -> partial:
+    return partial(sizes_after, mapper.input_size.resize)
 
 
 def coco_of(boxes: list, height: int, width: int) -> dict:
@@ -71,7 +72,7 @@ def test_the_rules_of_the_detector_count(rule, inclusive):
         [*rng.integers(0, 60, 2).tolist(), *rng.integers(4, 130, 2).tolist()] for _ in range(40)
     ]
     boxes += [[0, 0, 64, 64], [4, 4, 64, 64], [16, 16, 32, 128]]
-    found = level_statistics(coco_of(boxes, 190, 190), generator, None)
+    found = level_statistics(coco_of(boxes, 190, 190), generator, partial(sizes_after, None))
     assert found.positives == positives_by_loops(boxes, (192, 192), generator)
 
 
@@ -81,11 +82,11 @@ def test_sizes_are_those_of_the_resize_in_training():
     A short edge of 224 px would make it 37.3 px.
     """
     coco, generator = coco_of([[100, 100, 40, 40]], 240, 448), generator_of()
-    found = level_statistics(coco, generator, mapper_of(*LETTERBOX).input_size.resize)
+    found = level_statistics(coco, generator, sizes_of(mapper_of(*LETTERBOX)))
     assert found.short_side == 86
     # Both sides are rounded to whole px.
     assert found.sides.tolist() == pytest.approx([40 * (86 / 240 * 160 / 448) ** 0.5])
-    found = level_statistics(coco, generator, ResizeShortestEdge(224, 999))
+    found = level_statistics(coco, generator, partial(sizes_after, ResizeShortestEdge(224, 999)))
     assert found.short_side == 224 and found.sides.tolist() == pytest.approx([37.33], abs=0.05)
 
 
@@ -94,14 +95,16 @@ def test_random_sizes_all_count_and_are_the_same_again():
     coco["images"] = [coco["images"][0] | {"id": i} for i in range(40)]
     coco["annotations"] = [coco["annotations"][0] | {"image_id": i} for i in range(40)]
     resize = T.ResizeScale(0.5, 1.5, 100, 100)
-    first, again = (level_statistics(coco, generator_of(), resize) for _ in range(2))
+    first, again = (
+        level_statistics(coco, generator_of(), partial(sizes_after, resize)) for _ in range(2)
+    )
     assert first.sides.min() < 35 and first.sides.max() > 65
     assert first.sides.tolist() == again.sides.tolist()
 
 
 def shares(coco: dict, config: str) -> list[float]:
     mapper, generator = mapper_of(config=config), generator_of(config=config)
-    counts = level_statistics(coco, generator, mapper.input_size.resize).positives
+    counts = level_statistics(coco, generator, sizes_of(mapper)).positives
     return [count / sum(counts) for count in counts]
 
 
@@ -116,32 +119,3 @@ def test_every_level_of_the_quickstart_learns_shapes(tmp_path):
     folder = Path(make_shapes(tmp_path, {"train": 40, "val": 1}))
     coco = json.loads((folder / "annotations" / "instances_train.json").read_text())
     assert min(shares(coco, "Quickstart/Shapes-R18")) > 0.05
-
-
-def loader_of(*sides: int) -> object:
-    """Three images of 224 x 224 px with squares of some sides."""
-    box = {"bbox_mode": BoxMode.XYWH_ABS, "category_id": 0, "iscrowd": 0}
-    annotations = [box | {"bbox": [10, 10, side, side]} for side in sides]
-    record = {"file_name": "a.jpg", "height": 224, "width": 224, "annotations": annotations}
-    records = SeededRecords([record] * 3, mapper_of("INPUT.MIN_SIZE_TRAIN", "(224,)"))
-    return torch.utils.data.DataLoader(records)
-
-
-def test_training_warns_of_a_level_that_learns_nothing(caplog):
-    model = nn.Module()
-    model.proposal_generator = generator_of("MODEL.FCOS.SIZES_OF_INTEREST", "[64,128]")
-    with caplog.at_level(logging.WARNING):
-        warn_of_idle_levels(model, loader_of(40, 80, 120))
-    # Another test may have switched on what is said below a warning.
-    (record,) = [x for x in caplog.records if x.levelno >= logging.WARNING]
-    assert "p5 (128 to inf px: 0.0%)" in record.message and "short side of 224" in record.message
-    # Of halves of 20, 40 and 60 px a third lies below 33.3, two thirds below 46.7; in steps of 4.
-    assert "SIZES_OF_INTEREST (size_bounds) [32, 48]" in record.message
-    caplog.clear()
-    model.proposal_generator = generator_of("MODEL.FCOS.SIZES_OF_INTEREST", "[32,48]")
-    warn_of_idle_levels(model, loader_of(40, 80, 120))
-    warn_of_idle_levels(model, loader_of())
-    warn_of_idle_levels(nn.Module(), loader_of(40))
-    model.proposal_generator = generator_of("MODEL.FCOS.ASSIGNER", "atss")
-    warn_of_idle_levels(model, loader_of(40))
-    assert not [x for x in caplog.records if x.levelno >= logging.WARNING]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from fcos_d2.data.own_data import DataFiles, register_own_data
+from fcos_d2.datasets.own_data import DataFiles, register_own_data
 
 
 def write_coco(folder, categories, category_ids=(7,), name="a.json"):

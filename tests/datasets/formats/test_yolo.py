@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fcos_d2.data.formats import read_dataset
+from fcos_d2.datasets.formats import read_dataset
 
 LABEL = "0 0.5 0.5 0.25 0.5\n"  # of 40 x 20 px: [15, 5, 10, 10]
 

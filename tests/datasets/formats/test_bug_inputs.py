@@ -12,8 +12,8 @@ import pytest
 import torch
 from tiny_run import TINY_MODEL, make_tiny_coco
 
-from fcos_d2.data.formats import read_dataset
-from fcos_d2.data.own_data import DataFiles, register_own_data
+from fcos_d2.datasets.formats import read_dataset
+from fcos_d2.datasets.own_data import DataFiles, register_own_data
 from fcos_d2.engine import run, train_argument_parser
 
 # Of every label `0.32 0.36 0.43 0.43` in images of 96 x 72 px.

@@ -8,9 +8,9 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from pycocotools.coco import COCO
 
-from fcos_d2.data import shapes
-from fcos_d2.data.shapes import datasets_root, make_shapes, register_shapes
-from fcos_d2.data.shapes_drawing import CLASS_NAMES
+from fcos_d2.datasets import shapes
+from fcos_d2.datasets.shapes import datasets_root, make_shapes, register_shapes
+from fcos_d2.datasets.shapes_drawing import CLASS_NAMES
 
 FEW = {"train": 12, "val": 4}
 NAMES = ("shapes_train", "shapes_val")

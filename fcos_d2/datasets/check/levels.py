@@ -1,22 +1,16 @@
 """Box sizes against the levels of a detector, at the resolution of its training."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from detectron2.data import transforms as T
-from torch import nn
 
 from ...modeling import FCOSProposalGenerator
 from ...modeling.assignment import claims_of_boxes
 from ...modeling.geometry import LocationGrid, location_grids
-from ..input_size import Size, resized
-from ..loader import SeededRecords, seeded
-from ..sample import boxes_of
 
-logger = logging.getLogger(__name__)
+Size = tuple[int, int]  # height and width, px
 
 CHUNK = 10_000  # boxes at a time: bounds the memory
 SAMPLE = 500  # images in which boxes compete for locations, and that are looked at in training
@@ -100,14 +94,17 @@ class LevelStatistics(NamedTuple):
 
 
 def level_statistics(
-    coco: dict[str, list[dict]], generator: FCOSProposalGenerator, resize: T.Augmentation | None
+    coco: dict[str, list[dict]],
+    generator: FCOSProposalGenerator,
+    input_sizes: Callable[[Sequence[Size]], np.ndarray],
 ) -> LevelStatistics:
     """Measures the boxes of a dataset against a detector.
 
     Args:
         coco: repaired COCO dict.
         generator: tells strides, size ranges, sampling and locations.
-        resize: of training; where it is random, each image has one of its sizes.
+        input_sizes: of training, for images of N sizes (N, 2) sizes at the network's input, such as
+            `sizes_after`.
 
     Raises:
         ValueError: its assigner knows no size ranges.
@@ -118,42 +115,25 @@ def level_statistics(
     boxes = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)
     image_idxs = np.array([number[a["image_id"]] for a in kept], dtype=np.int64)
     sizes = [(image["height"], image["width"]) for image in coco["images"]]
-    return _statistics(sizes, boxes, image_idxs, generator, resize)
+    return statistics_of_boxes(sizes, input_sizes(sizes), boxes, image_idxs, generator)
 
 
-def warn_of_idle_levels(model: nn.Module, loader: object) -> None:
-    """Says in one line when a level of a detector learns (nearly) nothing of some training images.
-
-    Args:
-        model: says nothing where its proposal generator assigns by other rules than size ranges.
-        loader: of `build_training_loader`.
-    """
-    generator, data = getattr(model, "proposal_generator", None), getattr(loader, "dataset", None)
-    is_ours = isinstance(generator, FCOSProposalGenerator) and isinstance(data, SeededRecords)
-    sizes_of = getattr(data.mapper, "input_size", None) if is_ours else None
-    if sizes_of is None or generator.target_maker.assigner != "size_ranges":
-        return
-    chosen = np.unique(np.linspace(0, len(data) - 1, SAMPLE).astype(int)).tolist()
-    records = [record for i in chosen if "annotations" in (record := data.records[i])]
-    boxes = [
-        boxes_of([a for a in record["annotations"] if not a.get("iscrowd")]) for record in records
-    ]
-    image_idxs = np.repeat(np.arange(len(boxes)), [len(some) for some in boxes])
-    sizes = [(record["height"], record["width"]) for record in records]
-    all_boxes = np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)
-    statistics = _statistics(sizes, all_boxes, image_idxs, generator, sizes_of.resize)
-    if line := statistics.idle_levels():
-        logger.warning("%s", line)
-
-
-def _statistics(
+def statistics_of_boxes(
     sizes: Sequence[Size],
+    input_sizes: np.ndarray,
     boxes: np.ndarray,
     image_idxs: np.ndarray,
     generator: FCOSProposalGenerator,
-    resize: T.Augmentation | None,
 ) -> LevelStatistics:
-    """Of images of N sizes and boxes (M, 4), xyxy in px of the image with the number (M,)."""
+    """Of N images with their sizes on disk and at the network's input (N, 2), and their boxes.
+
+    Args:
+        boxes: (M, 4) xyxy, px on disk.
+        image_idxs: (M,) the image of each box.
+
+    Raises:
+        ValueError: the assigner knows no size ranges.
+    """
     maker = generator.target_maker
     if maker.assigner != "size_ranges":
         raise ValueError(
@@ -161,8 +141,7 @@ def _statistics(
             f"{maker.assigner!r}; give a config with MODEL.FCOS.ASSIGNER size_ranges"
         )
     old = np.array(sizes, dtype=np.float32).reshape(-1, 2)
-    with seeded(0):
-        new = np.array([resized(resize, size) for size in sizes], dtype=np.int64).reshape(-1, 2)
+    new = input_sizes
     factors = (new / np.maximum(old, 1))[image_idxs][:, [1, 0, 1, 0]]
     scaled = torch.from_numpy((boxes * factors).astype(np.float32))
     padded = -(-new // DIVISIBILITY) * DIVISIBILITY

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from fcos_d2.data.shapes_drawing import (
+from fcos_d2.datasets.shapes_drawing import (
     CLASS_NAMES,
     IMAGE_SIZE,
     MAX_SHAPES,

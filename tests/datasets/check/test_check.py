@@ -1,6 +1,7 @@
 """The checks of a dataset, on small sets made by hand."""
 
 import json
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,16 +12,17 @@ import torch
 from stand_ins import headless_generator
 
 from fcos_d2.data.augmentation import ResizeShortestEdge
-from fcos_d2.data.check import check_dataset, check_images, check_sets, level_statistics
-from fcos_d2.data.check.images import shared_content
-from fcos_d2.data.check.report import (
+from fcos_d2.data.input_size import sizes_after
+from fcos_d2.datasets.check import check_dataset, check_images, check_sets, level_statistics
+from fcos_d2.datasets.check.images import shared_content
+from fcos_d2.datasets.check.report import (
     histogram_svg,
     images_by_name,
     named_box,
     named_image,
     size_shares,
 )
-from fcos_d2.data.problems import Problem, summarise
+from fcos_d2.datasets.problems import Problem, summarise
 from fcos_d2.modeling import FCOSProposalGenerator
 
 # What is said of the pictures of the collection that load: kinds of notes, by name.
@@ -38,8 +40,8 @@ def generator() -> FCOSProposalGenerator:
     return headless_generator()
 
 
-def short_edge(side: int) -> ResizeShortestEdge:
-    return ResizeShortestEdge(side, side)
+def short_edge(side: int) -> partial:
+    return partial(sizes_after, ResizeShortestEdge(side, side))
 
 
 def coco_of(boxes: list, size: tuple[int, int] = (64, 64), names=("cat", "dog")) -> dict:
@@ -85,7 +87,7 @@ def test_many_boxes_go_through_in_chunks(generator, monkeypatch):
     torch.manual_seed(0)
     boxes = (torch.rand(50, 4) * 30 + 1).tolist()
     whole = level_statistics(coco_of(boxes), generator, short_edge(64))
-    monkeypatch.setattr("fcos_d2.data.check.levels.CHUNK", 7)
+    monkeypatch.setattr("fcos_d2.datasets.check.levels.CHUNK", 7)
     parts = level_statistics(coco_of(boxes), generator, short_edge(64))
     assert parts.positives == whole.positives
     assert parts.learned.tolist() == whole.learned.tolist() and 0 < whole.learned.mean() < 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcos_d2.data.formats.records import (
+from fcos_d2.datasets.formats.records import (
     corners_to_box,
     enclosing_corners,
     read_csv_rows,

@@ -16,7 +16,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 from iopath.common.file_io import file_lock
 
-from fcos_d2.data.shapes_drawing import CLASS_NAMES, Shape, draw_picture
+from fcos_d2.datasets.shapes_drawing import CLASS_NAMES, Shape, draw_picture
 
 # To be raised by one whenever the same seed gives other pictures or annotations.
 VERSION = 1

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fcos_d2.data.formats import FORMATS, read_dataset, write_dataset
+from fcos_d2.datasets.formats import FORMATS, read_dataset, write_dataset
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Data on disk: formats, checks, one's own data, the drawn Shapes."""

@@ -12,10 +12,9 @@ from fcos_d2.data.augmentation_geometry import (
     RandomAffine,
     RandomCropWithBoxes,
 )
+from fcos_d2.sample import visible_share
 
 SIZE = (120, 200)  # height, width
-
-from fcos_d2.sample import visible_share
 
 
 def picture(box: list[int], size: tuple[int, int] = SIZE) -> np.ndarray:

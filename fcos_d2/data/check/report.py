@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from detectron2.data import transforms as T
 
-from fcos_deploy.image import ImageError, read_image
 from fcos_deploy.text import shown, shown_lines
+from fcos_deploy.vision import ImageError, read_image
 
 from ...modeling import FCOSProposalGenerator
 from ..learning import judge_training_set

@@ -42,6 +42,7 @@ setup(
         *find_packages(include=["fcos_d2", "fcos_d2.*"]),
         "fcos_d2.configs",
         "fcos_deploy",
+        "fcos_deploy.vision",
     ],
     package_dir={"fcos_d2.configs": "configs", "fcos_deploy": "deploy/fcos_deploy"},
     package_data={"fcos_d2.configs": ["**/*.yaml", "**/*.py"]},

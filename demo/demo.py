@@ -30,10 +30,9 @@ from fcos_d2.visualization import (
     write_image,
 )
 from fcos_deploy.door import enter
-from fcos_deploy.image import ImageError, list_images, read_image
 from fcos_deploy.pipeline import buffered
 from fcos_deploy.text import say, shown
-from fcos_deploy.window import check_display, show
+from fcos_deploy.vision import ImageError, check_display, list_images, read_image, show
 
 if TYPE_CHECKING:  # it would load torch before fcos_d2 has set it up
     from detectron2.structures import Instances

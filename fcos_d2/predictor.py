@@ -12,7 +12,7 @@ from detectron2.structures import Instances
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from fcos_deploy.inputs import GivenImage, bgr_images, shows_objects
+from fcos_deploy.vision import GivenImage, bgr_images, shows_objects
 
 from . import model_zoo
 from .building import build_detector

@@ -56,7 +56,7 @@ def test_all_modules_are_in_the_wheel(built):
     names, _ = built
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "fcos_d2").rglob("*.py")}
     deploy = ROOT / "deploy"
-    modules |= {path.relative_to(deploy).as_posix() for path in deploy.rglob("fcos_deploy/*.py")}
+    modules |= {path.relative_to(deploy).as_posix() for path in deploy.rglob("fcos_deploy/**/*.py")}
     assert modules - names == set()
 
 

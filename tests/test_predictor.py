@@ -11,7 +11,7 @@ from fcos_d2.evaluation.slicing import Slicing
 from fcos_d2.evaluation.tta import FlipsAndScales
 from fcos_d2.evaluation.views import ViewSettings
 from fcos_d2.predictor import inference_dtype, with_views
-from fcos_deploy.image import ORIENTATION_TAG, ImageError
+from fcos_deploy.vision import ORIENTATION_TAG, ImageError
 
 OPTS = ["MODEL.FCOS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu"]
 

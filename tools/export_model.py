@@ -34,8 +34,8 @@ from fcos_d2.export.verify import (
 )
 from fcos_d2.predictor import Predictor
 from fcos_deploy.door import enter
-from fcos_deploy.image import list_images, read_image
 from fcos_deploy.text import say
+from fcos_deploy.vision import list_images, read_image
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

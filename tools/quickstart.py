@@ -14,8 +14,8 @@ from fcos_d2.engine import run, train_argument_parser
 from fcos_d2.visualization import contact_sheet, draw_detections, write_image
 from fcos_d2.visualization.plots import plot_training
 from fcos_deploy.door import enter
-from fcos_deploy.image import read_image
 from fcos_deploy.text import say
+from fcos_deploy.vision import read_image
 
 CONFIG = "Quickstart/Shapes-R18"
 NUM_PICTURES = 6

@@ -18,13 +18,21 @@ from pathlib import Path
 
 from .detector import Detections, Detector
 from .door import enter
-from .image import ImageError, list_images, read_image
-from .outputs import image_targets, video_target, write_image
 from .results import CocoResults, JsonFile, PlainResults
 from .runner import Item, Runner
 from .text import say, shown
-from .video import VideoReader, VideoWriter
-from .window import check_display, show
+from .vision import (
+    ImageError,
+    VideoReader,
+    VideoWriter,
+    check_display,
+    image_targets,
+    list_images,
+    read_image,
+    show,
+    video_target,
+    write_image,
+)
 
 TITLE = "fcos_deploy"
 OK, UNREADABLE, WRONG_USE = 0, 1, 2

@@ -9,8 +9,8 @@ from PIL import Image
 
 from .engines import load_engine
 from .grouping import canvas_size, groups_of_one_canvas
-from .inputs import GivenImage, bgr_images, shows_objects
 from .settings import Settings, read_settings
+from .vision import GivenImage, bgr_images, shows_objects
 
 
 class Detections(NamedTuple):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .detector import Batch, Detections, Detector
-from .draw import draw_detections
 from .pipeline import Clock, batches, buffered
+from .vision import draw_detections
 
 PARTS = ("decode", "preprocess", "engine", "post-process", "draw", "encode")
 AHEAD = 2  # groups that a stage may be ahead of the next

@@ -11,10 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
-from .decoding import BOMB_ERRORS, DECODE_ERRORS
 from .detector import Detector
-from .image import ImageError, image_array
 from .results import objects_of
+from .vision import BOMB_ERRORS, DECODE_ERRORS, ImageError, image_array
 
 # What is taken from strangers: the most used, with decoders that are tried the most.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")

@@ -14,7 +14,7 @@ from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, Instances
 
-from fcos_deploy.image import ImageError, read_reduced
+from fcos_deploy.vision import ImageError, read_reduced
 
 from ..sample import Sample, boxes_of, visible_share
 from .input_size import InputSize, Size

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from detectron2.data import transforms as T
 
-from fcos_deploy.image import ImageError
+from fcos_deploy.vision import ImageError
 
 from ..sample import Sample
 from .augmentation_geometry import likely_scale, random_start

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from fcos_deploy.image import ImageError
+from fcos_deploy.vision import ImageError
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from detectron2.utils import comm
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fcos_deploy.draw import contact_sheet, draw_detections
 from fcos_deploy.text import shown
+from fcos_deploy.vision import contact_sheet, draw_detections
 
 from ..class_names import only_in, positions
 

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from fcos_deploy import Detector
 from fcos_deploy.files import find_file
-from fcos_deploy.image import read_image
 from fcos_deploy.results import CocoResults
+from fcos_deploy.vision import read_image
 
 from ..datasets.formats import read_dataset, write_dataset
 from ..datasets.problems import summarise

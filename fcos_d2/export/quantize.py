@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fcos_deploy import Detector
-from fcos_deploy.image import list_images, read_image
+from fcos_deploy.vision import list_images, read_image
 from fcos_deploy.writing import replacing
 
 # The last layers: what they give is compared with thresholds and added to locations.

@@ -5,8 +5,8 @@ from pathlib import Path
 import yaml
 from detectron2.data import transforms as T
 
-from fcos_deploy.draw import class_color
 from fcos_deploy.settings import FILE_NAME, FORMAT_VERSION
+from fcos_deploy.vision import class_color
 from fcos_deploy.writing import write_text
 
 from ..data.augmentation import TorchResizeShortestEdge

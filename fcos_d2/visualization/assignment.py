@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcos_deploy.draw import BLACK, WHITE, Color, class_color, contact_sheet, draw_detections
+from fcos_deploy.vision import BLACK, WHITE, Color, class_color, contact_sheet, draw_detections
 
 from ..modeling import FCOSProposalGenerator
 from ..modeling.geometry import level_locations, location_grids

@@ -12,7 +12,7 @@ from fcos_d2.data.augmentation_geometry import RandomAffine, RandomCropWithBoxes
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.data.mixing import ImageMixing
 from fcos_d2.data.unreadable import TooManyUnreadableError
-from fcos_deploy.image import ImageError, read_reduced
+from fcos_deploy.vision import ImageError, read_reduced
 
 
 def record(tmp_path, name="a.png", readable=True):

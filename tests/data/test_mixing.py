@@ -15,7 +15,7 @@ from fcos_d2.data.input_size import InputSize
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.data.mixing import ImageMixing
 from fcos_d2.sample import Sample, box_of_mask, decoded, encode
-from fcos_deploy.image import ImageError
+from fcos_deploy.vision import ImageError
 
 # Far apart from each other and from the grey of the images.
 LEVELS = (20, 135, 250)

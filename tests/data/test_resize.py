@@ -9,7 +9,7 @@ from detectron2.data import transforms as T
 from PIL import Image
 
 from fcos_d2.data.resize import FastResizeTransform, to_planes
-from fcos_deploy.image import read_image
+from fcos_deploy.vision import read_image
 
 # Of the values of each image, by the kernel that makes them.
 LARGEST_SHARES = {"larger": 0.3, "smaller": 0.0, "half": 0.02}

@@ -19,7 +19,7 @@ from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.data.mixing import ImageMixing
 from fcos_d2.data.seeding import seeded
 from fcos_d2.data.unreadable import FolderAwayError, read_patiently
-from fcos_deploy.image import ImageError, read_image
+from fcos_deploy.vision import ImageError, read_image
 
 SIZE = {"height": 20, "width": 30}
 

@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from fcos_deploy.door import enter
-from fcos_deploy.image import ImageError
+from fcos_deploy.vision import ImageError
 
 
 def fails_with(error):

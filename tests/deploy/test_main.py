@@ -15,7 +15,7 @@ from made_videos import write_webm
 from tiny_model import write_model
 
 from fcos_deploy.__main__ import main
-from fcos_deploy.video import VideoReader
+from fcos_deploy.vision import VideoReader
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

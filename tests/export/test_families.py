@@ -11,7 +11,7 @@ from fcos_d2 import model_zoo
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.export import ExportOptions, export
 from fcos_d2.export.verify import FULL_PRECISION, batches_of, compare, load_exported
-from fcos_deploy.image import list_images, read_image
+from fcos_deploy.vision import list_images, read_image
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("onnxscript")

@@ -24,8 +24,8 @@ from torch import nn
 from fcos_d2 import model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.datasets.formats import read_dataset, write_dataset
-from fcos_deploy.image import image_size, read_image
 from fcos_deploy.settings import read_settings
+from fcos_deploy.vision import image_size, read_image
 
 SHARE = 10  # of the seeds, in the usual run
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fcos_deploy.decoding import DECODE_ERRORS, open_picture
-from fcos_deploy.image import ORIENTATION_TAG, ImageError, read_image
+from fcos_deploy.vision import DECODE_ERRORS, ORIENTATION_TAG, ImageError, open_picture, read_image
 
 from ..problems import Problem
 

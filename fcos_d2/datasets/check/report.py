@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fcos_deploy.image import ImageError, read_image
 from fcos_deploy.text import shown, shown_lines
+from fcos_deploy.vision import ImageError, read_image
 
 from ...modeling import FCOSProposalGenerator
 from ..problems import SEVERITIES, Problem, summarise

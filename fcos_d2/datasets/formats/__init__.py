@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fcos_deploy.files import files_below, is_hidden
-from fcos_deploy.image import image_extensions
+from fcos_deploy.vision import image_extensions
 
 from ..problems import Problem
 from .coco import read_coco, repair_coco

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from fcos_deploy.files import backslash_hint, find_file
-from fcos_deploy.image import ImageError, image_size
 from fcos_deploy.text import read_json
+from fcos_deploy.vision import ImageError, image_size
 
 from ..ids import Id, as_id, find_id, number_ids
 from ..problems import Problem

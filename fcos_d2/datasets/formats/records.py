@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fcos_deploy.files import backslash_hint
-from fcos_deploy.image import ImageError, image_size
 from fcos_deploy.text import read_lines, read_text
+from fcos_deploy.vision import ImageError, image_size
 
 from ..problems import Problem
 

@@ -12,8 +12,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from fcos_deploy.files import files_below, is_hidden, last_part
-from fcos_deploy.image import image_extensions
 from fcos_deploy.text import decode_text, read_bytes, read_lines
+from fcos_deploy.vision import image_extensions
 
 from ..problems import Problem
 from .records import (

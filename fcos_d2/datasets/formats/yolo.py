@@ -7,9 +7,9 @@ from typing import NamedTuple
 import yaml
 
 from fcos_deploy.files import backslash_hint, files_below, find_file
-from fcos_deploy.image import image_extensions
 from fcos_deploy.safe_yaml import LimitedLoader
 from fcos_deploy.text import read_lines, read_text
+from fcos_deploy.vision import image_extensions
 
 from ..problems import Problem
 from .records import Coco, Record, corners_to_box, image_record, records_to_coco

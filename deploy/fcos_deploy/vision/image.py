@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ..files import backslash_hint, files_matching, find_file, is_hidden
+from ..text import shown
 from .decoding import (
     BOMB_ERRORS,
     DECODE_ERRORS,
@@ -20,8 +22,6 @@ from .decoding import (
     apply_pixel_limit,
     open_picture,
 )
-from .files import backslash_hint, files_matching, find_file, is_hidden
-from .text import shown
 
 ORIENTATION_TAG = 0x0112
 UPRIGHT = {

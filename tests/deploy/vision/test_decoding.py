@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from fcos_deploy.decoding import FORMATS
-from fcos_deploy.image import ImageError, image_size, read_image
+from fcos_deploy.vision.decoding import FORMATS
+from fcos_deploy.vision.image import ImageError, image_size, read_image
 
 PIXELS = Image.fromarray(np.full((8, 12, 3), 200, np.uint8))
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_common import row_beside_peers, significant, suite_row, time_in_turns
-from bench_data import picture
-from bench_inference import our_model
 
+from benchmarks.common import row_beside_peers, significant, suite_row, time_in_turns
+from benchmarks.data import picture
+from benchmarks.inference import our_model
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.export import ExportOptions, export
 from fcos_d2.model_zoo import get_config
 from fcos_d2.modeling.folding import fold_batch_norms
 from fcos_deploy import Detector
 from fcos_deploy.runner import Item, Runner
-from fcos_deploy.video import VideoReader, VideoWriter
+from fcos_deploy.vision import VideoReader, VideoWriter
 
 # How often the deploy runtime must be as fast as the model in NCHW with its norms.
 TARGETS = {"FCOS-RT/DLA34": 1.2, "FCOS-RT/R50": 1.3}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fcos_deploy import draw
-from fcos_deploy.draw import class_color, contact_sheet, draw_detections
+from fcos_deploy.vision import draw
+from fcos_deploy.vision.draw import class_color, contact_sheet, draw_detections
 
 NAMES = ["circle", "ring"]
 

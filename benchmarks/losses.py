@@ -10,8 +10,6 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
-from bench_assignment import NUM_CLASSES, SIZE_BOUNDS, STRIDES, levels_of, random_truth
-from bench_common import peak_memory, row_beside_peers, time_in_turns
 from detectron2.modeling.box_regression import Box2BoxTransformLinear
 from detectron2.modeling.meta_arch.fcos import FCOS as Detectron2FCOS
 from detectron2.structures import Boxes, Instances
@@ -20,6 +18,8 @@ from torch import Tensor
 from torchvision.models.detection import FCOS as TorchvisionFCOS
 from torchvision.models.detection.fcos import FCOSHead as TorchvisionHead
 
+from benchmarks.assignment import NUM_CLASSES, SIZE_BOUNDS, STRIDES, levels_of, random_truth
+from benchmarks.common import peak_memory, row_beside_peers, time_in_turns
 from fcos_d2.modeling import FCOSHead, FCOSProposalGenerator
 from fcos_d2.modeling.geometry import LocationGrid
 

@@ -4,11 +4,12 @@ import statistics
 from collections.abc import Callable
 
 import torch
-from bench_common import suite_row, time_in_turns
-from bench_model import random_images
-from bench_subjects import PEERS, Recipe, TorchSubject, build
 from torch import nn
 from torch.utils import _pytree
+
+from benchmarks.common import suite_row, time_in_turns
+from benchmarks.model import random_images
+from benchmarks.subjects import PEERS, Recipe, TorchSubject, build
 
 CONFIG = "FCOS/R50-1x"
 BATCHES = (1, 8, 32)

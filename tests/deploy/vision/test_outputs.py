@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fcos_deploy.outputs import image_targets, video_target, write_image
+from fcos_deploy.vision.outputs import image_targets, video_target, write_image
 
 
 def names(targets: list[Path], folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .text import shown
+from ..text import shown
 
 Color = tuple[int, int, int]  # BGR
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from bench_common import suite_row, time_in_turns
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
+from benchmarks.common import suite_row, time_in_turns
 from fcos_d2.evaluation.coco import FastCOCOEvaluator
 
 NUM_CLASSES = 80

@@ -1,7 +1,7 @@
 """Every number against the reference data in shared/golden, in float64, and the tool that compares.
 
-The comparisons are in tools/check_golden.py. Here it is run on all of the data, and it is shown
-that it finds what is wrong.
+The comparisons are in check_golden.py. Here it is run on all of the data, and it is shown that it
+finds what is wrong.
 """
 
 import json

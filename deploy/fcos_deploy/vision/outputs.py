@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..writing import remove_leftovers, write_bytes
 from .image import image_extensions
-from .writing import remove_leftovers, write_bytes
 
 # OpenCV writes these in every build, and every viewer opens them.
 WRITTEN_IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}

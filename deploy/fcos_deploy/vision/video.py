@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .writing import replacing, temporary_name
+from ..writing import replacing, temporary_name
 
 # FFmpeg writes its own lines about each damaged file; ours name the file and the cause. OpenCV
 # looks at this once, when it opens the first video.

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcos_deploy import image as module
-from fcos_deploy.image import ImageError, read_image
+from fcos_deploy.vision import image as module
+from fcos_deploy.vision.image import ImageError, read_image
 
 
 def by_pillow(path: Path, monkeypatch: pytest.MonkeyPatch, format: str = "BGR") -> object:

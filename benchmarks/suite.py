@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from bench_common import describe_machine, markdown_list, markdown_table, significant
+
+from benchmarks.common import describe_machine, markdown_list, markdown_table, significant
 
 DEFAULT_PAGE = str(Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md")
 
@@ -24,20 +25,22 @@ class Section(NamedTuple):
 
 
 SECTIONS = {
-    "losses": Section("bench_losses", "measure", ([10, 100, 500, 2000], 3)),
+    "losses": Section("losses", "measure", ([10, 100, 500, 2000], 3)),
     "folding": Section(
-        "bench_inference", "measure_folding", (["FCOS-RT/R50", "FCOS-RT/DLA34"], (512, 736), 15)
+        "inference",
+        "measure_folding",
+        (["FCOS-RT/R50", "FCOS-RT/DLA34"], (512, 736), 15),
     ),
-    "winograd": Section("bench_inference", "measure_winograd", (["FCOS-RT/R50"], (512, 736), 15)),
-    "peers": Section("bench_inference", "measure_peers", ((800, 1088), 5)),
-    "mapper": Section("bench_data", "measure_mapper", (5,)),
-    "drawing": Section("bench_data", "measure_drawing", (11,)),
-    "video": Section("bench_data", "measure_video", (3,)),
+    "winograd": Section("inference", "measure_winograd", (["FCOS-RT/R50"], (512, 736), 15)),
+    "peers": Section("inference", "measure_peers", ((800, 1088), 5)),
+    "mapper": Section("data", "measure_mapper", (5,)),
+    "drawing": Section("data", "measure_drawing", (11,)),
+    "video": Section("data", "measure_video", (3,)),
     "deploy": Section(
-        "bench_deploy", "measure_deploy", (["FCOS-RT/DLA34", "FCOS-RT/R50"], (512, 736), 7)
+        "deploy", "measure_deploy", (["FCOS-RT/DLA34", "FCOS-RT/R50"], (512, 736), 7)
     ),
-    "evaluation": Section("bench_evaluation", "measure_evaluation", (5000, 100, 1)),
-    "gpu": Section("bench_gpu", "measure_gpu", ((800, 1088), 21), needs_gpu=True),
+    "evaluation": Section("evaluation", "measure_evaluation", (5000, 100, 1)),
+    "gpu": Section("gpu", "measure_gpu", ((800, 1088), 21), needs_gpu=True),
 }
 
 
@@ -90,7 +93,7 @@ def load(section: Section) -> Callable[..., list[dict]]:
     Raises:
         ImportError: the module, its function, or something that it needs, is not there.
     """
-    module = importlib.import_module(section.module)
+    module = importlib.import_module(f"benchmarks.{section.module}")
     if not hasattr(module, section.function):
         raise ImportError(f"{section.module} has no function {section.function}")
     return getattr(module, section.function)

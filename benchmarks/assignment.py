@@ -8,18 +8,18 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
-from bench_common import (
+from detectron2.modeling.meta_arch.fcos import FCOS as Detectron2FCOS
+from detectron2.structures import Boxes, Instances
+from torch import Tensor
+from torchvision.models.detection import FCOS as TorchvisionFCOS
+
+from benchmarks.common import (
     describe_machine,
     markdown_list,
     markdown_table,
     peak_memory,
     time_in_turns,
 )
-from detectron2.modeling.meta_arch.fcos import FCOS as Detectron2FCOS
-from detectron2.structures import Boxes, Instances
-from torch import Tensor
-from torchvision.models.detection import FCOS as TorchvisionFCOS
-
 from fcos_d2.modeling.assignment import location_targets, size_ranges_from_bounds
 from fcos_d2.modeling.geometry import LocationGrid, level_locations
 

@@ -1,12 +1,12 @@
 """Measures fcos_d2, side by side with other implementations where asked.
 
-    python tools/benchmark.py model --config-file FCOS-RT/R50 --peer torchvision --peer detectron2
-    python tools/benchmark.py model --config-file FCOS-RT/R50 --export output/r50-onnx
-    python tools/benchmark.py assignment --peer torchvision --peer detectron2
-    python tools/benchmark.py suite
+    python -m benchmarks model --config-file FCOS-RT/R50 --peer torchvision --peer detectron2
+    python -m benchmarks model --config-file FCOS-RT/R50 --export output/r50-onnx
+    python -m benchmarks assignment --peer torchvision --peer detectron2
+    python -m benchmarks suite
 
 Prints Markdown: the hardware, the versions, then the tables. The measurements themselves are in
-the files bench_*.py beside this one.
+the files beside this one.
 """
 
 import argparse
@@ -17,9 +17,9 @@ import warnings
 from functools import partial
 
 import torch
-from bench_subjects import PEERS, PRECISIONS
-from bench_suite import DEFAULT_PAGE, SECTIONS, run_suite
 
+from benchmarks.subjects import PEERS, PRECISIONS
+from benchmarks.suite import DEFAULT_PAGE, SECTIONS, run_suite
 from fcos_deploy.door import enter
 
 SIZES = ((512, 736), (416, 608), (320, 448), (800, 1333))
@@ -147,13 +147,13 @@ def run_model(arguments: argparse.Namespace) -> None:
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch finds no GPU; leave it out to measure the CPU")
     # Imported here: detectron2 takes seconds, which --help need not wait for.
-    from bench_model import run_model
+    from benchmarks.model import run_model
 
     run_model(arguments)
 
 
 def run_assignment(arguments: argparse.Namespace) -> None:
-    from bench_assignment import run_assignment
+    from benchmarks.assignment import run_assignment
 
     run_assignment(arguments)
 

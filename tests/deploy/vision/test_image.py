@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcos_deploy.image import ImageError, image_extensions, image_size, list_images, read_image
+from fcos_deploy.vision.image import (
+    ImageError,
+    image_extensions,
+    image_size,
+    list_images,
+    read_image,
+)
 
 # Our choices, where the list of hard inputs leaves both ways open.
 CHOICES = {

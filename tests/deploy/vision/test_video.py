@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_videos import write_avi, write_webm
 
-from fcos_deploy.video import VideoReader, VideoWriter, true_rate
+from fcos_deploy.vision.video import VideoReader, VideoWriter, true_rate
 
 
 def gray(value: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Times of reading, drawing and video against detectron2's, for `tools/benchmark.py`.
+"""Times of reading, drawing and video against detectron2's, for `python -m benchmarks`.
 
 Each function measures ours and theirs in turns, in one process, and returns one row for each
 comparison, see `rates_row`.
@@ -17,13 +17,13 @@ from types import ModuleType
 import cv2
 import numpy as np
 import torch
-from bench_common import suite_row, time_in_turns
 from detectron2.data import DatasetMapper
 from detectron2.data.catalog import Metadata
 from detectron2.modeling import build_model
 from detectron2.structures import Boxes, BoxMode, Instances
 from detectron2.utils.video_visualizer import VideoVisualizer
 
+from benchmarks.common import suite_row, time_in_turns
 from fcos_d2 import model_zoo
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.engine.distributed import resolve_device

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcos_deploy.image import ImageError, read_image, read_reduced
+from fcos_deploy.vision.image import ImageError, read_image, read_reduced
 
 
 def write(path: Path, size: tuple[int, int], orientation: int = 1) -> Path:

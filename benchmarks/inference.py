@@ -9,14 +9,14 @@ import statistics
 from collections.abc import Callable
 
 import torch
-from bench_assignment import NUM_CLASSES
-from bench_common import row_beside_peers, suite_row, time_in_turns
 from detectron2 import model_zoo as detectron2_zoo
 from detectron2.config import instantiate
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS as TorchvisionFCOS
 from torchvision.models.detection import fcos_resnet50_fpn
 
+from benchmarks.assignment import NUM_CLASSES
+from benchmarks.common import row_beside_peers, suite_row, time_in_turns
 from fcos_d2 import model_zoo
 from fcos_d2.modeling.folding import fold_batch_norms
 from fcos_d2.modeling.winograd import use_winograd

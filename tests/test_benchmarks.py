@@ -3,15 +3,14 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-import bench_common
-import bench_model
-import bench_suite
-import benchmark
 import numpy as np
 import pytest
 import torch
-from bench_subjects import Recipe, TorchSubject, build
 from torch import Tensor, nn
+
+from benchmarks import __main__ as benchmark
+from benchmarks import common, model, suite
+from benchmarks.subjects import Recipe, TorchSubject, build
 
 TABLE = """\
 |  | fcos_d2 | other | unit | ratio | target | reached | note |
@@ -45,11 +44,11 @@ def subject() -> TorchSubject:
 def test_operations_of_one_convolution():
     # 2 images x 6 x 5 px x 4 output channels x (3 x 3 x 3 products and additions)
     expected = 2 * 6 * 5 * 4 * (3 * 3 * 3 * 2) / 1e9
-    assert bench_model.operations(subject(), bench_model.random_images((6, 5), 2)) == expected
+    assert model.operations(subject(), model.random_images((6, 5), 2)) == expected
 
 
 def test_parts_cover_the_call():
-    parts = subject().parts(bench_model.random_images((6, 5), 1))
+    parts = subject().parts(model.random_images((6, 5), 1))
     assert list(parts) == ["preprocess", "backbone", "head", "post-process"]
     assert all(milliseconds >= 0 for milliseconds in parts.values())
 
@@ -57,14 +56,14 @@ def test_parts_cover_the_call():
 def test_turns_alternate_and_leave_out_the_warm_up():
     calls = []
     functions = {name: lambda name=name: calls.append(name) for name in "ab"}
-    times = bench_common.time_in_turns(functions, warmup=1, repeats=2)
+    times = common.time_in_turns(functions, warmup=1, repeats=2)
     assert "".join(calls) == "ababab"
     assert {name: len(values) for name, values in times.items()} == {"a": 2, "b": 2}
 
 
 def test_spread_is_the_middle_half():
-    assert bench_common.spread([1.0, 2.0, 3.0, 4.0, 5.0]) == (2.0, 4.0)
-    assert bench_common.spread([7.0]) == (7.0, 7.0)
+    assert common.spread([1.0, 2.0, 3.0, 4.0, 5.0]) == (2.0, 4.0)
+    assert common.spread([7.0]) == (7.0, 7.0)
 
 
 def test_tables_of_a_model():
@@ -73,11 +72,11 @@ def test_tables_of_a_model():
         "spread_ms": (190.0, 210.0), "images_per_second": 10.0, "ratio": 1.0, "gflop": 20.0,
         "parameters": 3_000_000, "memory_bytes": None, "parts_ms": {"engine": 1.25},
     }  # fmt: skip
-    line = bench_model.whole_table([row]).splitlines()[-1]
+    line = model.whole_table([row]).splitlines()[-1]
     assert line == (
         "| m, fp32 | 512x736 | 2 | 200.0 | 190.0 - 210.0 | 10.00 | 1.00 | 20.0 | 100.0 | 3.0 | - |"
     )
-    line = bench_model.parts_table([row]).splitlines()[-1]
+    line = model.parts_table([row]).splitlines()[-1]
     assert line == "| m | 512x736 | 2 | - | - | - | 1.2 | - |"
 
 
@@ -94,11 +93,11 @@ ROWS = [
 
 
 def test_each_ratio_beside_its_target():
-    assert bench_suite.ratio_table(ROWS) == TABLE
+    assert suite.ratio_table(ROWS) == TABLE
 
 
 def test_the_best_peer_is_the_measure():
-    row = bench_common.row_beside_peers("n", {"ours": 2.0, "a": 5.0, "b": 4.0}, "ms", 1.5)
+    row = common.row_beside_peers("n", {"ours": 2.0, "a": 5.0, "b": 4.0}, "ms", 1.5)
     assert (row["peer"], row["ratio"], row["note"]) == (4.0, 2.0, "a 5, b 4")
 
 
@@ -109,12 +108,12 @@ def test_suite_writes_sections_and_names_missing_ones(tmp_path: Path, monkeypatc
         "<!-- mapper:begin -->\nkept\n<!-- mapper:end -->\n"
     )
     sections = {
-        "losses": bench_suite.Section("made_up", "measure", ()),
-        "mapper": bench_suite.Section("no_such_module", "measure", ()),
+        "losses": suite.Section("made_up", "measure", ()),
+        "mapper": suite.Section("no_such_module", "measure", ()),
     }
-    monkeypatch.setattr(bench_suite, "SECTIONS", sections)
+    monkeypatch.setattr(suite, "SECTIONS", sections)
     monkeypatch.setitem(
-        bench_suite.importlib.sys.modules, "made_up", SimpleNamespace(measure=lambda: ROWS)
+        suite.importlib.sys.modules, "benchmarks.made_up", SimpleNamespace(measure=lambda: ROWS)
     )
     arguments = ["suite", "--output", str(page), "--sections", "losses", "mapper"]
     assert benchmark.main(arguments) == 1
@@ -122,14 +121,14 @@ def test_suite_writes_sections_and_names_missing_ones(tmp_path: Path, monkeypatc
     assert content.startswith(f"one\n<!-- losses:begin -->\n\n{TABLE}\n\n- CPU: ")
     assert "old" not in content and "\ntwo\n" in content and "\nkept\n" in content
     captured = capsys.readouterr()
-    assert "No module named 'no_such_module'" in captured.out
+    assert "No module named 'benchmarks.no_such_module'" in captured.out
     assert captured.err.startswith("error: not measured: mapper;")
 
 
 def test_page_has_a_place_for_each_section():
-    content = Path(bench_suite.DEFAULT_PAGE).read_text(encoding="utf-8")
-    for name in bench_suite.SECTIONS:
-        filled = bench_suite.replace_between(content, name, "text", Path("page"))
+    content = Path(suite.DEFAULT_PAGE).read_text(encoding="utf-8")
+    for name in suite.SECTIONS:
+        filled = suite.replace_between(content, name, "text", Path("page"))
         assert f"<!-- {name}:begin -->\n\ntext\n\n<!-- {name}:end -->" in filled
 
 
@@ -144,7 +143,7 @@ def test_page_has_a_place_for_each_section():
 )
 def test_page_without_the_marks(content: str):
     with pytest.raises(ValueError, match="page.md: needs the lines <!-- a:begin -->"):
-        bench_suite.replace_between(content, "a", "", Path("page.md"))
+        suite.replace_between(content, "a", "", Path("page.md"))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +173,7 @@ def test_folder_without_an_export(tmp_path: Path):
 
 
 def test_evaluators_are_compared_number_by_number():
-    evaluation = pytest.importorskip("bench_evaluation")
+    evaluation = pytest.importorskip("benchmarks.evaluation")
     ours = {"AP": 50.0, "APs": float("nan")}
     assert evaluation.worst_difference(ours, ours | {"AP": 50.5}) == 0.5
     with pytest.raises(ValueError, match="no value"):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from fcos_deploy.image import ORIENTATION_TAG, ImageError, read_image
-from fcos_deploy.inputs import bgr_image, bgr_images, shows_objects
+from fcos_deploy.vision.image import ORIENTATION_TAG, ImageError, read_image
+from fcos_deploy.vision.inputs import bgr_image, bgr_images, shows_objects
 
 RED_BLUE = np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8)  # RGB, 1 x 2
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_common import describe_machine, markdown_list, markdown_table, spread, time_in_turns
-from bench_subjects import Recipe, Subject, TorchSubject, build
 from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.common import describe_machine, markdown_list, markdown_table, spread, time_in_turns
+from benchmarks.subjects import Recipe, Subject, TorchSubject, build
 
 EXPLANATION = """\
 Median of {repeats} calls in turns, after {warmup} warm-up calls; the spread is the middle half. All

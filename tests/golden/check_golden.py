@@ -1,6 +1,6 @@
 """Checks our models against golden data: one line for each configuration, exit code 1 on a miss.
 
-    python tools/check_golden.py ../shared/golden
+    python tests/golden/check_golden.py ../shared/golden
 
 A folder of golden data holds <name>.keys.json, the entries of a state dict, and for some names
 also numbers: head outputs, losses, gradients, statistics, targets and detections. Weights and

@@ -1,0 +1,1 @@
+"""Measures fcos_d2, beside other implementations where asked: `python -m benchmarks --help`."""

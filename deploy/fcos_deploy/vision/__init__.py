@@ -1,0 +1,52 @@
+"""Pictures in and out: images, videos and windows read, drawn on and written.
+
+The runtime and fcos_d2 read, resize and draw alike because both come in by this door.
+"""
+
+from .decoding import BOMB_ERRORS, DECODE_ERRORS, open_picture
+from .draw import BLACK, WHITE, Color, class_color, contact_sheet, draw_detections
+from .image import (
+    ORIENTATION_TAG,
+    ImageError,
+    image_array,
+    image_extensions,
+    image_size,
+    list_images,
+    read_image,
+    read_reduced,
+)
+from .inputs import GivenImage, bgr_image, bgr_images, shows_objects
+from .outputs import image_targets, video_target, write_image
+from .video import VideoReader, VideoWriter
+from .window import check_display, show
+
+__all__ = [
+    "BLACK",
+    "BOMB_ERRORS",
+    "Color",
+    "DECODE_ERRORS",
+    "GivenImage",
+    "ImageError",
+    "ORIENTATION_TAG",
+    "VideoReader",
+    "VideoWriter",
+    "WHITE",
+    "bgr_image",
+    "bgr_images",
+    "check_display",
+    "class_color",
+    "contact_sheet",
+    "draw_detections",
+    "image_array",
+    "image_extensions",
+    "image_size",
+    "image_targets",
+    "list_images",
+    "open_picture",
+    "read_image",
+    "read_reduced",
+    "show",
+    "shows_objects",
+    "video_target",
+    "write_image",
+]

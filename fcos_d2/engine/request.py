@@ -1,0 +1,45 @@
+"""What is asked of a training or evaluation, in plain values."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(kw_only=True)
+class Request:
+    """One training or evaluation; the command line, a notebook or a test fills it in.
+
+    Attributes:
+        config_file: name in the model zoo, or path of a .yaml or .py file.
+        opts: overrides of the config: KEY VALUE pairs for yaml, key=value for python configs.
+        resume: go on from the last checkpoint in the output folder.
+        eval_only: evaluate the weights that the config names, and train nothing.
+        auto_scale: scale learning rate and schedule by the real batch over the config file's.
+        train_data, train_images, val_data, val_images, classes, data_format: data of one's own and
+            where their images are, see `register_own_data`.
+        check: stop at mistakes in these data; False: train without what is wrong in them.
+        trust_checkpoint: the one file of weights that may run code, see `read_checkpoint`.
+        trust_config: let the config.yaml of a python config call whatever it names.
+        num_gpus: processes on this machine; 0: the CPU.
+        num_machines, machine_rank: how many machines, and which of them this is.
+        dist_url: where the machines meet; "auto" for one machine.
+        verbose: show on the terminal all that log.txt gets.
+    """
+
+    config_file: str
+    opts: list[str] = field(default_factory=list)
+    resume: bool = False
+    eval_only: bool = False
+    auto_scale: bool = False
+    train_data: str | None = None
+    train_images: str | None = None
+    val_data: str | None = None
+    val_images: str | None = None
+    classes: str | None = None
+    data_format: str = "auto"
+    check: bool = True
+    trust_checkpoint: str | None = None
+    trust_config: bool = False
+    num_gpus: int = 1
+    num_machines: int = 1
+    machine_rank: int = 0
+    dist_url: str = "auto"
+    verbose: bool = False

@@ -8,7 +8,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetCatalog, get_detection_dataset_dicts
 
 from .formats.coco_fields import has_mask
-from .problems import Problem
+from .problems import Place, Problem
 
 Coco = dict[str, list[dict]]
 NOTHING = "nothing is left to learn"
@@ -41,8 +41,10 @@ def learned_fields(coco: Coco, masks: str, problems: list[Problem]) -> Coco:
                 annotation["segmentation"] = [_corners(given["bbox"])]
             elif masks == "required":
                 kind = "object without a mask, which the model learns"
-                text = f"annotation {given['id']!r} of {image['file_name']}"
-                problems.append(Problem("error", kind, text))
+                place = Place(
+                    image=image["file_name"], annotation=given["id"], box=tuple(given["bbox"])
+                )
+                problems.append(Problem("error", kind, place=place))
                 continue
         annotations.append(annotation)
     return {"images": images, "annotations": annotations, "categories": coco["categories"]}
@@ -65,11 +67,8 @@ def judge_training_set(coco: Coco, problems: list[Problem]) -> list[Problem]:
     nothing = nothing_to_learn(len(coco["images"]), crowds, problems)
     if nothing is None:
         return problems
-    counts = Counter(p.kind for p in problems)
-    others = [
-        p for p in problems if counts[p.kind] > 1 or _without_severity(p) not in nothing.where
-    ]
-    return [nothing, *others]
+    said = {id(first) for first, count in _losses(problems) if count == 1}
+    return [nothing, *(problem for problem in problems if id(problem) not in said)]
 
 
 def nothing_to_learn(
@@ -92,16 +91,18 @@ def nothing_to_learn(
         reasons.append(f"each of their {num_boxes} boxes is a crowd region, which is not learned")
     elif num_images:
         reasons.append("none of them has a box that can be used")
-    lost = [p for p in problems if p.severity != "note" and (p.repair or p.severity == "error")]
-    for kind, count in [*Counter(p.kind for p in lost).items()][:REASONS]:
-        first = next(p for p in lost if p.kind == kind)
+    for first, count in _losses(problems):
         many = f"{count} times " if count > 1 else ""
-        reasons.append(f"{many}{_without_severity(first)}")
+        reasons.append(f"{many}{first.without_severity()}")
     return Problem("error", NOTHING, "; ".join(reasons))
 
 
-def _without_severity(problem: Problem) -> str:
-    return str(problem).removeprefix(f"{problem.severity}: ")
+def _losses(problems: Iterable[Problem]) -> list[tuple[Problem, int]]:
+    """The first of each kind of problem that cost images or boxes, and how many there are."""
+    lost = [p for p in problems if p.severity != "note" and (p.repair or p.severity == "error")]
+    firsts = {p.kind: p for p in reversed(lost)}
+    counts = Counter(p.kind for p in lost)
+    return [(firsts[kind], count) for kind, count in counts.items()][:REASONS]
 
 
 def _records_from_config(cfg: CfgNode) -> dict:

@@ -50,9 +50,14 @@ AUGMENTATIONS = {
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-@pytest.mark.parametrize("seed", range(4))
-def test_boxes_follow_the_pixels(name, seed):
-    np.random.seed(seed)
+def test_boxes_follow_the_pixels(name):
+    np.random.seed(0)
+    seen = sum(rectangle_is_followed(name) for _ in range(6))
+    assert seen >= 4, seen
+
+
+def rectangle_is_followed(name: str) -> bool:
+    """False where the augmentation has moved it out of the image."""
     box = [70, 40, 115, 70]
     given = T.AugInput(picture(box), boxes=np.array([box], dtype=float))
     augmentations = AUGMENTATIONS[name]
@@ -61,12 +66,13 @@ def test_boxes_follow_the_pixels(name, seed):
     height, width = given.image.shape[:2]
     moved = transforms.apply_box(np.array([box], dtype=float))
     if visible_share(moved, (height, width))[0] < 0.2:
-        pytest.skip("this seed moves the rectangle out of the image")
+        return False
     expected = np.clip(moved[0], 0, [width, height, width, height])
     np.testing.assert_allclose(white_box(given.image), expected, atol=1.5)
     # Masks take the same way.
     mask = transforms.apply_segmentation((picture(box)[..., 0] > 0).astype(np.uint8))
     np.testing.assert_allclose(white_box(255 * mask[..., None].repeat(3, 2)), expected, atol=1.5)
+    return True
 
 
 def test_a_turn_by_a_right_angle_on_paper():

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from fcos_deploy.vision import DECODE_ERRORS, ORIENTATION_TAG, ImageError, open_picture, read_image
 
-from ..problems import Problem
+from ..problems import Place, Problem
 
 # What Pillow calls images that are not 8-bit gray or colour, and what the reader makes of them.
 _MODES = {
@@ -58,8 +58,8 @@ def check_images(
                 if digest is None:
                     unreadable.add(record["id"])
                 elif (first := by_content.setdefault(digest, name)) != name:
-                    text = f"{name} and {first}"
-                    problems.append(Problem("warning", "two files of the same content", text))
+                    kind, place = "two files of the same content", Place(image=name)
+                    problems.append(Problem("warning", kind, f"the same as {first}", place=place))
     except BrokenProcessPool:
         raise ValueError(
             f"{images}: a process that decodes images was killed, for memory most likely; use "
@@ -78,7 +78,8 @@ def shared_content(
         train_images, val_images: folders of their files; a missing file is no shared one.
     """
     by_size: dict[int, list[str]] = {}
-    for path in _paths(train, train_images):
+    names = _paths(train, train_images)
+    for path in names:
         by_size.setdefault(os.path.getsize(path), []).append(path)
     digests: dict[int, dict[bytes, str]] = {}  # size -> content -> file; most sizes occur once
     problems = []
@@ -90,14 +91,16 @@ def shared_content(
             digests[size] = {_digest(other): other for other in by_size[size]}
         same = digests[size].get(_digest(path))
         if same is not None:
-            text = path if os.path.samefile(path, same) else f"{path} is {same}"
-            problems.append(Problem("error", "image in training and validation", text))
+            text = f"is {path} of validation" if not os.path.samefile(path, same) else ""
+            kind, place = "image in training and validation", Place(image=names[same])
+            problems.append(Problem("error", kind, text, place=place))
     return problems
 
 
-def _paths(records: list[dict], folder: str | Path) -> list[str]:
-    paths = [os.path.join(folder, record["file_name"]) for record in records]
-    return [path for path in paths if os.path.isfile(path)]
+def _paths(records: list[dict], folder: str | Path) -> dict[str, str]:
+    """The file names of images by where they are, without those that are not there."""
+    names = {os.path.join(folder, x["file_name"]): x["file_name"] for x in records}
+    return {path: name for path, name in names.items() if os.path.isfile(path)}
 
 
 def _digest(path: str | Path) -> bytes:
@@ -106,18 +109,18 @@ def _digest(path: str | Path) -> bytes:
 
 def _check(folder: Path, record: dict) -> tuple[list[Problem], bytes | None]:
     """Problems of one image, and the hash of its file; no hash for one that cannot be read."""
-    path, name = folder / record["file_name"], record["file_name"]
+    path, place = folder / record["file_name"], Place(image=record["file_name"])
     try:
         height, width = read_image(path).shape[:2]
     except ImageError as error:
-        return [Problem("error", "image unreadable", str(error), "left out")], None
+        return [Problem("error", "image unreadable", str(error), "left out", place)], None
     problems = []
     if (height, width) != (record["height"], record["width"]):
         stated = record["height"], record["width"]
-        text = f"{name}: {stated} stated, {(height, width)} found"
-        problems.append(Problem("error", "image of another size than stated", text))
+        text = f"{stated} stated, {(height, width)} found"
+        problems.append(Problem("error", "image of another size than stated", text, place=place))
     for kind in _oddities(path):
-        problems.append(Problem("note", f"image {kind}", name, "read as the eye sees it"))
+        problems.append(Problem("note", f"image {kind}", "", "read as the eye sees it", place))
     return problems, _digest(path)
 
 

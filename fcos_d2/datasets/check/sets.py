@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from ..problems import Problem
+from ..problems import Place, Problem
 
 Coco = dict[str, list[dict]]
 
@@ -32,7 +32,7 @@ def check_sets(train: Coco, val: Coco | None = None) -> list[Problem]:
 def _classes(coco: Coco) -> list[Problem]:
     counts = Counter(annotation["category_id"] for annotation in coco["annotations"])
     problems = [
-        Problem("warning", "class without boxes", category["name"])
+        Problem("warning", "class without boxes", place=Place(category=category["name"]))
         for category in coco["categories"]
         if not counts[category["id"]]
     ]
@@ -47,7 +47,7 @@ def _classes(coco: Coco) -> list[Problem]:
 def _shared(train: Coco, val: Coco) -> list[Problem]:
     names = {image["file_name"] for image in train["images"]}
     return [
-        Problem("error", "image in training and validation", image["file_name"])
+        Problem("error", "image in training and validation", place=Place(image=image["file_name"]))
         for image in val["images"]
         if image["file_name"] in names
     ]

@@ -10,7 +10,7 @@ from fcos_deploy.text import read_json
 from fcos_deploy.vision import ImageError, image_size
 
 from ..ids import Id, as_id, find_id, number_ids
-from ..problems import Problem
+from ..problems import Place, Problem
 from .coco_annotations import repair_annotations
 from .coco_fields import is_finite
 
@@ -27,8 +27,8 @@ def read_coco(json_file: str | Path, images: str | Path | None) -> tuple[Coco, l
 
     Returns:
         The file's images, annotations and categories without what is wrong in them, and the
-        problems. Problems of severity "error" are those that nobody should train over. Ids that
-        are texts, negative or beyond 2**53 are replaced by numbers; `source_id` of the images
+        problems; one of severity "error" has to be dealt with before training. Ids that are
+        texts, negative or beyond 2**53 are replaced by numbers; `source_id` of the images
         and categories keeps them.
 
     Raises:
@@ -56,17 +56,17 @@ def repair_coco(
         images: as in `read_coco`.
     """
     problems: list[Problem] = []
-    given_images = _objects(data["images"], f"{source}: images", problems)
-    given_annotations = _objects(data["annotations"], f"{source}: annotations", problems)
+    given_images = _objects(data, "images", source, problems)
+    given_annotations = _objects(data, "annotations", source, problems)
     categories = _check_categories(data["categories"], source)
     _leave_out_root(categories, given_annotations, source, problems)
     for name, count in Counter(x["name"] for x in categories.values()).items():
         if count > 1:
-            text = f"{source}: {count} classes {name!r}"
-            problems.append(Problem("warning", "classes of the same name", text))
+            kind, text = "classes of the same name", f"{count} classes {name!r}"
+            problems.append(Problem("warning", kind, text, place=Place(source)))
     records = _repair_images(given_images, images, problems)
     for kind, entries in (("images", records), ("categories", categories)):
-        _renumber(entries, f"{source}: {kind}", problems)
+        _renumber(entries, kind, source, problems)
     annotations = repair_annotations(given_annotations, records, categories, source, problems)
     repaired = {
         "images": list(records.values()),
@@ -76,16 +76,16 @@ def repair_coco(
     return repaired, problems
 
 
-def _objects(given: list, where: str, problems: list[Problem]) -> list[dict]:
-    """The entries that are JSON objects."""
-    for i, entry in enumerate(given):
+def _objects(data: Coco, key: str, source: str, problems: list[Problem]) -> list[dict]:
+    """The entries of a list that are JSON objects."""
+    for i, entry in enumerate(data[key]):
         if not isinstance(entry, dict):
-            text = f"{where}[{i}]: {reprlib.repr(entry)}"
-            problems.append(Problem("error", "entry that is no object", text, "left out"))
-    return [entry for entry in given if isinstance(entry, dict)]
+            kind, text = "entry that is no object", f"{key}[{i}]: {reprlib.repr(entry)}"
+            problems.append(Problem("error", kind, text, "left out", Place(source)))
+    return [entry for entry in data[key] if isinstance(entry, dict)]
 
 
-def _renumber(entries: dict[Id, dict], where: str, problems: list[Problem]) -> None:
+def _renumber(entries: dict[Id, dict], key: str, source: str, problems: list[Problem]) -> None:
     """Gives images or categories ids that every tool can hold, in place."""
     numbers = number_ids(entries)
     for given, entry in entries.items():
@@ -97,8 +97,9 @@ def _renumber(entries: dict[Id, dict], where: str, problems: list[Problem]) -> N
     if other:
         texts = any(isinstance(given, str) for given in entries)
         kind = "ids written as text" if texts else "ids below 0 or beyond 2**53"
-        text = f"{where}: {len(other)}, such as {reprlib.repr(other[0])}"
-        problems.append(Problem("note", kind, text, "numbered anew; results carry the file's ids"))
+        text = f"{key}: {len(other)}, such as {reprlib.repr(other[0])}"
+        repair = "numbered anew; results carry the file's ids"
+        problems.append(Problem("note", kind, text, repair, Place(source)))
 
 
 # --- categories ---------------------------------------------------------------------------------
@@ -132,9 +133,10 @@ def _leave_out_root(
         if not is_root or any(x.get("supercategory") != category["name"] for x in others):
             continue
         if not any(find_id(x.get("category_id"), categories) == given for x in annotations):
-            text = f"{source}: {category['name']!r} (id {given!r}), supercategory of all others"
+            text = f"(id {given!r}), supercategory of all others"
             kind = "root category without boxes, as Roboflow writes"
-            problems.append(Problem("note", kind, text, "left out"))
+            place = Place(source, category=category["name"])
+            problems.append(Problem("note", kind, text, "left out", place))
             del categories[given]
             break
     for given, category in categories.items():
@@ -152,52 +154,54 @@ def _repair_images(
     names = set()
     for image in given:
         key = as_id(image.get("id"))
-        where = f"image {image.get('file_name')} (id {image.get('id')!r})"
-        if key is None or not isinstance(image.get("file_name"), str):
-            problems.append(Problem("error", "image without id or name", where, "left out"))
+        name, text = image.get("file_name"), f"image id {reprlib.repr(image.get('id'))}"
+        if key is None or not isinstance(name, str):
+            kind, text = "image without id or name", f"image {reprlib.repr(name)}, {text[6:]}"
+            problems.append(Problem("error", kind, text, "left out"))
             continue
+        place = Place(image=name)
         if key in records:
             kind = "two images with one id"
-            problems.append(Problem("error", kind, where, "left out with its boxes"))
+            problems.append(Problem("error", kind, text, "left out with its boxes", place))
             records[key]["ambiguous"] = True
             continue
-        if image["file_name"] in names:
-            problems.append(Problem("warning", "image listed twice", where))
-        names.add(image["file_name"])
-        if _settle_size(image, images, where, problems):
+        if name in names:
+            problems.append(Problem("warning", "image listed twice", text, place=place))
+        names.add(name)
+        if _settle_size(image, images, place, problems):
             records[key] = image
     # Nobody knows which of two images the boxes of one id belong to.
     return {i: image for i, image in records.items() if not image.pop("ambiguous", False)}
 
 
 def _settle_size(
-    image: dict, images: str | Path | None, where: str, problems: list[Problem]
+    image: dict, images: str | Path | None, place: Place, problems: list[Problem]
 ) -> bool:
     """Gives `image` its true size; False for one that cannot be used."""
     stated = image.get("height"), image.get("width")
     sound = all(is_finite(x) and x >= 1 and x == int(x) for x in stated)
     if images is None:
         if not sound:
-            problems.append(Problem("error", "image without size", where, "left out"))
+            problems.append(Problem("error", "image without size", "", "left out", place))
             return False
         image["height"], image["width"] = map(int, stated)
         return True
     path = find_file(images, image["file_name"])
     if not os.path.exists(path):  # unlike Path.exists it answers for names that are too long
-        text = f"{where}: {path}{backslash_hint(path)}"
-        problems.append(Problem("error", "image file missing", text, "left out"))
+        text = f"{path}{backslash_hint(path)}"
+        problems.append(Problem("error", "image file missing", text, "left out", place))
         return False
     if path != Path(images, image["file_name"]):  # under the name that Windows gave it
         image["file_name"] = image["file_name"].replace("\\", "/")
     try:
         true = image_size(path)  # of what the reader gives: turned as its EXIF tag says
     except ImageError as error:
-        problems.append(Problem("error", "image unreadable", str(error), "left out"))
+        problems.append(Problem("error", "image unreadable", str(error), "left out", place))
         return False
     if not sound:
-        problems.append(Problem("note", "image without size", where, "taken from the file"))
+        problems.append(Problem("note", "image without size", "", "taken from the file", place))
     elif stated != true:
-        kind, text = "image of another size than stated", f"{where}: {stated} stated, {true} found"
-        problems.append(Problem("error", kind, text, "taken from the file"))
+        kind, text = "image of another size than stated", f"{stated} stated, {true} found"
+        problems.append(Problem("error", kind, text, "taken from the file", place))
     image["height"], image["width"] = true
     return True

@@ -4,7 +4,7 @@ import math
 import reprlib
 
 from ..ids import LARGEST_ID, Id, find_id
-from ..problems import Problem
+from ..problems import Place, Problem
 from .coco_conventions import settle_convention
 from .coco_fields import is_finite, repair_fields
 
@@ -24,22 +24,24 @@ def repair_annotations(
         source: what the messages call the file.
         problems: gets what is wrong.
     """
-    linked, image_of = _link(given, images, categories, problems)
+    linked = _link(given, images, categories, problems)
+    image_of = {image["id"]: image for image in images.values()}
+    names = {category["id"]: category["name"] for category in categories.values()}
     settle_convention(linked, image_of, source, problems)
     kept, seen = [], set()
     for annotation in linked:
         image = image_of[annotation["image_id"]]
-        if not _repair_box(annotation, image, problems):
+        if not _repair_box(annotation, image, names, problems):
             continue
         # Hashes take a tenth of the memory of the tuples; a million of them hardly ever collide.
         key = hash((annotation["image_id"], annotation["category_id"], *annotation["bbox"]))
         if key in seen:
-            kind, text = "annotation given twice", _name(annotation, image)
-            problems.append(Problem("warning", kind, text, "left out"))
+            place = _place(annotation, image, names)
+            problems.append(Problem("warning", "annotation given twice", "", "left out", place))
             continue
         seen.add(key)
         kept.append(annotation)
-    _settle_ids(kept, image_of, source, problems)
+    _settle_ids(kept, image_of, names, source, problems)
     return kept
 
 
@@ -48,8 +50,8 @@ def _link(
     images: dict[Id, dict],
     categories: dict[Id, dict],
     problems: list[Problem],
-) -> tuple[list[dict], dict[int, dict]]:
-    """Annotations of a known image and class with four finite numbers; and the images by new id."""
+) -> list[dict]:
+    """Annotations of a known image and class, with their new ids, and with four finite numbers."""
     linked = []
     for annotation in given:
         image = _entry(annotation.get("image_id"), images)
@@ -58,21 +60,22 @@ def _link(
             text = f"annotation {annotation.get('id')!r} of image {annotation.get('image_id')!r}"
             problems.append(Problem("error", kind, text, "left out"))
             continue
+        place = Place(image=image["file_name"], annotation=annotation.get("id"))
         category = _entry(annotation.get("category_id"), categories)
         if category is None:
-            text = f"{_name(annotation, image)}: category_id {annotation.get('category_id')!r}"
-            problems.append(Problem("error", "unknown category", text, "left out"))
+            text = f"category_id {annotation.get('category_id')!r}"
+            problems.append(Problem("error", "unknown category", text, "left out", place))
             continue
         box = annotation.get("bbox")
         is_four = isinstance(box, (list, tuple)) and len(box) == 4
         if not is_four or not all(map(is_finite, box)):
             kind = "box that is not four finite numbers"
-            text = f"{_name(annotation, image)}: {reprlib.repr(box)}"
-            problems.append(Problem("error", kind, text, "left out"))
+            place = place._replace(category=category["name"])
+            problems.append(Problem("error", kind, reprlib.repr(box), "left out", place))
             continue
         annotation["image_id"], annotation["category_id"] = image["id"], category["id"]
         linked.append(annotation)
-    return linked, {image["id"]: image for image in images.values()}
+    return linked
 
 
 def _entry(given: object, entries: dict[Id, dict]) -> dict | None:
@@ -81,12 +84,22 @@ def _entry(given: object, entries: dict[Id, dict]) -> dict | None:
     return entries.get(find_id(given, entries))
 
 
-def _name(annotation: dict, image: dict) -> str:
-    return f"annotation {annotation.get('id')!r} of {image['file_name']}"
+def _place(annotation: dict, image: dict, names: dict[int, str]) -> Place:
+    """Of an annotation that `_link` has returned."""
+    return Place(
+        image=image["file_name"],
+        annotation=annotation.get("id"),
+        category=names[annotation["category_id"]],
+        box=tuple(annotation["bbox"]),
+    )
 
 
 def _settle_ids(
-    annotations: list[dict], image_of: dict[int, dict], source: str, problems: list[Problem]
+    annotations: list[dict],
+    image_of: dict[int, dict],
+    names: dict[int, str],
+    source: str,
+    problems: list[Problem],
 ) -> None:
     """Gives each annotation a number of its own in [1, 2**53]."""
     ids, without, renumbered = set(), [], []
@@ -101,14 +114,14 @@ def _settle_ids(
             renumbered.append(given)  # nothing wrong
         else:  # COCO's metric takes a ground truth with id 0 for an unmatched one
             kind = "annotation id that is 0, double or none"
-            where = _name(annotation, image_of[annotation["image_id"]])
-            problems.append(Problem("warning", kind, where, "renumbered"))
+            place = _place(annotation, image_of[annotation["image_id"]], names)
+            problems.append(Problem("warning", kind, "", "renumbered", place))
         without.append(annotation)
     if renumbered:
         texts = any(isinstance(given, str) for given in renumbered)
         kind = "ids written as text" if texts else "ids below 0 or beyond 2**53"
-        text = f"{source}: annotations: {len(renumbered)}, such as {reprlib.repr(renumbered[0])}"
-        problems.append(Problem("note", kind, text, "numbered anew"))
+        text = f"annotations: {len(renumbered)}, such as {reprlib.repr(renumbered[0])}"
+        problems.append(Problem("note", kind, text, "numbered anew", Place(source)))
     for number, annotation in enumerate(without, start=max(ids, default=0) + 1):
         annotation["id"] = number
 
@@ -116,40 +129,50 @@ def _settle_ids(
 # --- boxes --------------------------------------------------------------------------------------
 
 
-def _repair_box(annotation: dict, image: dict, problems: list[Problem]) -> bool:
+def _repair_box(
+    annotation: dict, image: dict, names: dict[int, str], problems: list[Problem]
+) -> bool:
     """Makes the box one inside its image; False for one that cannot be."""
+    place = _place(annotation, image, names)
     x, y, width, height = annotation["bbox"]
     if width == 0 or height == 0:
-        text = f"{_name(annotation, image)}: {annotation['bbox']}"
-        problems.append(Problem("warning", "box without area", text, "left out"))
+        problems.append(Problem("warning", "box without area", "", "left out", place))
         return False
     if width < 0 or height < 0:
         kind = "box of negative width or height"
-        text = f"{_name(annotation, image)}: {annotation['bbox']}"
-        problems.append(Problem("warning", kind, text, "turned around"))
+        problems.append(Problem("warning", kind, "", "turned around", place))
         x, y, width, height = min(x, x + width), min(y, y + height), abs(width), abs(height)
         annotation["bbox"] = [x, y, width, height]
-    turned = "attributes" in annotation and _enclose_rotated(annotation, image, problems)
+    rotated = "attributes" in annotation and _enclose_rotated(annotation, place, problems)
+    over = _clip(annotation, image)
+    if over is None:
+        problems.append(Problem("warning", "box outside the image", "", "left out", place))
+        return False
+    # Half a pixel over the border is how rounding looks, not a mistake.
+    if over > 1 and not rotated:
+        problems.append(Problem("warning", "box beyond the image", "", "clipped", place))
+    repair_fields(annotation, image, place, problems)
+    return True
+
+
+def _clip(annotation: dict, image: dict) -> float | None:
+    """Cuts the box at the borders of its image; returns how far it reached beyond them, px.
+
+    None where nothing is left of it.
+    """
     x, y, width, height = annotation["bbox"]
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + width, image["width"]), min(y + height, image["height"])
     if right <= left or bottom <= top:
-        text = f"{_name(annotation, image)}: {annotation['bbox']}"
-        problems.append(Problem("warning", "box outside the image", text, "left out"))
-        return False
-    # Half a pixel over the border is how rounding looks, not a mistake.
+        return None
     over = max(left - x, top - y, x + width - right, y + height - bottom)
     if over > 0:
         clipped = [left, top, right - left, bottom - top]
-        if over > 1 and not turned:
-            text = f"{_name(annotation, image)}: {annotation['bbox']}"
-            problems.append(Problem("warning", "box beyond the image", text, "clipped"))
         annotation.update(bbox=clipped, area=clipped[2] * clipped[3])
-    repair_fields(annotation, image, _name(annotation, image), problems)
-    return True
+    return over
 
 
-def _enclose_rotated(annotation: dict, image: dict, problems: list[Problem]) -> bool:
+def _enclose_rotated(annotation: dict, place: Place, problems: list[Problem]) -> bool:
     """The box around CVAT's one, which its `rotation` (degrees) turns around its centre."""
     attributes = annotation["attributes"]
     angle = attributes.get("rotation") if isinstance(attributes, dict) else None
@@ -159,7 +182,7 @@ def _enclose_rotated(annotation: dict, image: dict, problems: list[Problem]) -> 
     cosine, sine = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
     across, down = width * cosine + height * sine, width * sine + height * cosine
     box = [x + (width - across) / 2, y + (height - down) / 2, across, down]
-    text = f"{_name(annotation, image)}: {annotation['bbox']} by {angle:g} degrees"
-    problems.append(Problem("note", "rotated box", text, "the box around it is taken"))
+    text = f"{annotation['bbox']} by {angle:g} degrees"
+    problems.append(Problem("note", "rotated box", text, "the box around it is taken", place))
     annotation.update(bbox=box, attributes={**attributes, "rotation": 0.0})
     return True

@@ -4,7 +4,7 @@ from itertools import chain
 
 import numpy as np
 
-from ..problems import Problem
+from ..problems import Place, Problem
 from .coco_fields import is_finite
 
 SAMPLE = 100_000  # boxes that are looked at
@@ -31,9 +31,9 @@ def settle_convention(
     shares = _are_shares(boxes, sizes)
     if shares.mean() >= 0.5:
         kind = "boxes that look relative, shares of the image"
-        text = _say(source, sample, images, shares, "lie within [0, 1]")
+        text = _say(sample, images, shares, "lie within [0, 1]")
         repair = "multiplied by width and height of the image; polygons left out"
-        problems.append(Problem("error", kind, text, repair))
+        problems.append(Problem("error", kind, text, repair, Place(source)))
         boxes = boxes * np.tile(sizes, 2)
         for annotation in annotations:
             sides = _size(images[annotation["image_id"]]) * 2
@@ -45,8 +45,9 @@ def settle_convention(
         kind = "boxes that look like corners, xyxy"
         over = (boxes[:, :2] + boxes[:, 2:] > sizes + 1).any(axis=1)
         what = "reach beyond the image, and as [x1, y1, x2, y2] all lie in it"
-        text = _say(source, sample, images, over, what)
-        problems.append(Problem("error", kind, text, "taken as [x1, y1, x2, y2]"))
+        text = _say(sample, images, over, what)
+        repair = "taken as [x1, y1, x2, y2]"
+        problems.append(Problem("error", kind, text, repair, Place(source)))
         for annotation in annotations:
             x1, y1, x2, y2 = annotation["bbox"]
             _replace(annotation, [x1, y1, x2 - x1, y2 - y1])
@@ -89,13 +90,11 @@ def _replace(annotation: dict, box: list[float]) -> None:
     annotation.pop("area", None)  # of the other box
 
 
-def _say(
-    source: str, sample: list[dict], images: dict[int, dict], wrong: np.ndarray, what: str
-) -> str:
+def _say(sample: list[dict], images: dict[int, dict], wrong: np.ndarray, what: str) -> str:
     shown = sample[int(wrong.argmax())]
     width, height = _size(images[shown["image_id"]])
     box = [round(x, 4) for x in shown["bbox"]]
     return (
-        f"{source}: {int(wrong.sum())} of {len(sample)} {what}, such as {box} in {width} x "
+        f"{int(wrong.sum())} of {len(sample)} {what}, such as {box} in {width} x "
         f"{height} px; {COCO_BOX}"
     )

@@ -5,7 +5,7 @@ import sys
 
 from pycocotools import mask as coco_mask
 
-from ..problems import Problem
+from ..problems import Place, Problem
 
 LEAST_NUMBERS = 6  # of a polygon: three corners
 NOT_NEEDED = "left out; boxes do not need it"
@@ -17,33 +17,33 @@ def is_finite(value: object) -> bool:
     return is_number and abs(value) <= sys.float_info.max
 
 
-def repair_fields(annotation: dict, image: dict, where: str, problems: list[Problem]) -> None:
+def repair_fields(annotation: dict, image: dict, place: Place, problems: list[Problem]) -> None:
     """Gives `annotation` an area and a crowd flag that the metric can use, and sound fields."""
     area = annotation.get("area")
     if not is_finite(area) or area <= 0:
         annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
         if area is not None:
-            kind, text = "area that is no positive number", f"{where}: {reprlib.repr(area)}"
-            problems.append(Problem("warning", kind, text, "taken from the box"))
-    annotation["iscrowd"] = _flag(annotation.get("iscrowd"), "iscrowd", where, problems)
-    if "ignore" in annotation and _flag(annotation.pop("ignore"), "ignore", where, problems):
+            kind, text = "area that is no positive number", f"area {reprlib.repr(area)}"
+            problems.append(Problem("warning", kind, text, "taken from the box", place))
+    annotation["iscrowd"] = _flag(annotation.get("iscrowd"), "iscrowd", place, problems)
+    if "ignore" in annotation and _flag(annotation.pop("ignore"), "ignore", place, problems):
         if not annotation["iscrowd"]:
-            problems.append(Problem("note", "box with ignore 1", where, "counts as crowd"))
+            problems.append(Problem("note", "box with ignore 1", "", "counts as crowd", place))
         annotation["iscrowd"] = 1
     if "segmentation" in annotation:
-        _repair_mask(annotation, image, where, problems)
+        _repair_mask(annotation, image, place, problems)
     if "keypoints" in annotation:
-        _repair_keypoints(annotation, where, problems)
+        _repair_keypoints(annotation, place, problems)
 
 
-def _flag(value: object, name: str, where: str, problems: list[Problem]) -> int:
+def _flag(value: object, name: str, place: Place, problems: list[Problem]) -> int:
     if value not in (None, 0, 1, "0", "1"):
-        kind, text = f"{name} that is neither 0 nor 1", f"{where}: {reprlib.repr(value)}"
-        problems.append(Problem("warning", kind, text, "taken as 0"))
+        kind, text = f"{name} that is neither 0 nor 1", f"{name} {reprlib.repr(value)}"
+        problems.append(Problem("warning", kind, text, "taken as 0", place))
     return 1 if value in (1, "1") else 0
 
 
-def _repair_mask(annotation: dict, image: dict, where: str, problems: list[Problem]) -> None:
+def _repair_mask(annotation: dict, image: dict, place: Place, problems: list[Problem]) -> None:
     """Keeps polygons and run lengths that can be drawn."""
     given = annotation["segmentation"]
     if given is None or given == []:  # how files without masks are written
@@ -57,8 +57,8 @@ def _repair_mask(annotation: dict, image: dict, where: str, problems: list[Probl
         sound = given if whole else []
     if not whole:
         annotation["segmentation"] = sound
-        kind, text = "segmentation that is no mask", f"{where}: {reprlib.repr(given)}"
-        problems.append(Problem("note", kind, text, NOT_NEEDED))
+        kind, text = "segmentation that is no mask", reprlib.repr(given)
+        problems.append(Problem("note", kind, text, NOT_NEEDED, place))
 
 
 def _is_polygon(polygon: object) -> bool:
@@ -77,15 +77,15 @@ def _is_run_lengths(given: object, height: int, width: int) -> bool:
     return is_list and sum(counts) == height * width
 
 
-def _repair_keypoints(annotation: dict, where: str, problems: list[Problem]) -> None:
+def _repair_keypoints(annotation: dict, place: Place, problems: list[Problem]) -> None:
     given = annotation["keypoints"]
     if isinstance(given, list) and len(given) % 3 == 0 and all(map(is_finite, given)):
         return
     for key in ("keypoints", "num_keypoints"):
         annotation.pop(key, None)
     if given is not None:
-        kind, text = "keypoints that are not three numbers each", f"{where}: {reprlib.repr(given)}"
-        problems.append(Problem("note", kind, text, NOT_NEEDED))
+        kind, text = "keypoints that are not three numbers each", reprlib.repr(given)
+        problems.append(Problem("note", kind, text, NOT_NEEDED, place))
 
 
 def has_mask(annotation: dict, image: dict) -> bool:

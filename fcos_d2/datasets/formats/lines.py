@@ -6,7 +6,7 @@ from pathlib import Path
 from fcos_deploy.files import find_file
 from fcos_deploy.text import read_lines
 
-from ..problems import Problem
+from ..problems import Place, Problem
 from .records import (
     Coco,
     Record,
@@ -38,15 +38,13 @@ def read_csv(
     names, problems = read_names(classes, used), []
     records: list[Record] = []
     for file, entries in rows.items():
-        where = f"{Path(path).name} line {entries[0][0]}"
-        if image := image_record(file, Path(images), where, problems):
-            boxes = (
-                _box(row[:4], row[4], image, f"{Path(path).name} line {number}", problems)
-                if len(row) == 5
-                else _refuse(row, f"{Path(path).name} line {number}", problems)
+        source = f"{Path(path).name} line"
+        if image := image_record(file, Path(images), f"{source} {entries[0][0]}", problems):
+            boxes = [
+                _box_of_row(row, image, Place(f"{source} {number}", image["file_name"]), problems)
                 for number, row in entries
                 if any(row)
-            )
+            ]
             records.append((image, [box for box in boxes if box]))
     return _finish(path, records, names, problems)
 
@@ -67,15 +65,16 @@ def read_txt(
     names, problems = read_names(classes), []
     records: list[Record] = []
     for number, line in read_lines(path):
-        where = f"{Path(path).name} line {number}"
+        source = f"{Path(path).name} line {number}"
         name, parts = split_name(line)
-        if image := image_record(find_file(images, name), Path(images), where, problems):
+        if image := image_record(find_file(images, name), Path(images), source, problems):
             boxes = []
             for part in parts:
                 *corners, class_id = part.split(",")
                 known = class_id.isdecimal() and int(class_id) < len(names)
                 label = names[int(class_id)] if known else f"class id {class_id}"
-                boxes.append(_box(corners, label, image, where, problems))
+                place = Place(source, image["file_name"], category=label)
+                boxes.append(_box(corners, image, place, problems))
             records.append((image, [box for box in boxes if box]))
     return _finish(path, records, names, problems)
 
@@ -91,23 +90,24 @@ def split_name(line: str) -> tuple[str, list[str]]:
     return name, [word for part in boxes for word in part.split()]
 
 
-def _refuse(row: list[str], where: str, problems: list[Problem]) -> None:
-    kind = "row that is not path,x1,y1,x2,y2,class"
-    problems.append(Problem("error", kind, f"{where}: {row}", "left out"))
+def _box_of_row(row: list[str], image: dict, place: Place, problems: list[Problem]) -> dict | None:
+    if len(row) != 5:
+        kind = "row that is not path,x1,y1,x2,y2,class"
+        problems.append(Problem("error", kind, str(row), "left out", place))
+        return None
+    return _box(row[:4], image, place._replace(category=row[4]), problems)
 
 
-def _box(
-    texts: list[str], name: str, image: dict, where: str, problems: list[Problem]
-) -> dict | None:
+def _box(texts: list[str], image: dict, place: Place, problems: list[Problem]) -> dict | None:
     try:
         corners = [float(x) for x in texts]
     except ValueError:
         corners = []
     if len(corners) != 4:
         kind = "box that is not four numbers"
-        problems.append(Problem("error", kind, f"{where}: {texts}", "left out"))
+        problems.append(Problem("error", kind, str(texts), "left out", place))
         return None
-    return corners_to_box(corners, image, name, where, problems)
+    return corners_to_box(corners, image, place, problems)
 
 
 def _finish(

@@ -11,7 +11,7 @@ from fcos_deploy.files import backslash_hint
 from fcos_deploy.text import read_lines, read_text
 from fcos_deploy.vision import ImageError, image_size
 
-from ..problems import Problem
+from ..problems import Place, Problem
 
 Coco = dict[str, list[dict]]
 # An image with file_name, height and width, and its boxes with name and bbox.
@@ -33,8 +33,9 @@ def records_to_coco(records: list[Record], names: list[str], problems: list[Prob
         for box in boxes:
             name = box.pop("name")
             if name not in category_ids:
-                text = f"{image['file_name']}: {name!r}; classes are {', '.join(names)}"
-                problems.append(Problem("error", "unknown category", text, "left out"))
+                text = f"(classes are {', '.join(names)})"
+                place = Place(image=image["file_name"], category=name, box=tuple(box["bbox"]))
+                problems.append(Problem("error", "unknown category", text, "left out", place))
                 continue
             ids = {"id": len(annotations) + 1, "image_id": image_id, "iscrowd": 0}
             annotations.append({**ids, "category_id": category_ids[name], **box})
@@ -42,48 +43,71 @@ def records_to_coco(records: list[Record], names: list[str], problems: list[Prob
     return {"images": [x for x, _ in records], "annotations": annotations, "categories": categories}
 
 
-def image_record(file: Path, folder: Path, where: str, problems: list[Problem]) -> dict | None:
-    """file_name below `folder`, height and width of an image; None for one that cannot be used."""
+def image_record(file: Path, folder: Path, source: str, problems: list[Problem]) -> dict | None:
+    """file_name below `folder`, height and width of an image; None for one that cannot be used.
+
+    Args:
+        file, folder: of the image.
+        source: annotation file that names it, with the line.
+        problems: gets why it cannot be used.
+    """
+    place = Place(source, image_name(file, folder))
     if not os.path.isfile(file):  # unlike Path.is_file it answers for names that are too long
-        text = f"{where}: {file}{backslash_hint(file)}"
-        problems.append(Problem("error", "image file missing", text, "left out"))
+        text = f"{file}{backslash_hint(file)}"
+        problems.append(Problem("error", "image file missing", text, "left out", place))
         return None
     try:
         height, width = image_size(file)
     except ImageError as error:
-        problems.append(Problem("error", "image unreadable", str(error), "left out"))
+        problems.append(Problem("error", "image unreadable", str(error), "left out", place))
         return None
-    name = file.relative_to(folder) if file.is_relative_to(folder) else file.resolve()
-    return {"file_name": name.as_posix(), "height": height, "width": width}
+    return {"file_name": place.image, "height": height, "width": width}
+
+
+def image_name(file: Path, folder: Path) -> str:
+    """What a dataset with the images in `folder` calls a file: its path below it, or all of it."""
+    inside = file.is_relative_to(folder)
+    return (file.relative_to(folder) if inside else Path(os.path.realpath(file))).as_posix()
 
 
 def corners_to_box(
-    corners: list[float], image: dict, name: str, where: str, problems: list[Problem]
+    corners: list[float], image: dict, place: Place, problems: list[Problem]
 ) -> dict | None:
-    """An annotation without ids from corners in px counted from 0; None without a usable box."""
-    text = f"{where}: {name} {[round(x, 2) for x in corners]}"
-    x1, y1, x2, y2 = turn_corners(corners, text, problems)
+    """An annotation without ids from corners in px counted from 0; None without a usable box.
+
+    Args:
+        corners: x1, y1, x2, y2.
+        image: its record.
+        place: of the box; with its category.
+        problems: gets what is wrong.
+    """
+    place = place.with_corners(corners)
+    x1, y1, x2, y2 = turn_corners(corners, place, problems)
     if not x2 > x1 or not y2 > y1:  # also where one is not a number
-        problems.append(Problem("warning", "box without area", text, "left out"))
+        problems.append(box_problem("box without area", corners, "left out", place))
         return None
     left, top = max(x1, 0), max(y1, 0)
     right, bottom = min(x2, image["width"]), min(y2, image["height"])
     if right <= left or bottom <= top:
-        problems.append(Problem("warning", "box outside the image", text, "left out"))
+        problems.append(box_problem("box outside the image", corners, "left out", place))
         return None
     if max(left - x1, top - y1, x2 - right, y2 - bottom) > 1:
-        problems.append(Problem("warning", "box beyond the image", text, "clipped"))
+        problems.append(box_problem("box beyond the image", corners, "clipped", place))
     box = [left, top, right - left, bottom - top]
-    return {"name": name, "bbox": box, "area": box[2] * box[3]}
+    return {"name": place.category, "bbox": box, "area": box[2] * box[3]}
 
 
-def turn_corners(corners: list[float], text: str, problems: list[Problem]) -> list[float]:
+def box_problem(kind: str, corners: list[float], repair: str, place: Place) -> Problem:
+    """A warning that says the corners as they are given."""
+    return Problem("warning", kind, f"{[round(x, 2) for x in corners]}", repair, place)
+
+
+def turn_corners(corners: list[float], place: Place, problems: list[Problem]) -> list[float]:
     """Corners with the smaller numbers first; of a box that was drawn from another corner, too."""
     x1, y1, x2, y2 = corners
-    turned = [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
     if x2 < x1 or y2 < y1:
-        problems.append(Problem("warning", "box with swapped corners", text, "turned"))
-        return turned
+        problems.append(box_problem("box with swapped corners", corners, "turned", place))
+        return [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
     return corners
 
 

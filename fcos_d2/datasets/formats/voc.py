@@ -15,10 +15,11 @@ from fcos_deploy.files import files_below, is_hidden, last_part
 from fcos_deploy.text import decode_text, read_bytes, read_lines
 from fcos_deploy.vision import image_extensions
 
-from ..problems import Problem
+from ..problems import Place, Problem
 from .records import (
     Coco,
     Record,
+    box_problem,
     corners_to_box,
     enclosing_corners,
     image_record,
@@ -26,6 +27,9 @@ from .records import (
     records_to_coco,
     turn_corners,
 )
+
+NO_OBJECT = "object without name or with a box that is not four numbers"
+AROUND = "the upright box around it is taken"  # what is done about a turned box
 
 
 def read_voc(
@@ -117,21 +121,22 @@ def _xml_file(folder: Path, stem: str) -> Path:
 def _read_image(path: Path, stem: str, images: Path, problems: list[Problem]) -> Record | None:
     """The record of an image and its boxes; None for one that cannot be used."""
     if not os.path.isfile(path):
-        problems.append(Problem("error", "annotation file missing", str(path), "left out"))
+        kind = "annotation file missing"
+        problems.append(Problem("error", kind, "", "left out", Place(str(path))))
         return None
     try:
         tree = _parse(path)
     except ET.ParseError as error:
-        text = f"{path}: {error}"
-        problems.append(Problem("error", "annotation file is not well-formed", text, "left out"))
+        kind = "annotation file is not well-formed"
+        problems.append(Problem("error", kind, str(error), "left out", Place(str(path))))
         return None
     except ValueError as error:
         problems.append(Problem("error", "annotation file unreadable", str(error), "left out"))
         return None
     file = _find_image(stem, (tree.findtext("filename") or "").strip(), images)
     if file is None:
-        text = f"{path}: {stem}.* in {images}"
-        problems.append(Problem("error", "image file missing", text, "left out"))
+        text = f"{stem}.* in {images}"
+        problems.append(Problem("error", "image file missing", text, "left out", Place(str(path))))
         return None
     image = image_record(file, images, str(path), problems)
     if image is None:
@@ -139,9 +144,9 @@ def _read_image(path: Path, stem: str, images: Path, problems: list[Problem]) ->
     true = image["height"], image["width"]
     stated = tuple(_number(tree.findtext(f"size/{side}")) for side in ("height", "width"))
     if all(stated) and stated != true:
-        text = f"{path}: {stated} stated, {true} found"
-        kind = "image of another size than stated"
-        problems.append(Problem("warning", kind, text, "taken from the file"))
+        kind, text = "image of another size than stated", f"{stated} stated, {true} found"
+        place = Place(str(path), image["file_name"])
+        problems.append(Problem("warning", kind, text, "taken from the file", place))
     boxes = [_read_box(item, path, image, problems) for item in tree.findall("object")]
     return image, [box for box in boxes if box]
 
@@ -192,14 +197,15 @@ def _number(text: str | None) -> float | None:
 def _read_box(item: ET.Element, path: Path, image: dict, problems: list[Problem]) -> dict | None:
     """One object as an annotation without ids; None for one that cannot be used."""
     name = (item.findtext("name") or "").strip()
-    where = f"{path.name}: {name or 'object without name'}"
-    corners = _read_corners(item, where, problems)
-    if not name or corners is None:
-        if corners is not None:
-            kind = "object without name or with a box that is not four numbers"
-            problems.append(Problem("error", kind, f"{where} {corners}", "left out"))
+    place = Place(path.name, image["file_name"], category=name)
+    corners = _read_corners(item, place, problems)
+    if corners is None:
         return None
-    box = corners_to_box(corners, image, name, path.name, problems)
+    if not name:
+        text = f"object without name {corners}"
+        problems.append(Problem("error", NO_OBJECT, text, "left out", place.with_corners(corners)))
+        return None
+    box = corners_to_box(corners, image, place, problems)
     flags = {
         flag: int(value == 1)
         for flag in ("difficult", "truncated", "occluded")
@@ -208,29 +214,29 @@ def _read_box(item: ET.Element, path: Path, image: dict, problems: list[Problem]
     return {**box, **flags} if box else None
 
 
-def _read_corners(item: ET.Element, where: str, problems: list[Problem]) -> list[float] | None:
+def _read_corners(item: ET.Element, place: Place, problems: list[Problem]) -> list[float] | None:
     """Of an object, in px from 0; None where there is no usable box."""
-    # Direct children only: an object's <part> has a <bndbox> of its own. One name at a time, for
-    # ElementTree searches paths slowly.
+    # Direct children only: an object's <part> has a <bndbox> of its own. One name at a time,
+    # because ElementTree searches paths slowly.
     box, turned_box = item.find("bndbox"), item.find("robndbox")
     if box is None and turned_box is not None:
-        return _read_robndbox(turned_box, where, problems)
+        return _read_robndbox(turned_box, place, problems)
     texts = [None if box is None else box.findtext(x) for x in ("xmin", "ymin", "xmax", "ymax")]
     corners = [_number(text) for text in texts]
     if None in corners:
-        kind = "object without name or with a box that is not four numbers"
-        problems.append(Problem("error", kind, f"{where} {corners}", "left out"))
+        problems.append(Problem("error", NO_OBJECT, str(corners), "left out", place))
         return None
-    xmin, ymin, xmax, ymax = turn_corners(corners, f"{where} {corners}", problems)
+    place = place.with_corners(corners)
+    xmin, ymin, xmax, ymax = turn_corners(corners, place, problems)
     if xmax == xmin and ymax == ymin:
-        problems.append(Problem("warning", "box without area", f"{where} {corners}", "left out"))
+        problems.append(box_problem("box without area", corners, "left out", place))
         return None
     corners = [xmin - 1, ymin - 1, xmax, ymax]
     degrees = _rotation(item)
     if degrees % 180 == 0:
         return corners
-    text = f"{where} {corners}, turned by {degrees:g} degrees"
-    problems.append(Problem("warning", "turned box", text, "the upright box around it is taken"))
+    text = f"{corners}, turned by {degrees:g} degrees"
+    problems.append(Problem("warning", "turned box", text, AROUND, place))
     centre = (xmin - 1 + xmax) / 2, (ymin - 1 + ymax) / 2
     sides = xmax - xmin + 1, ymax - ymin + 1
     return enclosing_corners(*centre, *sides, math.radians(degrees))
@@ -245,13 +251,14 @@ def _rotation(item: ET.Element) -> float:
     return 0.0
 
 
-def _read_robndbox(box: ET.Element, where: str, problems: list[Problem]) -> list[float] | None:
+def _read_robndbox(box: ET.Element, place: Place, problems: list[Problem]) -> list[float] | None:
     """The upright box around roLabelImg's, whose angle is in radians."""
     values = [_number(box.findtext(key)) for key in ("cx", "cy", "w", "h", "angle")]
     if None in values or abs(values[4]) > 2 * math.pi:
         kind = "turned box (robndbox) that is not cx, cy, w, h and an angle in radians"
-        problems.append(Problem("error", kind, f"{where} {values}", "left out"))
+        problems.append(Problem("error", kind, str(values), "left out", place))
         return None
-    how = "the upright box around it is taken"
-    problems.append(Problem("warning", "turned box (robndbox)", f"{where} {values}", how))
-    return enclosing_corners(*values)
+    corners = enclosing_corners(*values)
+    place = place.with_corners(corners)
+    problems.append(Problem("warning", "turned box (robndbox)", str(values), AROUND, place))
+    return corners

@@ -11,7 +11,7 @@ from fcos_deploy.safe_yaml import LimitedLoader
 from fcos_deploy.text import read_lines, read_text
 from fcos_deploy.vision import image_extensions
 
-from ..problems import Problem
+from ..problems import Place, Problem
 from .records import Coco, Record, corners_to_box, image_record, records_to_coco
 from .yolo_labels import LARGEST_SHARE, PIXELS, judge_labels
 
@@ -205,23 +205,25 @@ def _read_labels(
     try:
         lines = read_lines(path)
     except ValueError as error:
-        how = "the image is left out"
-        problems.append(Problem("error", "label file unreadable", str(error), how))
+        kind, how = "label file unreadable", "the image is left out"
+        place = Place(image=image["file_name"])
+        problems.append(Problem("error", kind, str(error), how, place))
         return None
     for number, line in lines:
-        where = f"{path.name} line {number}"
+        place = Place(f"{path.name} line {number}", image["file_name"])
         class_id, values = _numbers(line, data.key_points)
         if class_id is None or not 0 <= class_id < len(data.names):
             kind = "line that is not a class and its box"
             points = f", {data.key_points[0]} key points" if data.key_points else ""
-            text = f"{where}: {line!r} ({len(data.names)} classes{points})"
-            problems.append(Problem("error", kind, text, "left out"))
+            text = f"{line!r} ({len(data.names)} classes{points})"
+            problems.append(Problem("error", kind, text, "left out", place))
             continue
+        place = place._replace(category=data.names[class_id])
         if max(values) > LARGEST_SHARE:
-            problems.append(Problem("warning", PIXELS, f"{where}: {line!r}", "left out"))
+            problems.append(Problem("warning", PIXELS, repr(line), "left out", place))
             continue
         corners = _corners(values, image)
-        if box := corners_to_box(corners, image, data.names[class_id], where, problems):
+        if box := corners_to_box(corners, image, place, problems):
             boxes.append(box)
     return boxes
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..problems import Problem
+from ..problems import Place, Problem
 
 PIXELS = "labels that look like pixels"
 LARGEST_SHARE = 2  # what is larger is no share of an image, not even of a box half outside
@@ -17,8 +17,8 @@ def judge_labels(label_files: list[Path], problems: list[Problem], source: str) 
         source: what the messages call the dataset.
     """
     if not any(path.is_file() for path in label_files):
-        text = f"{source}: for none of its {len(label_files)} images; looked for {label_files[0]}"
-        return [*problems, Problem("error", "no label file", text)]
+        text = f"for none of its {len(label_files)} images; looked for {label_files[0]}"
+        return [*problems, Problem("error", "no label file", text, place=Place(source))]
     pixels = [p for p in problems if p.kind == PIXELS]
     if not pixels:
         return problems
@@ -29,5 +29,5 @@ def judge_labels(label_files: list[Path], problems: list[Problem], source: str) 
         return [*others, *(p._replace(kind="box outside the image") for p in pixels)]
     share = f"{len(pixels)} of {lines} boxes are outside the image"
     cure = "pixels? YOLO's numbers are shares: divide them by width and height of the image"
-    text = f"{source}: {share}, such as {pixels[0].where}; {cure}"
-    return [*others, Problem("error", PIXELS, text, "left out")]
+    text = f"{share}, such as {pixels[0].where}; {cure}"
+    return [*others, Problem("error", PIXELS, text, "left out", Place(source))]

@@ -1,8 +1,8 @@
 """The checks of a dataset, on small sets made by hand."""
 
+import base64
 import json
 from functools import partial
-from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
@@ -14,15 +14,10 @@ from stand_ins import headless_generator
 from fcos_d2.data.augmentation import ResizeShortestEdge
 from fcos_d2.data.input_size import sizes_after
 from fcos_d2.datasets.check import check_dataset, check_images, check_sets, level_statistics
+from fcos_d2.datasets.check.histogram import histogram_svg, size_shares
 from fcos_d2.datasets.check.images import shared_content
-from fcos_d2.datasets.check.report import (
-    histogram_svg,
-    images_by_name,
-    named_box,
-    named_image,
-    size_shares,
-)
-from fcos_d2.datasets.problems import Problem, summarise
+from fcos_d2.datasets.check.page import pictures_of
+from fcos_d2.datasets.problems import Place, Problem
 from fcos_d2.modeling import FCOSProposalGenerator
 
 # What is said of the pictures of the collection that load: kinds of notes, by name.
@@ -122,7 +117,7 @@ def test_every_picture_of_the_collection(shared_dir):
         must_fail = entry["expected"].startswith(("error", "refuse"))
         assert (name in refused) == decided.get(name, must_fail), name
     for name, kinds in NOTES.items():
-        found = [p.kind for p in problems if p.severity == "note" and Path(p.where).name == name]
+        found = [p.kind for p in problems if p.severity == "note" and p.place.image == name]
         assert found == kinds
 
 
@@ -146,7 +141,8 @@ def test_images_of_the_same_content_and_of_another_size(tmp_path):
 
 def test_report(tmp_path, generator):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
-    given = [Problem("warning", "box without area", "a.png: [1, 1, 0, 1]", "left out")]
+    place = Place(image="a.png", category="cat", box=(1, 1, 0, 1))
+    given = [Problem("warning", "box without area", "", "left out", place)]
     coco = coco_of([[4, 4, 24, 24]], names=("cat",))
     report = check_dataset("mine", coco, tmp_path, given, generator, short_edge(64), workers=1)
     text = report.text()
@@ -161,14 +157,6 @@ def test_report(tmp_path, generator):
     assert report.exit_code == 2
 
 
-def test_summary_has_a_line_for_each_kind():
-    problems = [Problem("note", "odd", str(i)) for i in range(5)] + [Problem("error", "bad", "z")]
-    assert summarise(problems) == [
-        "error: bad: 1: z",
-        "note: odd: 5: 0; 1; 2; and 2 more",
-    ]
-
-
 def test_a_file_in_both_sets_is_found_by_content(tmp_path):
     """The copy has another name; a picture of equal name, and one of equal size, do not count."""
     for name, level in (("train/a", 10), ("train/b", 20), ("val/copy", 10), ("val/b", 30)):
@@ -179,22 +167,34 @@ def test_a_file_in_both_sets_is_found_by_content(tmp_path):
     train, val = ([{"file_name": f"{name}.png"} for name in some] for some in names)
     (problem,) = shared_content(train, tmp_path / "train", val, tmp_path / "val")
     assert problem.severity == "error"
-    assert problem.where == f"{tmp_path / 'val/copy.png'} is {tmp_path / 'train/a.png'}"
+    assert problem.where == f"a.png: is {tmp_path / 'val/copy.png'} of validation"
     (same,) = shared_content(train, tmp_path / "train", train[:1], tmp_path / "train")
-    assert same.where == str(tmp_path / "train/a.png")
+    assert same.where == "a.png"
 
 
-def test_the_image_and_the_box_that_a_problem_names():
-    images = images_by_name(
-        [{"file_name": n} for n in ("my dir/a b.jpg", "x/c.jpg", "y/c.jpg", "d.jpg")]
-    )
-    assert named_image("my dir/a b.jpg: 3 x 4", images)["file_name"] == "my dir/a b.jpg"
-    assert named_image("annotation 3 of a b.jpg, twice", images)["file_name"] == "my dir/a b.jpg"
-    assert named_image("labels/d.txt: line 3", images)["file_name"] == "d.jpg"
-    assert named_image("c.jpg", images) is None  # two have this name
-    assert named_image("y/c.jpg", images)["file_name"] == "y/c.jpg"
-    assert named_box("annotation 3: [1.5, -2, 0, 1e3]") == [1.5, -2, 0, 1000]
-    assert named_box("d.jpg: [nan, 1, 2, 3]") is None
+def test_pictures_show_the_box_with_the_problem(tmp_path):
+    """One for each image, the worst problem of it; of images that cannot be read there is none."""
+    for name in ("3 of b.png", "a: [1, 2, 3, 4].png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((320, 320, 3), np.uint8))
+    (tmp_path / "text.png").write_text("text")
+    places = [
+        Place("boxes.csv line 3", "3 of b.png", category="cat", box=(100, 100, 50, 50)),
+        Place(image="3 of b.png"),
+        Place(image="a: [1, 2, 3, 4].png"),
+        Place(image="text.png"),
+        Place(image="gone.png"),
+        Place("x.json"),
+    ]
+    problems = [Problem("warning", "odd", "", "", place) for place in places]
+    kept = {"3 of b.png": [[200, 200, 50, 50]]}
+    (url, caption), (other, _) = pictures_of(problems, kept, tmp_path)
+    assert caption == str(problems[0]) and other.startswith("data:image/jpeg")
+    content = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
+    picture = cv2.imdecode(content, cv2.IMREAD_COLOR).astype(int)
+    blue, green, red = picture[100:151, 100].mean(axis=0)  # left side of the wrong box
+    assert red > 100 and green < red / 2 and blue < red / 2
+    blue, green, red = picture[200:251, 200].mean(axis=0)  # and of the one that is kept
+    assert red > 100 and green > 100
 
 
 def test_sizes_by_area_and_by_longer_side(generator):

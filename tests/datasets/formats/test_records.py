@@ -12,6 +12,7 @@ from fcos_d2.datasets.formats.records import (
     read_csv_rows,
     read_names,
 )
+from fcos_d2.datasets.problems import Place
 
 IMAGE = {"file_name": "a.png", "height": 20, "width": 40}
 
@@ -71,13 +72,13 @@ def test_rows_of_csv(tmp_path):
 
 
 def test_swapped_corners_are_turned_in_every_format():
-    problems = []
-    box = corners_to_box([30, 15, 10, 5], IMAGE, "cat", "x.csv line 1", problems)
+    problems, place = [], Place("x.csv line 1", category="cat")
+    box = corners_to_box([30, 15, 10, 5], IMAGE, place, problems)
     assert box["bbox"] == [10, 5, 20, 10]
     assert [str(p) for p in problems] == [
         "warning: box with swapped corners: x.csv line 1: cat [30, 15, 10, 5]; turned"
     ]
-    assert corners_to_box([10, 5, 10, 15], IMAGE, "cat", "x.csv line 1", problems) is None
+    assert corners_to_box([10, 5, 10, 15], IMAGE, place, problems) is None
 
 
 def test_the_upright_box_around_a_turned_one():

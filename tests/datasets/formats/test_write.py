@@ -18,6 +18,7 @@ FILES = [
     "猫,1.png",
     "back\\slash.png",
 ]
+FOLDERS = ("voc", "yolo")  # the others write a file
 CLASSES = ["no", "screw 4,0", 'a "nut", big', "~", "010", "<b>&amp;", "猫"]
 
 
@@ -121,3 +122,21 @@ def test_nothing_is_written_into_the_folder_of_the_images(images, tmp_path):
     with pytest.raises(ValueError, match="leads out of the output folder"):
         write_dataset(coco, images, tmp_path / "out", "yolo")
     assert sorted(images.rglob("*")) == before
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_problems_name_image_class_and_box_in_every_format(images, tmp_path, format):
+    """Whatever the file name looks like in a sentence."""
+    name = "sub dir/two  words 1.png"
+    coco = dataset(["plain.png", name], ["cat", "1 of 2: dog"])
+    coco["annotations"][1]["bbox"] = [30, 2, 20, 5]
+    written = write_dataset(coco, images, tmp_path / f"a.{format}", format)
+    classes = {"csv": tmp_path / "classes.csv", "txt": tmp_path / "classes.txt"}.get(format)
+    given = images if format in ("coco", "csv", "txt") else None
+    read = read_dataset(written, images=given, format=format, classes=classes)
+    (problem,) = read.problems
+    assert problem.kind == "box beyond the image" and problem.repair == "clipped"
+    assert problem.place.image in {image["file_name"] for image in read.coco["images"]}
+    assert problem.place.image.endswith(name) and problem.place.category == "1 of 2: dog"
+    assert problem.place.box == pytest.approx((30, 2, 20, 5), abs=1e-3)
+    assert name in problem.where or format in FOLDERS

@@ -1,0 +1,108 @@
+"""The report of a dataset as one HTML file, with pictures of the images that have problems."""
+
+import base64
+import html
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fcos_deploy.text import shown_lines
+from fcos_deploy.vision import ImageError, read_image
+
+from ..problems import Problem, worst_first
+
+Box = list[float]  # xywh, px
+Picture = tuple[str, str]  # URL and caption
+PICTURES = 24  # in a report
+ROWS = 2000
+THUMBNAIL = 320  # px, longer side
+KEPT, WRONG = (0, 200, 255), (0, 0, 255)  # BGR of boxes in the pictures
+STYLE = (
+    "body{font-family:sans-serif;margin:2em}h1{overflow-wrap:anywhere}"
+    "pre{background:#f4f4f4;padding:1em}"
+    "td{padding:.2em .6em;vertical-align:top}figure{display:inline-block;margin:.5em;"
+    "max-width:320px}img{max-width:320px}.error{background:#fdd}.warning{background:#ffd}"
+)
+
+
+def report_page(
+    title: str, summary: str, drawing: str, problems: list[Problem], pictures: list[Picture]
+) -> str:
+    """One HTML file.
+
+    Args:
+        title, summary: texts.
+        drawing: HTML.
+        problems: in any order.
+        pictures: of some of them.
+    """
+    return shown_lines(
+        f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"
+        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>"
+        f"{drawing}<pre>{html.escape(summary)}</pre>{_problems(problems, pictures)}"
+    )
+
+
+def _problems(problems: list[Problem], pictures: list[Picture]) -> str:
+    if not problems:
+        return "<p>Nothing is wrong.</p>"
+    figures = "".join(
+        f"<figure><img src='{url}' alt=''><figcaption>{html.escape(caption)}</figcaption></figure>"
+        for url, caption in pictures
+    )
+    rows = "".join(
+        f"<tr class='{p.severity}'>"
+        + "".join(f"<td>{html.escape(x)}</td>" for x in (p.severity, p.kind, p.where, p.repair))
+        + "</tr>"
+        for p in worst_first(problems)[:ROWS]
+    )
+    return (
+        "<h2>Problems</h2>"
+        "<p>Yellow: the boxes that are kept. Red: the one with the problem.</p>"
+        f"{figures}"
+        f"<table><tr><th>severity</th><th>what</th><th>where</th><th>done</th></tr>{rows}</table>"
+    )
+
+
+def pictures_of(
+    problems: list[Problem], boxes: dict[str, list[Box]], folder: str | Path
+) -> list[Picture]:
+    """Small pictures of the images with the worst problems, one of each image.
+
+    Args:
+        problems: in any order.
+        boxes: that are kept, by file name of the image.
+        folder: that the file names are relative to.
+    """
+    found: dict[str, Picture] = {}
+    tried = set()
+    for problem in worst_first(problems):
+        name, box = problem.place.image, problem.place.box
+        if not name or name in tried:
+            continue
+        tried.add(name)
+        if url := _thumbnail(Path(folder, name), boxes.get(name, []), box):
+            found[name] = url, str(problem)
+        if len(found) == PICTURES:
+            break
+    return [*found.values()]
+
+
+def _thumbnail(path: Path, boxes: list[Box], wrong: tuple[float, ...] | None) -> str | None:
+    """A data URL of the picture with its boxes xywh; None for one that cannot be read."""
+    try:
+        image = read_image(path)
+    except ImageError:
+        return None
+    scale = THUMBNAIL / max(image.shape[:2])
+    height, width = (max(round(side * scale), 1) for side in image.shape[:2])
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    for color, some in ((KEPT, boxes), (WRONG, [wrong] if wrong else [])):
+        xywh = np.array(some, dtype=float).reshape(-1, 4) * scale
+        # Far outside is as good as just outside, and fits OpenCV's integers.
+        corners = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)
+        for x1, y1, x2, y2 in np.clip(corners, -9, THUMBNAIL + 9).round().astype(int).tolist():
+            cv2.rectangle(small, (x1, y1), (x2, y2), color, 1)
+    _, encoded = cv2.imencode(".jpg", small)
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded).decode('ascii')}"

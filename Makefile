@@ -37,7 +37,7 @@ clean: ## delete caches and build leftovers (keeps the environment, datasets and
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache
 	@find fcos_d2 configs demo tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(STAMP): setup.py constraints.txt tools/install_detectron2.py
+$(STAMP): setup.py deploy/pyproject.toml constraints.txt tools/install_detectron2.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
 	  echo "error: '$(PYTHON)' is missing or older than Python 3.10; name another one, e.g. make PYTHON=python3.11"; exit 1; }
 	@echo "making the environment $(VENV)"
@@ -46,5 +46,7 @@ $(STAMP): setup.py constraints.txt tools/install_detectron2.py
 	@echo "installing torch and detectron2 into $(VENV) (about 2-3 minutes)"
 	@# setuptools warns at length that an editable installation is one
 	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install -q -c constraints.txt -e ".[dev]"
+	@# After fcos_d2, which brings a copy of it: changes in deploy/ shall have an effect, too.
+	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install -q --no-deps -e ./deploy
 	@$(BIN)/python tools/install_detectron2.py
 	@touch $@

@@ -1,11 +1,18 @@
 """Packaging of fcos_d2. The settings of ruff and pytest are in pyproject.toml."""
 
+import atexit
 import re
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
+# Builds leave nothing in the repository.
+BUILD = tempfile.mkdtemp(prefix="fcos_d2-build-")
+atexit.register(shutil.rmtree, BUILD, ignore_errors=True)
 
 
 def read_version() -> str:
@@ -23,6 +30,29 @@ def read_readme() -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
+def fcos_deploy() -> str:
+    """The requirement of the runtime, which is on no package index: deploy/ beside this file.
+
+    pip clones `git+...` into a temporary folder, but keeps the wheel of a commit in its cache. A
+    wheel made there names the commit instead of the folder.
+    """
+    folder = ROOT / "deploy"
+    if not folder.is_dir():
+        return f"fcos_deploy=={read_version()}"
+    cloned_by_pip = any(x.startswith(("pip-req-build-", "pip-install-")) for x in ROOT.parts)
+    if cloned_by_pip and (ROOT / ".git").exists():
+        # Without a password or token, which would otherwise lie in the metadata.
+        url = re.sub(r"^(https?://)[^/@]*@", r"\1", git("remote", "get-url", "origin"))
+        return f"fcos_deploy @ git+{url}@{git('rev-parse', 'HEAD')}#subdirectory=deploy"
+    return f"fcos_deploy @ {folder.as_uri()}"
+
+
+def git(*words: str) -> str:
+    """What git prints in the folder of this file."""
+    command = ["git", "-C", str(ROOT), *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 # tools/export_model.py --format onnx, and running what it writes.
 EXPORT = ["onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.18"]
 
@@ -37,18 +67,14 @@ setup(
     python_requires=">=3.10",
     # The configs lie at the top of the repository, where people look for them, and are installed
     # inside the package, so that an installed fcos_d2 finds them too.
-    # fcos_deploy, which also is a distribution of its own, reads images and draws for both.
-    packages=[
-        *find_packages(include=["fcos_d2", "fcos_d2.*"]),
-        "fcos_d2.configs",
-        "fcos_deploy",
-        "fcos_deploy.vision",
-    ],
-    package_dir={"fcos_d2.configs": "configs", "fcos_deploy": "deploy/fcos_deploy"},
-    package_data={"fcos_d2.configs": ["**/*.yaml", "**/*.py"]},
+    packages=[*find_packages(include=["fcos_d2", "fcos_d2.*"]), "fcos_d2.configs"],
+    package_dir={"fcos_d2.configs": "configs"},
+    package_data={"fcos_d2": ["py.typed"], "fcos_d2.configs": ["**/*.yaml", "**/*.py"]},
+    options={"build": {"build_base": BUILD}, "egg_info": {"egg_base": BUILD}},
     # detectron2 is missing here on purpose: it has no release on PyPI, and pip would stop at the
     # name. tools/install_detectron2.py installs it where it is not there yet.
     install_requires=[
+        fcos_deploy(),
         "torch>=2.6",  # older ones run code from files that say they hold weights only
         "torchvision>=0.21",
         "numpy>=1.23",

@@ -3,7 +3,7 @@
 import os
 import warnings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Read when torch loads. By default its CPU threads wait for each other by spinning, which makes a
 # training step several times slower as soon as another program wants one of the cores.

@@ -6,6 +6,18 @@ import pytest
 import torch
 from stand_ins import TinyBackbone
 
+import fcos_d2
+import fcos_deploy
+
+ROOT = Path(__file__).resolve().parents[1]
+for package, command in (
+    (fcos_d2, 'pip install -e ".[dev]"'),
+    (fcos_deploy, "pip install -e ./deploy"),
+):
+    if not Path(package.__file__).resolve().is_relative_to(ROOT):
+        # `pip install .` brings a copy, which changes of these files do not reach.
+        pytest.exit(f"{package.__name__} comes from {package.__file__}: {command}", returncode=4)
+
 # The tensors of the tests are small, and threads that wait for each other on a busy machine cost
 # many times what they save.
 torch.set_num_threads(1)
@@ -20,7 +32,7 @@ def fixed_seed() -> None:
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder `shared` beside the repository, with reference data and sample data sets."""
-    path = Path(__file__).resolve().parents[2] / "shared"
+    path = ROOT.parent / "shared"
     if not path.is_dir():
         pytest.skip("needs the folder 'shared' beside the repository, which is absent")
     return path

@@ -1,4 +1,4 @@
-"""The wheel that `pip install .` installs: both packages, the configs inside, and no more."""
+"""The wheels of both distributions: who owns which files, what they need, what building leaves."""
 
 import importlib.metadata
 import re
@@ -6,44 +6,95 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from email.message import Message
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "fcos_d2", "configs", "deploy")
+LEFTOVERS = shutil.ignore_patterns("__pycache__", "build", "dist", "*.egg-info")
 # Looked up by metadata: setuptools takes the mere search for the module pip as a sign of a build.
 INSTALLED = {distribution.name for distribution in importlib.metadata.distributions()}
-MISSING = {"pip", "setuptools", "wheel"} - INSTALLED
+MISSING = {"setuptools", "wheel"} - INSTALLED
+if MISSING:
+    pytest.skip(f"needs {', '.join(MISSING)}", allow_module_level=True)
+
+
+def copy_repository(target: Path) -> Path:
+    target.mkdir(parents=True)
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target / name, ignore=LEFTOVERS)
+        else:
+            shutil.copy(ROOT / name, target)
+    return target
+
+
+def all_files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def hook(name: str, source: Path, output: Path) -> str:
+    """What a hook of the build backend returns, as pip calls it."""
+    call = f"from setuptools import build_meta; print(build_meta.{name}({str(output)!r}))"
+    command = [sys.executable, "-B", "-W", "ignore", "-c", call]
+    done = subprocess.run(command, cwd=source, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()[-1]
+
+
+def build(source: Path, output: Path) -> tuple[set[str], Message]:
+    """File names and metadata of the wheel of `source`."""
+    output.mkdir()
+    wheel = hook("build_wheel", source, output)
+    with zipfile.ZipFile(output / wheel) as archive:
+        names = set(archive.namelist())
+        (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+        return names, Parser().parsestr(archive.read(metadata).decode())
+
+
+def requirements(metadata: Message) -> list[str]:
+    return metadata.get_all("Requires-Dist", [])
+
+
+def requirement_of_deploy(source: Path, output: Path) -> str:
+    """From the metadata alone, which pip reads first."""
+    output.mkdir()
+    folder = output / hook("prepare_metadata_for_build_wheel", source, output)
+    metadata = Parser().parsestr((folder / "METADATA").read_text(encoding="utf-8"))
+    (found,) = [line for line in requirements(metadata) if line.startswith("fcos_deploy")]
+    return found
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory) -> tuple[set[str], str]:
-    """File names and metadata of a wheel built from a copy of the repository."""
-    if MISSING:
-        pytest.skip(f"a wheel cannot be built without {', '.join(MISSING)}")
-    copy = tmp_path_factory.mktemp("repository")
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        if (ROOT / name).is_file():
-            shutil.copy(ROOT / name, copy)
-    for name in ("fcos_d2", "configs", "deploy", "tools", "tests"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+def repository(tmp_path_factory) -> Path:
+    """A copy with a config deep inside, in which others have built before."""
+    copy = copy_repository(tmp_path_factory.mktemp("packaging") / "repository")
     deep = copy / "configs" / "one" / "two"
     deep.mkdir(parents=True)
     (deep / "deep.yaml").touch()
     (deep / "deep.py").touch()
+    for package, name in ((copy, "fcos_d2"), (copy / "deploy", "fcos_deploy")):
+        stale = package / "build" / "lib" / name
+        stale.mkdir(parents=True)
+        (stale / "of_an_earlier_build.py").touch()
+    return copy
 
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    folder = copy / "wheels"
-    subprocess.run([*command, "-w", str(folder), str(copy)], check=True)
-    (wheel,) = folder.iterdir()
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-        (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
-        return names, archive.read(metadata).decode()
+
+@pytest.fixture(scope="module")
+def built(repository) -> dict[str, tuple[set[str], Message]]:
+    before = all_files(repository)
+    wheels = {
+        "fcos_d2": build(repository, repository.parent / "wheels"),
+        "fcos_deploy": build(repository / "deploy", repository.parent / "deploy-wheels"),
+    }
+    assert all_files(repository) == before, "building leaves nothing behind"
+    return wheels
 
 
 def test_all_configs_are_inside_the_package(built):
-    names, _ = built
+    names, _ = built["fcos_d2"]
     configs = [path for path in (ROOT / "configs").rglob("*") if path.suffix in (".yaml", ".py")]
     expected = {
         f"fcos_d2/configs/{path.relative_to(ROOT / 'configs').as_posix()}" for path in configs
@@ -52,26 +103,71 @@ def test_all_configs_are_inside_the_package(built):
     assert expected - names == set()
 
 
-def test_all_modules_are_in_the_wheel(built):
-    names, _ = built
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "fcos_d2").rglob("*.py")}
-    deploy = ROOT / "deploy"
-    modules |= {path.relative_to(deploy).as_posix() for path in deploy.rglob("fcos_deploy/**/*.py")}
-    assert modules - names == set()
-
-
-def test_nothing_else_is_installed(built):
-    names, _ = built
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"fcos_d2", "fcos_deploy"}
+@pytest.mark.parametrize(
+    ("distribution", "folder"), [("fcos_d2", ROOT), ("fcos_deploy", ROOT / "deploy")]
+)
+def test_a_distribution_owns_its_package_whole_and_alone(built, distribution, folder):
+    names, _ = built[distribution]
+    assert {name.split("/")[0].split("-")[0] for name in names} == {distribution}
+    paths = (folder / distribution).rglob("*.py")
+    modules = {path.relative_to(folder).as_posix() for path in paths}
+    assert (modules | {f"{distribution}/py.typed"}) - names == set()
+    assert not any("earlier_build" in name for name in names)
 
 
 def test_metadata(built):
-    _, metadata = built
-    (version,) = re.findall(r"^Version: (.+)$", metadata, re.MULTILINE)
-    assert f'__version__ = "{version}"' in (ROOT / "fcos_d2" / "__init__.py").read_text()
-    assert "\nRequires-Python: >=3.10\n" in metadata
-    assert "\nRequires-Dist: torch>=2.6\n" in metadata
-    # pip would look for it on PyPI, where it is not.
-    assert "detectron2" not in [
-        line.split()[1] for line in metadata.splitlines() if line.startswith("Requires-Dist:")
-    ]
+    _, metadata = built["fcos_d2"]
+    assert metadata["Requires-Python"] == ">=3.10"
+    names = {re.split(r"[ ;<>=@]", line)[0] for line in requirements(metadata)}
+    assert {"torch", "fcos_deploy"} <= names
+    assert "detectron2" not in names  # pip would look for it on PyPI, where it is not
+
+
+def test_the_runtime_needs_neither_torch_nor_fcos_d2(built):
+    _, metadata = built["fcos_deploy"]
+    needed = {re.split(r"[ ;<>=]", line)[0] for line in requirements(metadata)}
+    assert needed == {"numpy", "opencv-python", "pillow", "pyyaml", "onnxruntime", "openvino"}
+
+
+def test_one_version(built):
+    versions = {metadata["Version"] for _, metadata in built.values()}
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    versions.add(re.search(r"^## (\S+)", changes, re.MULTILINE)[1])
+    versions.add(re.search(r"^version: (\S+)$", citation, re.MULTILINE)[1])
+    for package in (ROOT / "fcos_d2", ROOT / "deploy" / "fcos_deploy"):
+        text = (package / "__init__.py").read_text(encoding="utf-8")
+        versions.add(re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)[1])
+    assert len(versions) == 1, versions
+
+
+def test_a_clone_brings_its_own_runtime(repository, tmp_path):
+    found = requirement_of_deploy(repository, tmp_path / "out")
+    assert found == f"fcos_deploy @ {(repository / 'deploy').as_uri()}"
+
+
+def test_what_pip_cloned_names_the_commit(tmp_path):
+    """The temporary folder is gone when pip takes the wheel out of its cache."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    clone = copy_repository(tmp_path / "pip-req-build-x1y2z3")
+    for words in (
+        ["init", "-q"],
+        ["remote", "add", "origin", "https://user:token@example.com/fcos_d2.git"],
+        ["-c", "user.name=a", "-c", "user.email=b@c", "commit", "-qm", "m", "--allow-empty"],
+    ):
+        subprocess.run(["git", "-C", str(clone), *words], check=True)
+    found = requirement_of_deploy(clone, tmp_path / "out")
+    address = (
+        r"fcos_deploy @ git\+https://example\.com/fcos_d2\.git@[0-9a-f]{40}#subdirectory=deploy"
+    )
+    assert re.fullmatch(address, found), found
+
+
+def test_without_the_folder_the_runtime_comes_by_version(tmp_path):
+    source = copy_repository(tmp_path / "sdist")
+    shutil.rmtree(source / "deploy")
+    version = re.search(
+        r'^__version__ = "(.+)"$', (ROOT / "fcos_d2/__init__.py").read_text(), re.MULTILINE
+    )[1]
+    assert requirement_of_deploy(source, tmp_path / "out") == f"fcos_deploy=={version}"

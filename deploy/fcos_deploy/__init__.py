@@ -3,4 +3,4 @@
 from .detector import Detections, Detector
 
 __all__ = ["Detections", "Detector"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"

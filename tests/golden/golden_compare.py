@@ -11,7 +11,7 @@ from torch import Tensor
 from fcos_d2.modeling.assignment import assign_locations, location_targets
 from fcos_d2.modeling.geometry import LocationGrid, level_locations
 
-# Tolerances of spec.md, section 4: relative, but boxes in px, targets in strides.
+# Tolerances: relative, but boxes in px, targets in strides.
 HEAD, LOSS, GRADIENT, GRADIENT_FLOOR, STATISTIC = 1e-5, 1e-6, 1e-5, 1e-6, 1e-5
 TARGET, BOX_PX, SCORE = 1e-5, 1e-3, 1e-6
 

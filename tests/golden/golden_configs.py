@@ -1,6 +1,6 @@
 """Which of our configs a name in a folder of golden data stands for.
 
-The names are explained in spec.md beside the data; every section that is named here is in it.
+"R_50_1x__NORM_none" is R_50_1x.yaml with MODEL.FCOS.NORM "none"; "RT_" is the folder FCOS_RT.
 """
 
 import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
@@ -36,7 +36,7 @@ CONFIGS = {
     "FCOS_RT/MS_DLA_34_4x_syncbn_shared_towers.yaml": "FCOS-RT/DLA34-SharedTowers",
     "FCOS_RT/MS_DLA_34_4x_syncbn_shared_towers_bn_head.yaml": "FCOS-RT/DLA34-SharedTowers-BN-Head",
 }
-# Names of options (section 12) that are not those of the keys under MODEL.FCOS.
+# Names of options that are not those of the keys under MODEL.FCOS.
 OPTION_KEYS = {
     "INFERENCE_TH": "INFERENCE_TH_TEST",
     "LOC": "LOC_LOSS_TYPE",

@@ -1,7 +1,4 @@
-"""How the golden data was made: the rules of its weights and of its input images.
-
-They are those of spec.md beside the data; every section that is named here is in it.
-"""
+"""How the golden data was made: the rules of its weights and of its input images."""
 
 import json
 import math
@@ -21,7 +18,7 @@ from torch import nn
 
 
 class Input(NamedTuple):
-    """One of the two images (section 2)."""
+    """One of the two images."""
 
     seed: int
     size: tuple[int, int]  # height and width of the image, px
@@ -78,7 +75,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: no npz file: {error}") from error
 
 
-# --- weights (section 1) ------------------------------------------------------------------------
+# --- weights --------------------------------------------------------------------------------------
 
 
 def fill_value(key: str, shape: tuple[int, ...], stem_factor: float) -> np.ndarray:
@@ -131,7 +128,7 @@ def fill_model(model: nn.Module, stem_factor: float) -> None:
     model.load_state_dict(state)
 
 
-# --- inputs (section 2) -------------------------------------------------------------------------
+# --- inputs ---------------------------------------------------------------------------------------
 
 
 def input_image(entry: Input) -> np.ndarray:

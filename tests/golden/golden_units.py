@@ -1,4 +1,4 @@
-"""Parts of FCOS on synthetic head outputs against recorded results ("units", section 6 of spec.md).
+"""Parts of FCOS on synthetic head outputs against recorded results ("units").
 
 Targets, losses with their gradients, and selection; no network is run.
 """
@@ -152,7 +152,7 @@ def _via_float32(values: np.ndarray) -> Tensor:
 
 
 def reference_is_defective(batch: str, options: dict) -> bool:
-    """A first box centred on x = 0 empties the image, with centre sampling (section 9, item 1).
+    """A first box centred on x = 0 empties the image, with centre sampling.
 
     `center_x0_second` lists the boxes of `center_x0_first` the other way round.
     """

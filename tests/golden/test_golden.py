@@ -1,7 +1,8 @@
-"""Every number against the reference data in shared/golden, in float64, and the tool that compares.
+"""Every number against the recorded ones, in float64, and the tool that compares.
 
 The comparisons are in check_golden.py. Here it is run on all of the data, and it is shown that it
-finds what is wrong.
+finds what is wrong. `reference/` beside this file has two models and the units; more of them are
+in ../shared/golden where that is present.
 """
 
 import json
@@ -17,12 +18,35 @@ import pytest
 import torch
 from golden_units import Units, check_units, reference_is_defective
 
-NAME = "RT_MS_DLA_34_4x_syncbn_shared_towers"
+REFERENCE = Path(__file__).with_name("reference")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "golden"
+NAME = "RT_MS_R_50_4x_syncbn"
+OTHERS = ("README", "inputs", "settings_all", "spec")  # files that belong to no configuration
+# What the line of a configuration says about each kind of file.
+CHECKED = {
+    "keys.json": "keys",
+    "json": "losses",
+    "npz": "detections",
+    "grads.json": "gradients",
+    "buffers_after_train.json": "statistics",
+}
 
 
-@pytest.fixture(scope="module")
-def golden_dir(shared_dir) -> Path:
-    return shared_dir / "golden"
+def folders() -> list:
+    """The folders of data; one that is absent is skipped."""
+    needs = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/golden")
+    return [pytest.param(REFERENCE, id="ours"), pytest.param(SHARED, id="shared", marks=needs)]
+
+
+def configurations() -> list:
+    """Each configuration with its folder; those of ../shared/golden that are not ours, too."""
+    ours = check_golden.names_in(REFERENCE)
+    found = [pytest.param(REFERENCE, name, id=name) for name in ours]
+    if not SHARED.is_dir():
+        absent = pytest.mark.skip(reason="needs ../shared/golden")
+        return [*found, pytest.param(SHARED, "", id="shared", marks=absent)]
+    others = [name for name in check_golden.names_in(SHARED) if name not in ours]
+    return found + [pytest.param(SHARED, name, id=name) for name in others]
 
 
 def copy(source: Path, target: Path, pattern: str) -> None:
@@ -33,8 +57,8 @@ def copy(source: Path, target: Path, pattern: str) -> None:
 # --- how the data is made ---------------------------------------------------------------------
 
 
-def test_fill_rule(golden_dir):
-    samples = golden_rules.read_json(golden_dir / "inputs.json")["fill"]
+def test_fill_rule():
+    samples = golden_rules.read_json(REFERENCE / "inputs.json")["fill"]
     assert len(samples) == 8
     for key, sample in samples.items():
         value = golden_rules.fill_value(key, tuple(sample["shape"]), sample["stem_factor"])
@@ -42,8 +66,9 @@ def test_fill_rule(golden_dir):
         assert value.sum() == pytest.approx(sample["sum"], rel=1e-9)
 
 
-def test_stem_factor_follows_from_the_config(golden_dir):
-    for path in golden_dir.glob("*.json"):
+@pytest.mark.parametrize("folder", folders())
+def test_stem_factor_follows_from_the_config(folder):
+    for path in folder.glob("*.json"):
         info = golden_rules.read_json(path)
         if "stem_factor" in info:
             cfg = golden_configs.config_of(path.stem, info)
@@ -53,10 +78,12 @@ def test_stem_factor_follows_from_the_config(golden_dir):
     assert golden_rules.stem_factor_of(cfg) == 1.0
 
 
-@pytest.mark.parametrize("stored", [True, False], ids=["inputs.npz", "by rule"])
-def test_inputs_are_those_of_the_reference(golden_dir, tmp_path, stored):
-    info = golden_rules.read_json(golden_dir / "inputs.json")
-    for inputs in golden_rules.input_batch(golden_dir if stored else tmp_path):
+@pytest.mark.parametrize("folder", folders())
+def test_inputs_are_those_of_the_reference(folder):
+    """Drawn by the rule; those of ../shared/golden are stored."""
+    assert (folder / "inputs.npz").exists() == (folder == SHARED)
+    info = golden_rules.read_json(REFERENCE / "inputs.json")
+    for inputs in golden_rules.input_batch(folder):
         expected, truth = info["images"][inputs["file_name"]], info["gt"][inputs["file_name"]]
         assert zlib.crc32(inputs["image"].numpy().tobytes()) == expected["crc32"]
         assert (inputs["height"], inputs["width"]) == (expected["orig_h"], expected["orig_w"])
@@ -68,8 +95,8 @@ def test_inputs_are_those_of_the_reference(golden_dir, tmp_path, stored):
 
 
 @pytest.mark.parametrize("option", ["default", "radius_1"])
-def test_first_box_centred_on_the_left_border_is_learned(golden_dir, option):
-    units = Units.read(golden_dir)
+def test_first_box_centred_on_the_left_border_is_learned(option):
+    units = Units.read(REFERENCE)
     options = {} if option == "default" else {"center_sampling_radius": 1.0}
     assert reference_is_defective("center_x0_first", options)
     ground_truth = units.ground_truth("center_x0_first")
@@ -87,8 +114,8 @@ def test_first_box_centred_on_the_left_border_is_learned(golden_dir, option):
     assert wrong != pytest.approx(right, rel=1e-2)
 
 
-def test_misses_of_units_are_told(golden_dir, tmp_path):
-    copy(golden_dir, tmp_path, "units.*")
+def test_misses_of_units_are_told(tmp_path):
+    copy(REFERENCE, tmp_path, "units.*")
     info = golden_rules.read_json(tmp_path / "units.json")
     info["results"]["random.loc_iou"]["losses"]["loss_fcos_loc"] *= 1 + 3e-6
     info["results"]["mixed3.norm_moving"]["second_call"]["loss_fcos_cls"] *= 1 + 3e-6
@@ -124,29 +151,40 @@ def test_misses_of_units_are_told(golden_dir, tmp_path):
 # --- whole models -----------------------------------------------------------------------------
 
 
-def test_every_configuration(golden_dir, capsys):
-    """Keys of all, numbers of those that have any, and every file of the folder is looked at."""
-    assert check_golden.main([str(golden_dir)]) == 0
+@pytest.mark.parametrize(("folder", "name"), configurations())
+def test_every_configuration(folder, name, capsys):
+    """Keys of all, numbers of those that have any, and every file of it is looked at."""
+    assert check_golden.main([str(folder), name]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    found, checked, *_ = line.split(": ")
+    assert found == name
+    for path in folder.glob(f"{name}.*"):
+        assert CHECKED[path.name.partition(".")[2]] in checked, path.name
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_every_file_belongs_to_a_configuration(folder):
+    stems = {path.name.partition(".")[0] for path in folder.iterdir()}
+    assert stems - set(OTHERS) == set(check_golden.names_in(folder))
+
+
+def test_what_is_ours_is_a_copy(shared_dir):
+    for path in REFERENCE.iterdir():
+        if path.name != "README.md":
+            assert path.read_bytes() == (shared_dir / "golden" / path.name).read_bytes(), path.name
+
+
+def test_a_folder_is_checked_as_a_whole(tmp_path, capsys):
+    copy(REFERENCE, tmp_path, "*.keys.json")
+    assert check_golden.main([str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    checked = {line.split(": ")[0]: line.split(": ")[1] for line in lines}
-    assert len(lines) == len(checked)
-    for path in golden_dir.iterdir():
-        name, _, kind = path.name.partition(".")
-        if name not in ("inputs", "settings_all", "spec"):
-            what = {
-                "keys.json": "keys",
-                "json": "losses",
-                "npz": "detections",
-                "grads.json": "gradients",
-                "buffers_after_train.json": "statistics",
-            }[kind]
-            assert what in checked[name], path.name
+    assert [line.split(": ")[0] for line in lines] == ["RT_MS_R_50_4x_syncbn", "R_50_1x"]
 
 
 @pytest.fixture
-def small_folder(golden_dir, tmp_path) -> Path:
+def small_folder(tmp_path) -> Path:
     """A copy of what belongs to one configuration; the inputs follow from their rule."""
-    copy(golden_dir, tmp_path, f"{NAME}.*")
+    copy(REFERENCE, tmp_path, f"{NAME}.*")
     return tmp_path
 
 
@@ -167,13 +205,13 @@ def test_a_miss_is_told(small_folder, capsys):
         info["settings"]["fcos"]["NMS_TH"] = 0.61
 
     def edit_gradients(gradients: dict) -> None:
-        gradients["backbone.bottom_up.level5.root.conv.weight"] *= 1 + 3e-5
+        gradients["backbone.bottom_up.res5.2.conv3.weight"] *= 1 + 3e-5
         gradients["backbone.fpn_output3.bias"] = None
 
     change("keys", lambda keys: keys[3].__setitem__(1, [7]))
     change("", edit_info)
     change("grads", edit_gradients)
-    statistic = "backbone.bottom_up.base_layer.1.running_mean"
+    statistic = "backbone.bottom_up.res3.0.conv1.norm.running_mean"
     change("buffers_after_train", lambda x: x.update({statistic: x[statistic] * (1 + 3e-5)}))
     arrays = golden_rules.read_arrays(small_folder / f"{NAME}.npz")
     arrays["eval_reg_1"][0, 0, 0, 0] += 3e-5 * np.abs(arrays["eval_reg_1"]).max()
@@ -196,7 +234,7 @@ def test_a_miss_is_told(small_folder, capsys):
         "candidates B",
         "positives per level",
         "loss_fcos_cls",
-        "gradient of backbone.bottom_up.level5.root.conv.weight",
+        "gradient of backbone.bottom_up.res5.2.conv3.weight",
         "gradient of backbone.fpn_output3.bias",
         statistic,
         "eval_reg_1",
@@ -210,9 +248,9 @@ def test_a_miss_is_told(small_folder, capsys):
     }
 
 
-def test_arrays_alone_are_checked_too(golden_dir, tmp_path, capsys):
+def test_arrays_alone_are_checked_too(tmp_path, capsys):
     """Without json the config follows from the name."""
-    copy(golden_dir, tmp_path, f"{NAME}.npz")
+    copy(REFERENCE, tmp_path, f"{NAME}.npz")
     assert check_golden.main([str(tmp_path)]) == 0
     line = capsys.readouterr().out
     assert line.startswith(f"{NAME}: head outputs, detections, targets: worst")
@@ -238,8 +276,8 @@ def test_comparison_of_numbers(actual, expected, misses, worst):
     assert ("MISS x: " in str(report)) == bool(misses)
 
 
-def test_a_model_that_gives_nan_is_a_miss(golden_dir, tmp_path, monkeypatch, capsys):
-    copy(golden_dir, tmp_path, f"{NAME}.npz")
+def test_a_model_that_gives_nan_is_a_miss(tmp_path, monkeypatch, capsys):
+    copy(REFERENCE, tmp_path, f"{NAME}.npz")
     fill_model = golden_rules.fill_model
 
     def fill_with_a_nan(model: torch.nn.Module, stem_factor: float) -> None:
@@ -319,15 +357,15 @@ def test_wrong_folders_and_names_are_told(tmp_path, monkeypatch, capsys, argumen
     assert error.count("\n") == 1
 
 
-def test_damaged_files_are_told_and_the_others_checked(golden_dir, tmp_path, capsys):
-    copy(golden_dir, tmp_path, "R_50_1x__NORM_*.keys.json")
+def test_damaged_files_are_told_and_the_others_checked(tmp_path, capsys):
+    copy(REFERENCE, tmp_path, "*.keys.json")
     (tmp_path / "MS_R_50_2x.keys.json").write_text("[[")
     (tmp_path / "R_50_1x_iou.npz").write_bytes(b"PK nothing")
     assert check_golden.main([str(tmp_path)]) == 2
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
-        "R_50_1x__NORM_BN: 508 keys: equal: ok",
-        "R_50_1x__NORM_none: 308 keys: equal: ok",
+        "RT_MS_R_50_4x_syncbn: 371 keys: equal: ok",
+        "R_50_1x: 324 keys: equal: ok",
     ]
     errors = captured.err.splitlines()
     assert len(errors) == 2

@@ -23,7 +23,7 @@ def read_readme() -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-# tools/export_model.py --format onnx, and running what it writes.
+# fcos export --format onnx, and running what it writes.
 EXPORT = ["onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.18"]
 
 setup(
@@ -39,7 +39,7 @@ setup(
     # inside the package, so that an installed fcos_d2 finds them too.
     # fcos_deploy, which also is a distribution of its own, reads images and draws for both.
     packages=[
-        *find_packages(include=["fcos_d2", "fcos_d2.*"]),
+        *find_packages(include=["fcos_d2", "fcos_d2.*", "fcos_cli", "fcos_cli.*"]),
         "fcos_d2.configs",
         "fcos_deploy",
         "fcos_deploy.vision",
@@ -47,7 +47,7 @@ setup(
     package_dir={"fcos_d2.configs": "configs", "fcos_deploy": "deploy/fcos_deploy"},
     package_data={"fcos_d2.configs": ["**/*.yaml", "**/*.py"]},
     # detectron2 is missing here on purpose: it has no release on PyPI, and pip would stop at the
-    # name. tools/install_detectron2.py installs it where it is not there yet.
+    # name. `fcos install-detectron2` installs it where it is not there yet.
     install_requires=[
         "torch>=2.6",  # older ones run code from files that say they hold weights only
         "torchvision>=0.21",
@@ -66,7 +66,9 @@ setup(
         "tabulate>=0.8",
         "safetensors>=0.4",
     ],
+    entry_points={"console_scripts": ["fcos = fcos_cli.main:main"]},
     extras_require={
+        "completion": ["argcomplete>=3.0"],  # of the command in shells
         "timm": ["timm>=1.0"],  # any of its models as a backbone
         "wandb": ["wandb>=0.16"],  # LOGGING.BACKENDS
         "mlflow": ["mlflow>=2.11"],  # not mlflow-skinny: it cannot keep runs on this machine

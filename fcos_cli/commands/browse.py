@@ -1,167 +1,66 @@
-"""Shows what the detector really sees in training: augmented images, their boxes, and which
-locations of which level learn each box.
+"""`fcos browse`."""
 
-    python tools/browse_dataset.py --config-file Quickstart/Shapes-R18 --output shapes.png
-    python tools/browse_dataset.py --config-file FCOS-RT/R50 --train-json train.json \\
-        --train-images train/ --output page.html --num-images 40
-
-Data and overrides are given as to train_net.py.
-
-A dot is a location that learns the box around it; its colour tells the level. A crossed box is
-learned nowhere. Task-aligned assignment, which follows from predictions, shows the boxes alone.
-"""
-
-import base64
-import html
-import sys
-import tempfile
-import warnings
-from argparse import ArgumentParser, Namespace
-from functools import partial
+import argparse
 from pathlib import Path
 
-import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
+from .. import flags
+from ..exit_codes import WrongUse
 
-# isort: split
-import cv2
-import numpy as np
-import torch
-from detectron2.config import CfgNode, instantiate
-from omegaconf import DictConfig
+SUMMARY = "see what training sees: augmented images, boxes, locations that learn them"
 
-from fcos_d2.building import build_detector
-from fcos_d2.engine import train_argument_parser
-from fcos_d2.engine.setup import setup
-from fcos_d2.engine.trainer import Trainer, class_names
-from fcos_d2.modeling import FCOSProposalGenerator
-from fcos_d2.visualization import write_image
-from fcos_d2.visualization.assignment import assignment_sheet, draw_assignment, legend
-from fcos_deploy.door import enter
-from fcos_deploy.text import say, shown
-from fcos_deploy.writing import write_text
+EXAMPLES = """\
+fcos browse --config Quickstart/Shapes-R18 --output shapes.png
+fcos browse --config FCOS-RT/R50 --train-data train.json --train-images train/ \
+  --output page.html --num-images 40
 
-LONG_SIDE = 640  # px; smaller images are enlarged
+A dot is a location that learns the box around it; its colour tells the level. A crossed box is
+learned nowhere. Task-aligned assignment, which follows from predictions, shows the boxes alone."""
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """The options of this tool beside those of train_net.py."""
-    group = parser.add_argument_group("browsing")
-    group.add_argument(
-        "--output", type=Path, required=True, help=".png or .jpg grid, or .html page"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    flags.add(parser, "--config")
+    flags.add(parser, "--output", required=True, type=Path, note=".png or .jpg grid, or .html page")
+    flags.add(parser, "--train-data", "--train-images", "--data-format", "--classes")
+    flags.add(parser, "--trust-config")
+    parser.add_argument("--num-images", type=int, default=12, metavar="N", help="default: 12")
+    parser.add_argument(
+        "--columns", type=int, default=4, metavar="N", help="of the grid; default: 4"
     )
-    group.add_argument("--num-images", type=int, default=12)
-    group.add_argument("--columns", type=int, default=4, help="of the grid")
+    flags.add_overrides(parser)
 
 
-def build(cfg: CfgNode | DictConfig) -> tuple[object, FCOSProposalGenerator, list[str], str]:
-    """Training loader, the part of the model that assigns, class names and channel order."""
-    with torch.device("meta"):  # without memory behind the tensors
-        if isinstance(cfg, CfgNode):
-            meta = cfg.clone()
-            meta.defrost()
-            meta.MODEL.DEVICE = "meta"
-            generator = build_detector(meta).proposal_generator
-        else:
-            generator = instantiate(cfg.model).proposal_generator
-    if isinstance(cfg, CfgNode):
-        loader, datasets = Trainer.build_train_loader(cfg), cfg.DATASETS.TRAIN
-        image_format = cfg.INPUT.FORMAT
-    else:
-        loader, datasets = instantiate(cfg.dataloader.train), cfg.dataloader.train.dataset.names
-        image_format = cfg.dataloader.train.mapper.image_format
-    names = class_names(datasets) or [f"class {i}" for i in range(generator.num_classes)]
-    return loader, generator, names, image_format
-
-
-def pictures(
-    loader: object,
-    generator: FCOSProposalGenerator,
-    names: list[str],
-    image_format: str,
-    num_images: int,
-) -> tuple[list[np.ndarray], list[str]]:
-    """The first images of the loader, drawn, with their titles."""
-    drawn, titles = [], []
-    for batch in loader:
-        sizes = [inputs["image"].shape[1:] for inputs in batch]
-        # As the detector pads: to the largest image of the batch, in steps of 32 px.
-        padded = tuple(-(-max(side) // 32) * 32 for side in zip(*sizes, strict=True))
-        for inputs in batch:
-            image = inputs["image"].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
-            image = image[:, :, ::-1] if image_format == "RGB" else image
-            instances = inputs["instances"]
-            boxes, classes = instances.gt_boxes.tensor, instances.gt_classes
-            zoom = max(1, round(LONG_SIDE / max(image.shape)))
-            picture, counts = draw_assignment(
-                np.ascontiguousarray(image), boxes, classes, names, generator, padded, zoom
-            )
-            # No counts where the assigner needs predictions.
-            positives = " ".join(
-                f"{name} {n}" for name, n in zip(generator.in_features, counts, strict=False)
-            )
-            drawn.append(picture)
-            titles.append(f"{Path(inputs['file_name']).name}  {positives}")
-            if len(drawn) == num_images:
-                return drawn, titles
-    return drawn, titles
-
-
-def write_page(
-    path: Path, drawn: list[np.ndarray], titles: list[str], generator: FCOSProposalGenerator
-) -> None:
-    """One file that holds all pictures, full size."""
-    strip = legend(generator, 520)
-    parts = [f'<p><img src="{_data_url(strip)}" alt="levels"></p>']
-    for picture, title in zip(drawn, titles, strict=True):
-        parts.append(
-            f"<figure><img src='{_data_url(picture)}' alt=''>"
-            f"<figcaption>{html.escape(shown(title))}</figcaption></figure>"
-        )
-    style = "body{font-family:sans-serif;margin:2em}figure{display:inline-block;margin:.5em}"
-    explanation = html.escape(__doc__.split("\n\n")[-1].replace("\n", " "))
-    write_text(
-        path,
-        f"<!doctype html><meta charset='utf-8'><title>Training images</title><style>{style}"
-        f"img{{max-width:100%}}</style><h1>Training images</h1><p>{explanation}</p>"
-        + "\n".join(parts),
-    )
-
-
-def _data_url(image: np.ndarray) -> str:
-    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded).decode('ascii')}"
-
-
-def run(args: Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     """Raises ValueError or OSError with what is wrong."""
-    if not args.config_file:
-        raise ValueError("--config-file is missing; see --help")
-    if args.num_images < 1 or args.columns < 1:
-        raise ValueError("--num-images and --columns must be at least 1")
-    if args.output.suffix not in (".png", ".jpg", ".html"):
-        raise ValueError(f"--output must end in .png, .jpg or .html, got {args.output}")
+    import tempfile
+
+    from fcos_d2.engine.setup import setup
+    from fcos_d2.visualization import training_images
+    from fcos_deploy.text import say
+
+    from ..training import request_of
+
+    check(arguments)
+    output = arguments.output
     with tempfile.TemporaryDirectory() as folder:
-        yaml = not str(args.config_file).endswith(".py") and "lazy/" not in args.config_file
-        key = ["OUTPUT_DIR", folder] if yaml else [f"train.output_dir={folder}"]
-        args.opts, args.num_gpus = [*args.opts, *key], 0
-        loader, generator, names, image_format = build(setup(args))
-        drawn, titles = pictures(loader, generator, names, image_format, args.num_images)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    if args.output.suffix == ".html":
-        write_page(args.output, drawn, titles, generator)
+        request = request_of(arguments, output_dir=folder, num_gpus=0)
+        loader, generator, names, image_format = training_images.build(setup(request))
+        drawn, titles = training_images.pictures(
+            loader, generator, names, image_format, arguments.num_images
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.suffix == ".html":
+        training_images.write_page(output, drawn, titles, generator)
     else:
-        write_image(args.output, assignment_sheet(drawn, titles, generator, args.columns))
-    say(f"{len(drawn)} images in {args.output}")
+        training_images.write_sheet(output, drawn, titles, generator, arguments.columns)
+    say(f"{len(drawn)} images in {output}")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Returns the exit code."""
-    parser = train_argument_parser()
-    parser.description = __doc__
-    add_arguments(parser)
-    warnings.filterwarnings("ignore")
-    return enter(partial(run, parser.parse_args(argv)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def check(arguments: argparse.Namespace) -> None:
+    """Raises WrongUse."""
+    if not arguments.config:
+        raise WrongUse("--config is missing: a name that `fcos zoo` lists, or a file")
+    if arguments.num_images < 1 or arguments.columns < 1:
+        raise WrongUse("--num-images and --columns must be at least 1")
+    if arguments.output.suffix not in (".png", ".jpg", ".html"):
+        raise WrongUse(f"--output must end in .png, .jpg or .html, got {arguments.output}")

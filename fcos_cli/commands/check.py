@@ -1,117 +1,111 @@
-"""Finds what is wrong with a dataset before it costs a training run.
-
-    python tools/check_dataset.py train.json --images train/ --val val.json
-    python tools/check_dataset.py VOC2007:trainval --config-file FCOS/R50-1x --html voc.html
-    python tools/check_dataset.py data.yaml --fix repaired.json
-
-Reads annotations of any usual format, decodes every image, and holds the sizes of the boxes against
-the levels of a detector at its training resolution. Exit code 0: nothing wrong, or notes; 1:
-warnings, which training repairs by itself; 2: errors, which stop training.
-"""
+"""`fcos check`."""
 
 import argparse
-import sys
-import warnings
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
+from .. import flags
 
-# isort: split
-import torch
-from detectron2.config import CfgNode
+if TYPE_CHECKING:
+    from fcos_d2.datasets.formats import ReadDataset
 
-from fcos_d2 import model_zoo
-from fcos_d2.building import build_detector
-from fcos_d2.data.input_size import InputSize, sizes_after
-from fcos_d2.data.pipeline import build_augmentations
-from fcos_d2.datasets.check import check_dataset
-from fcos_d2.datasets.formats import FORMATS, read_dataset, write_dataset
-from fcos_d2.datasets.training_set import learned_fields
-from fcos_d2.engine.setup import use_of_masks
-from fcos_deploy.door import enter
-from fcos_deploy.text import say
-from fcos_deploy.writing import write_text
+SUMMARY = "find what is wrong with a dataset before it costs a training"
+
+EXAMPLES = """\
+fcos check train.json --images train/ --val-data val.json --val-images val/
+fcos check VOC2007:trainval --config FCOS/R50-1x --html voc.html
+fcos check data.yaml --fix repaired.json
+
+Decodes every image, and holds the sizes of the boxes against the levels of a detector at its
+training resolution. The exit code is 1 for errors, which stop training; warnings, which training
+repairs by itself, count with --strict."""
 
 
-def load_config(name: str) -> CfgNode:
-    """A yaml config, for a model without memory behind its tensors."""
-    cfg = model_zoo.get_config(name, ["MODEL.DEVICE", "meta"])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    parser.add_argument("data", metavar="DATA", help=flags.VOCABULARY["--data"]["help"])
+    flags.add(parser, "--images")
+    flags.add(parser, "--val-data", note="to find images that both sets have")
+    flags.add(parser, "--val-images", "--data-format", "--classes")
+    flags.add(
+        parser,
+        "--config",
+        default="FCOS-RT/R50",
+        note="the detector to train; default: FCOS-RT/R50",
+    )
+    flags.add(parser, "--trust-config")
+    parser.add_argument(
+        "--no-images", dest="decode", action="store_false", help="look at no image file (COCO)"
+    )
+    parser.add_argument("--strict", action="store_true", help="exit code 1 for warnings, too")
+    flags.add(parser, "--workers")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with pictures")
+    parser.add_argument("--fix", type=Path, metavar="FILE", help="write it repaired, as COCO json")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Checks; returns the exit code, and raises ValueError or OSError for what is no dataset."""
+    from fcos_d2.datasets.check import check_dataset
+    from fcos_d2.datasets.formats import read_dataset, write_dataset
+    from fcos_deploy.text import say
+    from fcos_deploy.writing import write_text
+
+    data, decode = arguments.data, arguments.decode
+    given = {"classes": arguments.classes, "format": arguments.data_format, "decode": decode}
+    # Without a look at the files, sizes must be in the annotations; only COCO has them.
+    read = read_dataset(data, images=arguments.images, **given)
+    val = arguments.val_data and read_dataset(
+        arguments.val_data, images=arguments.val_images, **given
+    )
+    report = check_dataset(
+        data,
+        read.coco,
+        read.images,
+        read.problems,
+        *detector_of(arguments, read),
+        val=val.coco if val else None,
+        val_images=val.images if val else None,
+        decode=decode,
+        workers=arguments.workers,
+    )
+    say(report.text())
+    if arguments.html:
+        write_text(arguments.html, report.html())
+        say(f"wrote {arguments.html}")
+    if arguments.fix:
+        write_dataset(report.coco, read.images, arguments.fix, "coco")
+        changed = [problem for problem in report.problems if problem.repair]
+        differs = "which differs in:" if changed else "the same"
+        say(f"wrote {arguments.fix}, {differs}")
+        say("\n".join(f"  {problem}" for problem in changed))
+    return int(report.exit_code >= (1 if arguments.strict else 2))
+
+
+def detector_of(arguments: argparse.Namespace, read: "ReadDataset") -> tuple:
+    """What the config assigns with, and the sizes that its training gives images.
+
+    Args:
+        arguments: of this command.
+        read: the dataset; what training with masks would refuse is added to its problems.
+    """
+    import torch
+    from detectron2.config import CfgNode
+
+    from fcos_d2 import model_zoo
+    from fcos_d2.building import build_detector
+    from fcos_d2.data.input_size import InputSize, sizes_after
+    from fcos_d2.datasets.training_set import learned_fields
+    from fcos_d2.data.pipeline import build_augmentations
+    from fcos_d2.engine.setup import use_of_masks
+
+    name = arguments.config
+    cfg = model_zoo.get_config(name, ["MODEL.DEVICE", "meta"], arguments.trust_config)
     if not isinstance(cfg, CfgNode):
         raise ValueError(f"{name}: give the yaml config of the same name")
-    return cfg
-
-
-def load_detector(cfg: CfgNode) -> tuple[object, partial]:
-    """What a config assigns with, and the sizes that its training gives images."""
+    if (masks := use_of_masks(cfg)) == "required":
+        learned_fields(read.coco, masks, read.problems)  # for what it says
     with torch.device("meta"):  # without memory behind the tensors
         generator = build_detector(cfg).proposal_generator
     resize = InputSize(build_augmentations(cfg, is_train=True)).resize
     return generator, partial(sizes_after, resize)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Returns the exit code; raises ValueError or OSError for what is no dataset."""
-    given = {"classes": args.classes, "format": args.format}
-    # Without a look at the files, sizes must be in the annotations; only COCO has them.
-    read = read_dataset(args.data, images=args.images, decode=args.decode, **given)
-    val = (
-        read_dataset(args.val, images=args.val_images, decode=args.decode, **given)
-        if args.val
-        else None
-    )
-    cfg = load_config(args.config_file)
-    if (masks := use_of_masks(cfg)) == "required":
-        learned_fields(read.coco, masks, read.problems)  # for what it says
-    report = check_dataset(
-        args.data,
-        read.coco,
-        read.images,
-        read.problems,
-        *load_detector(cfg),
-        val=val.coco if val else None,
-        val_images=val.images if val else None,
-        decode=args.decode,
-        workers=args.workers,
-    )
-    say(report.text())
-    if args.html:
-        write_text(args.html, report.html())
-        say(f"wrote {args.html}")
-    if args.fix:
-        write_dataset(report.coco, read.images, args.fix, "coco")
-        changed = [problem for problem in report.problems if problem.repair]
-        say(f"wrote {args.fix}, which differs in:" if changed else f"wrote {args.fix}, the same")
-        say("\n".join(f"  {problem}" for problem in changed))
-    return report.exit_code
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "data", help="json, VOC or xml folder, data.yaml, obj.data, csv or txt; maybe :split"
-    )
-    parser.add_argument("--images", help="folder of the images, where not beside the data")
-    parser.add_argument("--val", metavar="DATA", help="validation data, to find shared images")
-    parser.add_argument("--val-images", metavar="DIR", help="folder of its images")
-    parser.add_argument("--classes", help="class names, for csv and txt")
-    parser.add_argument("--format", choices=("auto", *FORMATS), default="auto")
-    parser.add_argument(
-        "--config-file", default="FCOS-RT/R50", help="detector to train; default: %(default)s"
-    )
-    parser.add_argument(
-        "--no-images", dest="decode", action="store_false", help="look at no image file (COCO)"
-    )
-    parser.add_argument("--workers", type=int, help="processes; default: one per core")
-    parser.add_argument("--html", type=Path, help="write a report with pictures")
-    parser.add_argument("--fix", type=Path, metavar="OUT.json", help="write it repaired, as COCO")
-    args = parser.parse_args(argv)
-    warnings.filterwarnings("ignore")
-    return enter(partial(run, args), code=2)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,29 +1,28 @@
-"""Trains variants of a recipe with several seeds, and tables what each of them gives.
-
-    python tools/compare_recipes.py --output output/compare --seeds 1 2 3 --jobs 2 \\
-        --variant "baseline" --variant "EMA: SOLVER.EMA.ENABLED True" \\
-        --variant "CIoU: MODEL.FCOS.LOC_LOSS_TYPE ciou" \\
-        -- --config-file Recipes/R18-Scratch --train-data train.json --val-data val.json
-
-All that follows -- goes to train_net.py in every run. A run that is done is not done again, so
-that a stopped comparison goes on with the same command. Variants differ in what is said here alone:
-images, their order and the first weights are those of the seed.
-"""
+"""`fcos compare-recipes`."""
 
 import argparse
 import json
 import os
 import shlex
-import statistics
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from fcos_deploy.writing import write_text
+from .. import flags
+from ..exit_codes import WrongUse
 
-TRAIN = Path(__file__).parents[1] / "train_net.py"
+SUMMARY = "train variants of a recipe with several seeds, and table what each gives"
+
+EXAMPLES = """\
+fcos compare-recipes --output output/compare --seeds 1 2 3 --jobs 2 \
+  --variant "baseline" --variant "EMA: SOLVER.EMA.ENABLED True" \
+  --variant "CIoU: MODEL.FCOS.LOC_LOSS_TYPE ciou" \
+  -- --config Recipes/R18-Scratch --train-data train.json --val-data val.json
+
+All that follows -- goes to fcos train in every run. A run that is done is not done again, so that a
+stopped comparison goes on with the same command. Variants differ in what is said here alone:
+images, their order and the first weights are those of the seed."""
 
 
 class Run(NamedTuple):
@@ -45,12 +44,12 @@ def planned_runs(variants: list[str], seeds: list[int], output: Path) -> list[Ru
     """All runs, seed after seed, so that a stopped comparison has all variants of some seeds.
 
     Raises:
-        ValueError: two variants of one name.
+        WrongUse: two variants of one name.
     """
     parsed = [parse_variant(text) for text in variants]
     names = [name for name, _ in parsed]
     if len(set(names)) < len(names):
-        raise ValueError(f"two variants have the same name: {', '.join(names)}")
+        raise WrongUse(f"two variants have the same name: {', '.join(names)}")
     return [
         Run(name, opts, seed, output / name.replace(" ", "-").replace("/", "-") / str(seed))
         for seed in seeds
@@ -68,10 +67,11 @@ def metrics_of(folder: Path, metric: str) -> float | None:
 
 
 def train(run: Run, arguments: list[str], threads: int) -> int:
-    """Runs train_net.py; returns its exit code. What it prints goes into run.log."""
+    """Runs `fcos train`; returns its exit code. What it prints goes into run.log."""
     run.folder.mkdir(parents=True, exist_ok=True)
+    fcos = [sys.executable, "-m", "fcos_cli", "train"]
     opts = ["OUTPUT_DIR", str(run.folder), "SEED", str(run.seed), *run.opts]
-    command = [sys.executable, str(TRAIN), "--resume", *arguments, *opts]
+    command = [*fcos, "--resume", *arguments, *opts]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     with (run.folder / "run.log").open("a") as log:
         return subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
@@ -79,6 +79,8 @@ def train(run: Run, arguments: list[str], threads: int) -> int:
 
 def table(runs: list[Run], metrics: list[str]) -> str:
     """Markdown: mean and standard deviation of each metric over the seeds, a row for a variant."""
+    import statistics
+
     lines = [
         f"| variant | seeds | {' | '.join(metrics)} |",
         f"|---|---|{'---|' * len(metrics)}",
@@ -95,40 +97,39 @@ def table(runs: list[Run], metrics: list[str]) -> str:
     return "\n".join(lines)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Returns the exit code: 1 when a run failed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
     parser.add_argument("--variant", action="append", required=True, metavar='"NAME: KEY VALUE"')
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--output", type=Path, required=True, help="folder of all runs")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--threads", type=int, help="of each; default: all cores over --jobs")
-    parser.add_argument("--metrics", nargs="+", default=["bbox/AP", "bbox/AP50", "bbox/AP75"])
-    parser.add_argument("arguments", nargs="*", help="of train_net.py, after --")
-    args = parser.parse_args(argv)
-    try:
-        runs = planned_runs(args.variant, args.seeds, args.output)
-    except ValueError as error:
-        parser.error(str(error))
-    threads = args.threads or max(1, (os.cpu_count() or 1) // args.jobs)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N")
+    flags.add(parser, "--output", required=True, type=Path, note="the folder of all runs")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time")
+    flags.add(parser, "--threads", note="in each run; default: all over --jobs")
+    parser.add_argument(
+        "--metrics", nargs="+", default=["bbox/AP", "bbox/AP50", "bbox/AP75"], metavar="NAME"
+    )
+    parser.add_argument("arguments", nargs="*", metavar="...", help="of fcos train, after --")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Returns the exit code: 1 when a run failed."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from fcos_deploy.writing import write_text
+
+    runs = planned_runs(arguments.variant, arguments.seeds, arguments.output)
+    threads = arguments.threads or max(1, (os.cpu_count() or 1) // arguments.jobs)
 
     def do(run: Run) -> bool:
-        if metrics_of(run.folder, args.metrics[0]) is not None:
+        if metrics_of(run.folder, arguments.metrics[0]) is not None:
             return True
-        code = train(run, args.arguments, threads)
+        code = train(run, arguments.arguments, threads)
         done = "done" if code == 0 else f"failed, see {run.folder / 'run.log'}"
         print(f"{run.variant}, seed {run.seed}: {done}", flush=True)
         return code == 0
 
-    with ThreadPoolExecutor(args.jobs) as pool:
+    with ThreadPoolExecutor(arguments.jobs) as pool:
         succeeded = list(pool.map(do, runs))
-    text = table(runs, args.metrics)
-    write_text(args.output / "table.md", f"{text}\n")
+    text = table(runs, arguments.metrics)
+    write_text(arguments.output / "table.md", f"{text}\n")
     print(text)
     return 0 if all(succeeded) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,55 +1,45 @@
-"""Turns a dataset of any usual format into COCO json, or into another of them.
-
-    python tools/convert_dataset.py VOCdevkit/VOC2007:trainval --output voc07.json
-    python tools/convert_dataset.py data.yaml:val --output val.json
-    python tools/convert_dataset.py boxes.csv --classes classes.csv --output boxes.json
-    python tools/convert_dataset.py boxes.json --images photos/ --to yolo --output yolo/
-
-Images are not copied; YOLO and VOC folders get a link to them. What is wrong is left out or
-repaired, and listed.
-"""
+"""`fcos convert`."""
 
 import argparse
-import sys
-from functools import partial
 from pathlib import Path
 
-import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
+from .. import flags
 
-# isort: split
-from fcos_d2.datasets.formats import FORMATS, read_dataset, write_dataset
-from fcos_d2.datasets.problems import summarise
-from fcos_deploy.door import enter
-from fcos_deploy.text import say, shown
+SUMMARY = "turn a dataset into COCO json, or into another format"
+
+EXAMPLES = """\
+fcos convert VOCdevkit/VOC2007:trainval --output voc07.json
+fcos convert boxes.csv --classes classes.csv --output boxes.json
+fcos convert boxes.json --images photos/ --format yolo --output yolo/
+
+Images are not copied; YOLO and VOC folders get a link to them. What is wrong is left out or
+repaired, and listed. For weights of other projects see fcos convert-checkpoint."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    parser.add_argument("data", metavar="DATA", help=flags.VOCABULARY["--data"]["help"])
+    flags.add(parser, "--output", required=True, type=Path)
+    flags.add(
+        parser, "--format", choices=flags.DATA_FORMATS[1:], default="coco", note="default: coco"
     )
-    parser.add_argument(
-        "data", help="json, VOC or xml folder, data.yaml, obj.data, csv or txt; maybe :split"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="file or folder to write")
-    parser.add_argument("--images", help="folder of the images, where not beside the data")
-    parser.add_argument("--classes", help="class names, for csv and txt")
-    parser.add_argument("--format", choices=("auto", *FORMATS), default="auto", help="of the data")
-    parser.add_argument("--to", choices=FORMATS, default="coco")
-    return enter(partial(run, parser.parse_args(argv)))
+    flags.add(parser, "--images", "--data-format", "--classes")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     """Converts; raises ValueError or OSError with what is wrong."""
-    read = read_dataset(args.data, images=args.images, classes=args.classes, format=args.format)
-    written = write_dataset(read.coco, read.images, args.output, args.to)
+    from fcos_d2.datasets.formats import read_dataset, write_dataset
+    from fcos_d2.datasets.problems import summarise
+    from fcos_deploy.text import say, shown
+
+    data, classes = arguments.data, arguments.classes
+    read = read_dataset(
+        data, images=arguments.images, classes=classes, format=arguments.data_format
+    )
+    written = write_dataset(read.coco, read.images, arguments.output, arguments.format)
     for line in summarise(read.problems):
         say(line)
     counts = ", ".join(f"{len(read.coco[key])} {key}" for key in ("images", "annotations"))
     names = ", ".join(shown(category["name"]) for category in read.coco["categories"])
-    say(f"{args.data} ({read.format}): {counts}; classes {names}")
+    say(f"{data} ({read.format}): {counts}; classes {names}")
     say(f"wrote {written}; its images are in {read.images}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,67 +1,49 @@
-#!/usr/bin/env python3
-"""Turn a trained detector into one file that runs without detectron2, and without torch.
-
-tools/export_model.py --config-file output/config.yaml --weights output/model_best.pth \\
-    --images photos/ --output exported/
-tools/export_model.py --config-file FCOS-RT/R50 --weights FCOS_RT_MS_R_50_4x.pth \\
-    --format openvino --size 512 736 --output exported/
-tools/export_model.py ... --int8 --val-data val.json --val-images val/ --output exported/
-
-Writes the model, and infer.yaml with its settings. Then both models are run on images, and unless
-they find the same the exit code is 1. Run it with fcos_deploy: docs/deploy.md.
-"""
+"""`fcos export`."""
 
 import argparse
-import sys
-import warnings
-from functools import partial
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
+from .. import flags
+from ..exit_codes import WrongUse
+from ..model_choice import config_of
 
-# isort: split
-from fcos_d2.export import FORMATS, ExportOptions, export
-from fcos_d2.export.average_precision import coco_ap
-from fcos_d2.export.detector import ExportableDetector
-from fcos_d2.export.quantize import quantize_int8
-from fcos_d2.export.verify import (
-    FULL_PRECISION,
-    HALF_WEIGHTS,
-    batches_of,
-    compare,
-    compare_raw,
-    load_exported,
-)
-from fcos_d2.predictor import Predictor
-from fcos_deploy.door import enter
-from fcos_deploy.text import say
-from fcos_deploy.vision import list_images, read_image
+if TYPE_CHECKING:
+    from fcos_d2.export import ExportOptions
+    from fcos_d2.export.detector import ExportableDetector
+    from fcos_d2.predictor import Predictor
+
+SUMMARY = "turn a detector into one file that runs without detectron2 and torch"
+
+EXAMPLES = """\
+fcos export --weights output/mine/model_best.pth --images photos/ --output exported/
+fcos export --config FCOS-RT/R50 --weights FCOS_RT_MS_R_50_4x.pth --images photos/ \
+  --format openvino --size 512x736 --output exported/
+fcos export ... --int8 --val-data val.json --val-images val/ --output exported/
+
+Writes the model, and infer.yaml with its settings. Then both models are run on the images, and
+unless they find the same the exit code is 1. python -m fcos_deploy --model exported/ runs it."""
+
+FORMATS = ("onnx", "openvino", "torchscript", "torch-export")
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    """Reads the command line; argparse ends the program with code 2 on wrong use."""
-    text = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
-    parser.add_argument(
-        "--config-file",
-        required=True,
-        help="name in the model zoo, .yaml, or .py, which is code that is run",
-    )
-    parser.add_argument("--weights", help="checkpoint; default: the one that the config names")
-    parser.add_argument("--output", type=Path, required=True, help="folder that is made")
-    parser.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    flags.add_model(parser)
+    flags.add(parser, "--output", required=True, type=Path, note="a folder")
+    flags.add(
+        parser,
         "--images",
         nargs="+",
         required=True,
-        help="files, folders or patterns: both models are compared on them",
+        note="or files and patterns: both models are compared on them",
     )
-    parser.add_argument("--format", choices=FORMATS, default="onnx", help="default: onnx")
-    parser.add_argument(
-        "--size", type=int, nargs=2, metavar=("H", "W"), help="of the input, px; default: any"
-    )
-    parser.add_argument("--batch", type=int, help="images at a time; default: any number")
+    flags.add(parser, "--format", choices=FORMATS, default="onnx", note="default: onnx")
+    flags.add(parser, "--size", type=size, note="default: any")
+    flags.add(parser, "--batch", note="default: any number")
     parser.add_argument("--fp16", action="store_true", help="store weights in half precision")
-    parser.add_argument("--winograd", action="store_true", help="faster on CPUs; a larger file")
+    flags.add(parser, "--winograd")
     parser.add_argument(
         "--raw-heads", action="store_true", help="all boxes and scores, without suppression"
     )
@@ -69,102 +51,118 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--int8", action="store_true", help="onnx: convolutions in 8 bits, calibrated on --images"
     )
     parser.add_argument(
-        "--calibration-images", type=int, default=100, help="at most; default: %(default)s"
+        "--calibration-images", type=int, default=100, metavar="N", help="at most; default: 100"
     )
-    parser.add_argument("--val-data", help="COCO file: measure the AP of the exported model on it")
-    parser.add_argument("--val-images", help="its folder of images")
+    flags.add(parser, "--val-data", note="COCO only: the AP of the exported model is measured")
+    flags.add(parser, "--val-images")
     parser.add_argument(
-        "--verify-images", type=int, default=20, help="compared at most; default: %(default)s"
+        "--verify-images", type=int, default=20, metavar="N", help="compared at most; default: 20"
     )
-    parser.add_argument(
-        "--trust-checkpoint", metavar="FILE", help="open this pickle, which can run code"
-    )
-    parser.add_argument(
-        "--trust-config",
-        action="store_true",
-        help="let the config.yaml of a python config call whatever it names",
-    )
-    parser.add_argument(
-        "--opts", nargs=argparse.REMAINDER, default=[], help="last: config keys and values"
-    )
-    return parser.parse_args(argv)
+    flags.add(parser, "--opts")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Returns 0, 1 if the exported model differs, 2 for wrong use."""
-    args = parse_args(argv)
-    warnings.filterwarnings("ignore")  # of torch's exporters, about themselves
-    return enter(partial(run, args), code=2)
+def size(text: str) -> tuple[int, int]:
+    """Height and width of "512x736"."""
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; height x width, as 512x736")
+    return int(found[1]), int(found[2])
 
 
-def run(args: argparse.Namespace) -> int:
-    """Exports, verifies and measures; returns the exit code."""
+def run(arguments: argparse.Namespace) -> None:
+    """Exports, verifies and measures; raises ValueError if the exported model differs."""
+    check(arguments)
+    from fcos_d2.export import ExportOptions, export
+    from fcos_d2.export.quantize import quantize_int8
+    from fcos_deploy.vision import list_images
+
     options = ExportOptions(
-        format=args.format,
-        size=tuple(args.size) if args.size else None,
-        batch=args.batch,
-        half_weights=args.fp16,
-        raw_heads=args.raw_heads,
-        winograd=args.winograd,
+        format=arguments.format,
+        size=arguments.size,
+        batch=arguments.batch,
+        half_weights=arguments.fp16,
+        raw_heads=arguments.raw_heads,
+        winograd=arguments.winograd,
     )
-    check(args)
-    paths = list_images(args.images)
-    predictor = Predictor(
-        args.config_file,
-        args.weights,
+    arguments.config = config_of(arguments)
+    paths, output = list_images(arguments.images), arguments.output
+    predictor = load_predictor(arguments)
+    detector = export(predictor.model, predictor.mapper, predictor.class_names, output, options)
+    report_file(output / options.model_file)
+    verify(predictor, detector, paths, arguments, options)
+    report_ap(arguments)
+    if arguments.int8:
+        quantize_int8(output, arguments.images, arguments.calibration_images)
+        report_file(output / options.model_file, " in 8 bits")
+        report_ap(arguments, " in 8 bits")
+
+
+def load_predictor(arguments: argparse.Namespace) -> "Predictor":
+    """The detector to export."""
+    from fcos_d2.predictor import Predictor
+
+    return Predictor(
+        arguments.config,
+        arguments.weights,
         device="cpu",
-        opts=args.opts,
-        trust_checkpoint=args.trust_checkpoint,
-        trust_config=args.trust_config,
+        opts=arguments.opts,
+        trust_checkpoint=arguments.trust_checkpoint,
+        trust_config=arguments.trust_config,
     )
-    names = predictor.class_names
-    detector = export(predictor.model, predictor.mapper, names, args.output, options)
-    megabytes = sum(file.stat().st_size for file in args.output.glob("model.*")) / 1e6
-    say(f"{args.output / options.model_file}: {megabytes:.1f} MB")
-    same = verify(predictor, detector, paths, args, options)
-    if not same:
-        return 1
-    if args.val_data:
-        print(f"AP {coco_ap(args.output, args.val_data, args.val_images):.2f}")
-    if args.int8:
-        quantize_int8(args.output, args.images, args.calibration_images)
-        megabytes = (args.output / options.model_file).stat().st_size / 1e6
-        say(f"{args.output / options.model_file}: {megabytes:.1f} MB in 8 bits")
-        if args.val_data:
-            print(f"AP {coco_ap(args.output, args.val_data, args.val_images):.2f} in 8 bits")
-    return 0
 
 
-def check(args: argparse.Namespace) -> None:
-    """Raises ValueError for options that do not fit each other."""
-    if args.int8 and (args.format != "onnx" or args.fp16 or args.raw_heads or args.winograd):
-        raise ValueError("--int8 needs --format onnx, without --fp16, --raw-heads and --winograd")
-    if bool(args.val_data) != bool(args.val_images):
-        raise ValueError("--val-data and --val-images go together")
-    if args.val_data and (args.raw_heads or args.format.startswith("torch")):
-        raise ValueError("--val-data needs a model that fcos_deploy runs: onnx or openvino")
-    if args.verify_images < 1 or args.calibration_images < 1:
-        raise ValueError("--verify-images and --calibration-images must be at least 1")
+def report_file(path: Path, note: str = "") -> None:
+    """Prints the size of the model, with the files beside it that belong to it."""
+    from fcos_deploy.text import say
+
+    megabytes = sum(file.stat().st_size for file in path.parent.glob("model.*")) / 1e6
+    say(f"{path}: {megabytes:.1f} MB{note}")
+
+
+def report_ap(arguments: argparse.Namespace, note: str = "") -> None:
+    """Measures and prints the AP of the exported model where a dataset is given."""
+    if arguments.val_data:
+        from fcos_d2.export.average_precision import coco_ap
+
+        ap = coco_ap(arguments.output, arguments.val_data, arguments.val_images)
+        print(f"AP {ap:.2f}{note}")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raises WrongUse for options that do not fit each other."""
+    if arguments.int8 and (
+        arguments.format != "onnx" or arguments.fp16 or arguments.raw_heads or arguments.winograd
+    ):
+        raise WrongUse("--int8 needs --format onnx, without --fp16, --raw-heads and --winograd")
+    if bool(arguments.val_data) != bool(arguments.val_images):
+        raise WrongUse("--val-data and --val-images go together")
+    if arguments.val_data and (arguments.raw_heads or arguments.format.startswith("torch")):
+        raise WrongUse("--val-data needs a model that fcos_deploy runs: onnx or openvino")
+    if arguments.verify_images < 1 or arguments.calibration_images < 1:
+        raise WrongUse("--verify-images and --calibration-images must be at least 1")
 
 
 def verify(
-    predictor: Predictor,
-    detector: ExportableDetector,
+    predictor: "Predictor",
+    detector: "ExportableDetector",
     paths: list[Path],
-    args: argparse.Namespace,
-    options: ExportOptions,
-) -> bool:
-    """Prints the worst difference between the two models; whether it is small enough."""
-    paths = paths[:: -(-len(paths) // args.verify_images)]
+    arguments: argparse.Namespace,
+    options: "ExportOptions",
+) -> None:
+    """Prints the worst difference between the two models; raises ValueError if it is too large."""
+    from fcos_d2.export import verify as verification
+    from fcos_deploy.vision import read_image
+
+    paths = paths[:: -(-len(paths) // arguments.verify_images)]
     image_format = predictor.mapper.image_format
     images = [predictor.mapper.to_input(read_image(x, image_format))[0] for x in paths]
-    groups = batches_of(images, options.batch, options.size)
-    exported = load_exported(args.output, options.format, options.model_file)
-    tolerance = HALF_WEIGHTS if options.half_weights else FULL_PRECISION
+    groups = verification.batches_of(images, options.batch, options.size)
+    exported = verification.load_exported(arguments.output, options.format, options.model_file)
+    tolerance = verification.HALF_WEIGHTS if options.half_weights else verification.FULL_PRECISION
     if options.raw_heads:
-        worst = compare_raw(detector, exported, groups, options.size)
+        worst = verification.compare_raw(detector, exported, groups, options.size)
     else:
-        worst = compare(predictor.model, exported, groups, options.size, tolerance)
+        worst = verification.compare(predictor.model, exported, groups, options.size, tolerance)
     what = "locations" if options.raw_heads else "detections above 0.05"
     print(
         f"{len(paths)} images in {len(groups)} batches, {worst.detections} {what}: worst "
@@ -174,12 +172,8 @@ def verify(
         f"{tolerance.unmatched:.0%})"
     )
     if worst.detections == 0:
-        print("error: nothing is found on these images: --images needs such as it was trained on")
-        return False
+        raise ValueError(
+            "nothing is found on these images: --images needs such as it was trained on"
+        )
     if not worst.within(tolerance):
-        print("error: the exported model differs from the detector", file=sys.stderr)
-    return worst.within(tolerance)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise ValueError("the exported model differs from the detector")

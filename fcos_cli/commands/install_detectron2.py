@@ -1,12 +1,13 @@
-"""Make detectron2 importable in the Python that runs this file.
+"""`fcos install-detectron2`: make detectron2 importable in this Python.
 
-detectron2 has no release on PyPI. This script takes the copy of it (main branch, `__version__` 0.6)
-that ships inside another project's wheel there, gives it back its own name, packs it as a wheel
-of its own and installs that with pip. The copy is pure Python: what needs detectron2's compiled
+detectron2 has no release on PyPI. This command takes the copy of it (main branch, version 0.6) that
+ships inside another project's wheel there, gives it back its own name, packs it as a wheel of its
+own and installs that with pip. The copy is pure Python: what needs detectron2's compiled
 operators (deformable convolution, rotated boxes, the fast COCO evaluation) is not in it. A
 detectron2 that is already there, a CUDA build say, is left alone.
 
-    python tools/install_detectron2.py
+tools/install_detectron2.py runs this file in a clone where nothing is installed yet, so it needs no
+more than Python itself.
 """
 
 import argparse
@@ -21,7 +22,17 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]  # in a clone
+
+SUMMARY = "install a pure-Python detectron2, which PyPI does not have"
+
+EXAMPLES = """\
+fcos install-detectron2
+fcos install-detectron2 --wheel labgym-3.1.2-py3-none-any.whl
+
+One that is already installed is left alone. Otherwise a copy of detectron2 0.6 is taken from the
+wheel of LabGym on PyPI and installed with pip. It lacks the compiled operators; with them:
+python -m pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2.git'"""
 
 SOURCE = "LabGym==3.1.2"
 SOURCE_FILE = "labgym-3.1.2-py3-none-any.whl"
@@ -120,11 +131,21 @@ def read_detectron2(wheel: Path) -> dict[str, bytes]:
     return files
 
 
+def license_text() -> bytes:
+    """Return the Apache License, from the clone or from what pip has installed of fcos_d2."""
+    try:
+        files = importlib.metadata.files("fcos_d2") or []
+    except importlib.metadata.PackageNotFoundError:  # a clone, before anything is installed
+        files = []
+    paths = [Path(file.locate()) for file in files if file.name == "LICENSE"]
+    for path in (*paths, REPO / "LICENSE"):
+        if path.is_file():
+            return path.read_bytes()
+    raise InstallError(f"{REPO / 'LICENSE'} is missing; restore it, it goes into the wheel")
+
+
 def metadata_files() -> dict[str, bytes]:
     """Return the files of the wheel's .dist-info folder, all but RECORD."""
-    license_file = REPO / "LICENSE"
-    if not license_file.is_file():
-        raise InstallError(f"{license_file} is missing; restore it, it goes into the wheel")
     metadata = f"""\
 Metadata-Version: 2.1
 Name: detectron2
@@ -141,7 +162,7 @@ Requires-Python: >=3.8
         "METADATA": metadata.encode(),
         "WHEEL": f"{wheel}Tag: py3-none-any\n".encode(),
         "top_level.txt": b"detectron2\n",
-        "LICENSE": license_file.read_bytes(),
+        "LICENSE": license_text(),
         "NOTICE": NOTICE.encode(),
     }
 
@@ -178,22 +199,16 @@ def run_pip(arguments: list[str], failure: str) -> None:
         raise InstallError(f"{failure} (pip: {reason.removeprefix('ERROR: ')})")
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """Return the options given on the command line."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
     pinned = REPO / "constraints.txt"
-    parser = argparse.ArgumentParser(
-        description="Make detectron2 importable in the Python that runs this script. One that is "
-        "already installed is left alone; otherwise a pure-Python copy of detectron2 0.6 is taken "
-        f"from the wheel of {SOURCE} on PyPI and installed with pip.",
-        epilog=f"For the compiled operators use the official way instead: {OFFICIAL_INSTALL}",
-    )
     parser.add_argument(
         "--constraint",
         type=Path,
         metavar="FILE",
         default=pinned if pinned.is_file() else None,
         help="versions pip may choose among for detectron2's requirements; an empty file lets it "
-        "choose freely (default: constraints.txt of this repository)",
+        "choose freely (default: constraints.txt of this repository, in a clone)",
     )
     parser.add_argument(
         "--wheel-dir",
@@ -207,7 +222,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help=f"an already downloaded {SOURCE_FILE}, for machines without a network",
     )
-    return parser.parse_args(argv)
 
 
 def build(source: Path | None, folder: Path) -> Path:
@@ -220,8 +234,18 @@ def build(source: Path | None, folder: Path) -> Path:
         return write_wheel(read_detectron2(source), folder)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Do what the options ask for."""
+def run(options: argparse.Namespace) -> int:
+    """Do what the options ask for and return the exit code."""
+    try:
+        install(options)
+    except InstallError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def install(options: argparse.Namespace) -> None:
+    """Install detectron2, or write its wheel; raise InstallError if that cannot be done."""
     if options.wheel_dir is not None:
         options.wheel_dir.mkdir(parents=True, exist_ok=True)
         print(f"wrote {build(options.wheel, options.wheel_dir)}")
@@ -242,17 +266,3 @@ def run(options: argparse.Namespace) -> None:
             f"the official way: {OFFICIAL_INSTALL}",
         )
     print(f"detectron2 {VERSION} is installed in {sys.prefix}")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
-    try:
-        run(parse_arguments(argv))
-    except InstallError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

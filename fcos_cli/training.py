@@ -1,0 +1,62 @@
+"""From the command line of a training or evaluation to the processes that run it."""
+
+import argparse
+import logging
+import sys
+from functools import partial
+
+from fcos_d2.engine import launch, run
+from fcos_deploy.door import enter
+
+from .model_choice import overrides_of
+from .overrides import plain_overrides
+
+# What a command may leave unsaid.
+_DEFAULTS = {
+    **dict.fromkeys(("train_data", "train_images", "val_data", "val_images", "classes")),
+    "data_format": "auto",
+    "check": True,
+    **dict.fromkeys(("resume", "auto_scale", "eval_only", "trust_config", "verbose"), False),
+    "trust_checkpoint": None,
+    **{"num_gpus": 1, "num_machines": 1, "machine_rank": 0, "dist_url": "auto"},
+}
+
+
+def start(arguments: argparse.Namespace, **settings: object) -> int:
+    """Trains or evaluates in as many processes as asked for; returns the exit code.
+
+    Args:
+        arguments: of the command.
+        settings: of the request, where they are no flag of the command.
+    """
+    launch(process, request_of(arguments, output_dir=arguments.output, **settings))
+    return 0
+
+
+def request_of(
+    arguments: argparse.Namespace, output_dir: str | None, **settings: object
+) -> argparse.Namespace:
+    """What the engine is asked to do.
+
+    Args:
+        arguments: of the command.
+        output_dir: folder of the run; None for the config's.
+        settings: of the request, where they are no flag of the command.
+    """
+    given = {name: getattr(arguments, name, default) for name, default in _DEFAULTS.items()}
+    weights, device = getattr(arguments, "weights", None), getattr(arguments, "device", None)
+    plain = plain_overrides(arguments.config, weights, output_dir, device)
+    opts = [*plain, *overrides_of(arguments)]
+    return argparse.Namespace(**given | {"config_file": arguments.config, "opts": opts} | settings)
+
+
+def process(request: argparse.Namespace) -> None:
+    """What each process does; ends it with the exit code where there is one."""
+    logging.raiseExceptions = False  # a line that a full disk swallows is no reason for a trace
+    if code := enter(partial(_run, request)):
+        sys.exit(code)
+
+
+def _run(request: argparse.Namespace) -> None:
+    """The results of a run are no exit code."""
+    run(request)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 
+from .commands.install_detectron2 import find_installed
 from .exit_codes import FAILED, WRONG_USE, WrongUse, as_text
 
 # A new subcommand is a file in commands/ and a word here.
@@ -76,7 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
         description="Train and use FCOS object detectors.",
         epilog=f"{_listing()}\n\n{_EXAMPLES}\n\nfcos COMMAND --help: options and exit codes",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
     parser.add_argument("--version", action=_Version, nargs=0, help=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", metavar="", help=argparse.SUPPRESS)
     for name in command_names():
@@ -142,7 +145,7 @@ def enter(
     Returns:
         The exit code.
     """
-    if importlib.util.find_spec("detectron2") is None:
+    if find_installed() is None:
         line = "detectron2 is missing, and PyPI does not have it: run `fcos install-detectron2`"
         print(f"error: {line}", file=sys.stderr)
         return FAILED

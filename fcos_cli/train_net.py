@@ -1,5 +1,4 @@
-"""What train_net.py does: `fcos train` and `fcos eval` under the flags of detectron2's script, which
-other programs and batch jobs give it."""
+"""What train_net.py does: `fcos train` and `fcos eval` under the flags of detectron2's script."""
 
 import argparse
 

@@ -46,7 +46,7 @@ def request_of(
     given = {name: getattr(arguments, name, default) for name, default in _DEFAULTS.items()}
     weights, device = getattr(arguments, "weights", None), getattr(arguments, "device", None)
     plain = plain_overrides(arguments.config, weights, output_dir, device)
-    opts = [*plain, *overrides_of(arguments)]
+    opts = [*overrides_of(arguments), *plain]  # what a flag says wins
     return argparse.Namespace(**given | {"config_file": arguments.config, "opts": opts} | settings)
 
 

@@ -33,9 +33,8 @@ if not _is_the_command():
         if error.name != "detectron2":
             raise
         raise ModuleNotFoundError(
-            "fcos_d2 needs detectron2, which has no PyPI release. Run "
-            "`fcos install-detectron2` for the pure-Python copy, or see the README for the official "
-            "build with CUDA.",
+            "fcos_d2 needs detectron2, which has no PyPI release. Run `fcos install-detectron2` "
+            "for the pure-Python copy, or see the README for the official build with CUDA.",
             name="detectron2",
         ) from None
 

@@ -1,20 +1,24 @@
-import browse_dataset
 import cv2
 import pytest
-from tiny_run import tiny_command
+from tiny_run import TINY_MODEL, make_tiny_coco
+
+from fcos_cli.main import main
 
 
 @pytest.fixture
 def arguments(tmp_path) -> list[str]:
-    command = tiny_command(tmp_path / "data", tmp_path / "out", 1)
-    return [str(word) for word in command]
+    json_file, images = make_tiny_coco(tmp_path / "data")
+    opts = [str(word) for item in TINY_MODEL.items() for word in item]
+    data = ["--train-data", json_file, "--train-images", images]
+    out = ["OUTPUT_DIR", str(tmp_path / "out")]
+    return ["browse", "--config", "Recipes/R18-Scratch", *data, *opts, *out]
 
 
 @pytest.mark.parametrize("name", ["grid.png", "page.html"])
 def test_pictures_of_training(arguments, tmp_path, capsys, name):
     output = tmp_path / "made" / name
     browse = ["--output", str(output), "--num-images", "3", "--columns", "2"]
-    assert browse_dataset.main([*browse, *arguments]) == 0
+    assert main([*arguments, *browse]) == 0
     assert f"3 images in {output}" in capsys.readouterr().out
     if name.endswith("png"):
         assert cv2.imread(str(output)).shape[1] > 2 * 600
@@ -30,7 +34,7 @@ def test_mistakes_are_told(arguments, tmp_path, capsys):
         (["--output", "a.gif"], "must end in .png, .jpg or .html, got a.gif"),
         (["--output", "a.png", "--num-images", "0"], "must be at least 1"),
     ):
-        assert browse_dataset.main([*words, *arguments]) == 1
+        assert main([*arguments, *words]) == 2
         assert message in capsys.readouterr().err
-    assert browse_dataset.main(["--output", "a.png"]) == 1
-    assert "--config-file is missing" in capsys.readouterr().err
+    assert main(["browse", "--output", "a.png"]) == 2
+    assert "--config is missing" in capsys.readouterr().err

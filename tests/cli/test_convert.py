@@ -1,8 +1,9 @@
 import json
 
-import convert_dataset
 import cv2
 import numpy as np
+
+from fcos_cli.main import main
 
 
 def test_conversion_says_what_it_did(tmp_path, capsys):
@@ -13,18 +14,18 @@ def test_conversion_says_what_it_did(tmp_path, capsys):
     output = tmp_path / "made" / "boxes.json"
     given = [str(tmp_path / "boxes.csv"), "--images", str(tmp_path / "photos")]
     classes = ["--classes", str(tmp_path / "classes.csv")]
-    assert convert_dataset.main([*given, *classes, "--output", str(output)]) == 0
+    assert main(["convert", *given, *classes, "--output", str(output)]) == 0
     printed = capsys.readouterr().out
     assert "warning: box without area: 1 (left out): boxes.csv line 2" in printed
     assert "(csv): 1 images, 1 annotations; classes cat" in printed
     assert json.loads(output.read_text())["annotations"][0]["bbox"] == [1, 2, 10, 10]
-    yolo = ["--images", str(tmp_path / "photos"), "--to", "yolo"]
-    assert convert_dataset.main([str(output), *yolo, "--output", str(tmp_path / "yolo")]) == 0
+    yolo = ["--images", str(tmp_path / "photos"), "--format", "yolo"]
+    assert main(["convert", str(output), *yolo, "--output", str(tmp_path / "yolo")]) == 0
     assert (tmp_path / "yolo" / "labels" / "a.txt").read_text() == (
         "0 0.150000 0.350000 0.250000 0.500000\n"
     )
 
 
 def test_mistakes_are_told(tmp_path, capsys):
-    assert convert_dataset.main([str(tmp_path), "--output", "x.json"]) == 1
+    assert main(["convert", str(tmp_path), "--output", "x.json"]) == 1
     assert "no annotations of a known format in it" in capsys.readouterr().err

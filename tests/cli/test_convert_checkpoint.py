@@ -1,10 +1,10 @@
-"""tools/convert_checkpoint.py; that the boxes are the same is tested in test_live_peers.py."""
+"""`fcos convert-checkpoint`; that the boxes are the same is tested in test_live_peers.py."""
 
-import convert_checkpoint
 import pytest
 import torch
 import torchvision
 
+from fcos_cli.main import main
 from fcos_d2 import Predictor, model_zoo
 
 
@@ -18,7 +18,7 @@ def torchvision_file(tmp_path_factory) -> str:
 
 def test_torchvision(torchvision_file, tmp_path, capsys):
     output = tmp_path / "made" / "fcos.pth"
-    assert convert_checkpoint.main([torchvision_file, "--output", str(output)]) == 0
+    assert main(["convert-checkpoint", torchvision_file, "--output", str(output)]) == 0
     printed = capsys.readouterr().out
     assert "config: Converted/TorchVision-R50" in printed and "note:" not in printed
     cfg = model_zoo.get_config(str(output.with_suffix(".yaml")))
@@ -39,7 +39,7 @@ def test_the_config_is_found_by_the_weights(tmp_path, capsys, name):
     state = model_zoo.get_model(name, opts).state_dict()
     torch.save({"model": state, "class_names": list("abcdefg")}, tmp_path / "in.pth")
     arguments = [str(tmp_path / "in.pth"), "--output", str(tmp_path / "out.pth")]
-    assert convert_checkpoint.main(arguments) == 0
+    assert main(["convert-checkpoint", *arguments]) == 0
     line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("config: "))
     assert name in line
     assert model_zoo.get_config(str(tmp_path / "out.yaml")).MODEL.FCOS.NUM_CLASSES == 7
@@ -62,6 +62,6 @@ def test_mistakes_are_told(torchvision_file, tmp_path, capsys):
         ([torchvision_file, "--config", "FCOS-RT/DLA34"], "FCOS-RT/DLA34 does not fit"),
         ([torchvision_file, "--config", "FCOS/R51"], "FCOS/R51: no such config"),
     ):
-        assert convert_checkpoint.main([*arguments, *output]) == 1
+        assert main(["convert-checkpoint", *arguments, *output]) == 1
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out.pth").exists()

@@ -1,14 +1,14 @@
-"""tools/export_model.py from the command line to its exit code."""
+"""`fcos export` from the command line to its exit code."""
 
 from pathlib import Path
 
 import cv2
-import export_model
 import numpy as np
 import pytest
 import torch
 from random_detector import confident
 
+from fcos_cli.main import main
 from fcos_d2 import model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.export import verify
@@ -38,10 +38,17 @@ def images(tmp_path: Path) -> str:
 
 
 def run(tmp_path: Path, weights: str, images: str, *options: str) -> int:
-    return export_model.main(
+    return main(
         [
-            *("--config-file", "Recipes/R18-Scratch", "--weights", weights, "--images", images),
-            *("--output", str(tmp_path / "exported"), "--format", "torchscript"),
+            *("export", "--config", "Recipes/R18-Scratch", "--weights", weights),
+            *(
+                "--images",
+                images,
+                "--output",
+                str(tmp_path / "exported"),
+                "--format",
+                "torchscript",
+            ),
             *options,
             *("--opts", *OPTS),
         ]
@@ -68,26 +75,24 @@ def test_another_model_is_noticed(tmp_path, weights, images, capsys, monkeypatch
 
         return wrong
 
-    monkeypatch.setattr(export_model, "load_exported", load_wrong)
+    monkeypatch.setattr(verify, "load_exported", load_wrong)
     assert run(tmp_path, weights, images) == 1
     assert "error: the exported model differs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "code", "message"),
     [
-        (["--int8"], "--int8 needs --format onnx"),
-        (["--val-data", "x.json"], "--val-data and --val-images go together"),
-        (
-            ["--val-data", "x", "--val-images", "y"],
-            "--val-data needs a model that",
-        ),
-        (["--verify-images", "0"], "must be at least 1"),
-        (["--size", "100", "128"], "must be multiples of 32, got (100, 128)"),
-        (["--fp16"], "need format onnx or openvino"),
-        (["--images", "nowhere"], "nowhere: no such file or folder"),
+        (["--int8"], 2, "--int8 needs --format onnx"),
+        (["--val-data", "x.json"], 2, "--val-data and --val-images go together"),
+        (["--val-data", "x", "--val-images", "y"], 2, "--val-data needs a model that"),
+        (["--verify-images", "0"], 2, "must be at least 1"),
+        (["--size", "100x128"], 1, "must be multiples of 32, got (100, 128)"),
+        (["--fp16"], 1, "need format onnx or openvino"),
+        (["--images", "nowhere"], 1, "nowhere: no such file or folder"),
     ],
 )
-def test_wrong_use_gets_one_line(tmp_path, weights, images, capsys, options, message) -> None:
-    assert run(tmp_path, weights, images, *options) == 2
-    assert message in capsys.readouterr().err
+def test_wrong_use_gets_one_line(tmp_path, weights, images, capsys, options, code, message):
+    assert run(tmp_path, weights, images, *options) == code
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert message in line

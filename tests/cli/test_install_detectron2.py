@@ -1,4 +1,4 @@
-"""tools/install_detectron2.py, without a network: on a tiny wheel laid out like the real one."""
+"""`fcos install-detectron2`, without a network: on a tiny wheel laid out like the real one."""
 
 import base64
 import hashlib
@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parent.parent / "tools" / "install_detectron2.py"
+from fcos_cli.commands import install_detectron2
+from fcos_cli.main import main
+
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "install_detectron2.py"
 
 FILES = {
     "LabGym/__init__.py": "",
@@ -28,11 +31,7 @@ INFO = "detectron2-0.6+labgym3.1.2.dist-info"
 
 @pytest.fixture
 def tool():
-    """The script as a module: tools/ is no package."""
-    spec = importlib.util.spec_from_file_location("install_detectron2", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return install_detectron2
 
 
 @pytest.fixture
@@ -137,7 +136,8 @@ def test_another_file_stops_with_both_hashes_and_the_cure(tool, tmp_path, capsys
     wheel = write_source(tmp_path, FILES)
     actual = hashlib.sha256(wheel.read_bytes()).hexdigest()
 
-    assert tool.main(["--wheel", str(wheel), "--wheel-dir", str(tmp_path / "out")]) == 1
+    options = ["--wheel", str(wheel), "--wheel-dir", str(tmp_path / "out")]
+    assert main(["install-detectron2", *options]) == 1
 
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -150,9 +150,9 @@ def test_another_file_stops_with_both_hashes_and_the_cure(tool, tmp_path, capsys
 def test_a_missing_file_stops(tool, tmp_path, monkeypatch, capsys, no_pip):
     monkeypatch.setattr(tool, "find_installed", lambda: None)
     missing = str(tmp_path / "missing")
-    assert tool.main(["--wheel", missing]) == 1
+    assert main(["install-detectron2", "--wheel", missing]) == 1
     assert f"{missing} does not exist" in capsys.readouterr().err
-    assert tool.main(["--constraint", missing]) == 1
+    assert main(["install-detectron2", "--constraint", missing]) == 1
     assert f"{missing} does not exist" in capsys.readouterr().err
 
 
@@ -173,7 +173,7 @@ def test_an_installed_detectron2_is_left_alone(
     monkeypatch.setattr(tool.importlib.metadata, "version", no_metadata)
 
     assert tool.find_installed() == ("0.7", package)
-    assert tool.main(options) == 0
+    assert main(["install-detectron2", *options]) == 0
     assert f"detectron2 0.7 is already installed in {package}" in capsys.readouterr().out
 
 
@@ -192,7 +192,7 @@ def test_without_a_network_one_line_names_the_cures(tool, monkeypatch, capsys):
 
     monkeypatch.setattr(tool, "find_installed", lambda: None)
     monkeypatch.setattr(tool.subprocess, "run", fail)
-    assert tool.main([]) == 1
+    assert main(["install-detectron2"]) == 1
 
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -215,8 +215,33 @@ def test_installs_the_built_wheel_under_the_constraints(tool, tmp_path, monkeypa
     monkeypatch.setattr(tool, "find_installed", lambda: None)
     monkeypatch.setattr(tool.subprocess, "run", record)
 
-    assert tool.main(["--wheel", str(source)]) == 0
+    assert main(["install-detectron2", "--wheel", str(source)]) == 0
     (command,) = commands
     assert command[:3] == [sys.executable, "-m", "pip"]
-    assert command[command.index("-c") + 1] == str(SCRIPT.parent.parent / "constraints.txt")
+    assert command[command.index("-c") + 1] == str(SCRIPT.parents[1] / "constraints.txt")
     assert "is installed in" in capsys.readouterr().out
+
+
+def test_the_script_needs_nothing_but_python(tmp_path):
+    """In a clone where nothing is installed: isolated, without site-packages."""
+    command = [sys.executable, "-I", "-S", str(SCRIPT), "--wheel", "missing", "--wheel-dir", "x"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: missing does not exist; pass the path of " + (
+        "labgym-3.1.2-py3-none-any.whl\n"
+    )
+
+
+def test_the_licence_of_an_installed_package(tool, tmp_path, monkeypatch):
+    """Where there is no clone, pip's record of fcos_d2 says where it is."""
+    installed = tmp_path / "fcos_d2-0.1.0.dist-info" / "licenses" / "LICENSE"
+    installed.parent.mkdir(parents=True)
+    installed.write_text("the licence")
+    file = importlib.metadata.PackagePath("fcos_d2-0.1.0.dist-info/licenses/LICENSE")
+    file.dist = importlib.metadata.PathDistribution(installed.parents[1])
+    monkeypatch.setattr(importlib.metadata, "files", lambda name: [file])
+    monkeypatch.setattr(tool, "REPO", tmp_path)
+    assert tool.license_text() == b"the licence"
+    monkeypatch.setattr(importlib.metadata, "files", lambda name: None)
+    with pytest.raises(tool.InstallError, match="LICENSE is missing"):
+        tool.license_text()

@@ -21,9 +21,9 @@ from fcos_d2.visualization import (
     video_target,
     write_image,
 )
-from fcos_deploy.vision import ImageError, check_display, list_images, read_image, show
 from fcos_deploy.pipeline import buffered
 from fcos_deploy.text import say, shown
+from fcos_deploy.vision import ImageError, check_display, list_images, read_image, show
 
 TITLE = "fcos"
 AHEAD = 4  # frames that are decoded, and that are looked at, before they are wanted

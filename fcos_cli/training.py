@@ -3,23 +3,15 @@
 import argparse
 import logging
 import sys
+from dataclasses import fields
 from functools import partial
 
 from fcos_d2.engine import launch, run
+from fcos_d2.engine.request import Request
 from fcos_deploy.door import enter
 
 from .model_choice import overrides_of
 from .overrides import plain_overrides
-
-# What a command may leave unsaid.
-_DEFAULTS = {
-    **dict.fromkeys(("train_data", "train_images", "val_data", "val_images", "classes")),
-    "data_format": "auto",
-    "check": True,
-    **dict.fromkeys(("resume", "auto_scale", "eval_only", "trust_config", "verbose"), False),
-    "trust_checkpoint": None,
-    **{"num_gpus": 1, "num_machines": 1, "machine_rank": 0, "dist_url": "auto"},
-}
 
 
 def start(arguments: argparse.Namespace, **settings: object) -> int:
@@ -35,7 +27,7 @@ def start(arguments: argparse.Namespace, **settings: object) -> int:
 
 def request_of(
     arguments: argparse.Namespace, output_dir: str | None, **settings: object
-) -> argparse.Namespace:
+) -> Request:
     """What the engine is asked to do.
 
     Args:
@@ -43,20 +35,21 @@ def request_of(
         output_dir: folder of the run; None for the config's.
         settings: of the request, where they are no flag of the command.
     """
-    given = {name: getattr(arguments, name, default) for name, default in _DEFAULTS.items()}
+    names = [field.name for field in fields(Request)]
+    given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
     weights, device = getattr(arguments, "weights", None), getattr(arguments, "device", None)
     plain = plain_overrides(arguments.config, weights, output_dir, device)
     opts = [*overrides_of(arguments), *plain]  # what a flag says wins
-    return argparse.Namespace(**given | {"config_file": arguments.config, "opts": opts} | settings)
+    return Request(**given | {"config_file": arguments.config, "opts": opts} | settings)
 
 
-def process(request: argparse.Namespace) -> None:
+def process(request: Request) -> None:
     """What each process does; ends it with the exit code where there is one."""
     logging.raiseExceptions = False  # a line that a full disk swallows is no reason for a trace
     if code := enter(partial(_run, request)):
         sys.exit(code)
 
 
-def _run(request: argparse.Namespace) -> None:
+def _run(request: Request) -> None:
     """The results of a run are no exit code."""
     run(request)

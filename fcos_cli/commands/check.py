@@ -95,8 +95,8 @@ def detector_of(arguments: argparse.Namespace, read: "ReadDataset") -> tuple:
     from fcos_d2 import model_zoo
     from fcos_d2.building import build_detector
     from fcos_d2.data.input_size import InputSize, sizes_after
-    from fcos_d2.datasets.training_set import learned_fields
     from fcos_d2.data.pipeline import build_augmentations
+    from fcos_d2.datasets.training_set import learned_fields
     from fcos_d2.engine.setup import use_of_masks
 
     name = arguments.config

@@ -1,13 +1,13 @@
 """`fcos export`."""
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import flags
 from ..exit_codes import WrongUse
 from ..model_choice import config_of
+from ..values import size
 
 if TYPE_CHECKING:
     from fcos_d2.export import ExportOptions
@@ -59,14 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--verify-images", type=int, default=20, metavar="N", help="compared at most; default: 20"
     )
     flags.add(parser, "--opts")
-
-
-def size(text: str) -> tuple[int, int]:
-    """Height and width of "512x736"."""
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; height x width, as 512x736")
-    return int(found[1]), int(found[2])
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,17 +1,20 @@
 """Time, memory, operations and parameters of whole detectors, side by side."""
 
-import argparse
 import json
 import multiprocessing
 import statistics
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.common import describe_machine, markdown_list, markdown_table, spread, time_in_turns
-from benchmarks.subjects import Recipe, Subject, TorchSubject, build
+from fcos_deploy.writing import write_text
+
+from .machine import describe_machine
+from .subjects import Export, Recipe, Subject, TorchSubject, build
+from .timing import markdown_list, markdown_table, spread, time_in_turns
 
 EXPLANATION = """\
 Median of {repeats} calls in turns, after {warmup} warm-up calls; the spread is the middle half. All
@@ -22,35 +25,45 @@ addition, of convolutions and matrix products (deformable convolutions are not c
 weights find nothing, so post-processing is then little more than the search for candidates."""
 
 
-def run_model(arguments: argparse.Namespace) -> None:
-    """The command: measures, prints Markdown, and writes it with the raw figures if asked to."""
-    torch.set_num_threads(arguments.threads)
+@dataclass(kw_only=True)
+class Plan:
+    """What to measure, and how."""
+
+    recipes: list[Recipe]  # ratios refer to the first
+    sizes: list[tuple[int, int]]  # height and width of the images, px
+    batches: list[int]  # images of one call
+    warmup: int
+    repeats: int
+    threads: int  # of torch
+
+
+def run(plan: Plan, output: str | None) -> None:
+    """Measures, prints Markdown, and writes it with the raw figures if asked to.
+
+    Args:
+        plan: of the measurements.
+        output: folder that is made; None: nothing is written.
+
+    Raises:
+        ValueError: see `build`.
+    """
+    torch.set_num_threads(plan.threads)
     machine = describe_machine()
     print(markdown_list(machine) + "\n", flush=True)
     rows = []
-    for size in arguments.size:
-        for batch in arguments.batch:
-            rows += measure(recipes(arguments), size, batch, arguments.warmup, arguments.repeats)
-    text = EXPLANATION.format(repeats=arguments.repeats, warmup=arguments.warmup)
+    for size in plan.sizes:
+        for batch in plan.batches:
+            rows += measure(plan.recipes, size, batch, plan.warmup, plan.repeats)
+    text = EXPLANATION.format(repeats=plan.repeats, warmup=plan.warmup)
     report = f"{text}\n\n{whole_table(rows)}\n\nMilliseconds of the parts:\n\n{parts_table(rows)}"
     print(report)
-    if arguments.output:
-        folder = Path(arguments.output)
+    if output:
+        folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
         page = f"# Benchmark\n\n{markdown_list(machine)}\n\n{report}\n"
-        (folder / "benchmark.md").write_text(page, encoding="utf-8")
+        write_text(folder / "benchmark.md", page)
         content = {"machine": machine, "rows": rows}
-        (folder / "benchmark.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def recipes(arguments: argparse.Namespace) -> list[Recipe]:
-    """fcos_d2 first: ratios refer to it."""
-    shared = {"precision": arguments.precision, "device": arguments.device}
-    return [
-        Recipe("fcos_d2", arguments.config_file, arguments.weights, **shared),
-        *(Recipe("export", folder, threads=arguments.threads) for folder in arguments.export),
-        *(Recipe(peer, "", **shared) for peer in arguments.peer),
-    ]
+        write_text(folder / "benchmark.json", json.dumps(content, indent=1))
 
 
 def measure(
@@ -80,7 +93,7 @@ def measure(
                 "name": subject.name,
                 "size": list(size),
                 "batch": batch,
-                "precision": None if recipe.kind == "export" else recipe.precision,
+                "precision": None if recipe.builder is Export else recipe.precision,
                 "median_ms": median,
                 "spread_ms": spread(milliseconds),
                 "images_per_second": batch * 1e3 / median,

@@ -1,4 +1,4 @@
-"""The detectors that are measured side by side: fcos_d2, its exports, torchvision, detectron2."""
+"""The detectors that are measured side by side: those of fcos_d2, and their exports."""
 
 import dataclasses
 import time
@@ -7,19 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-PEERS = ("torchvision", "detectron2")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-NUM_CLASSES = 80
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """What another process needs to build the same subject."""
 
-    kind: str  # "fcos_d2", "export" or one of PEERS
-    source: str  # of fcos_d2 the config, of an export its folder, else empty
+    builder: Callable[["Recipe", tuple[int, int]], "Subject"]  # which that process can import
+    source: str = ""  # of a detector of fcos_d2 the config, of an export its folder
     weights: str | None = None  # None: random ones
     precision: str = "fp32"  # one of PRECISIONS; an export has its own
     device: str = "cpu"
@@ -98,7 +96,7 @@ class TorchSubject(Subject):
         return {name: step * 1e3 for name, step in zip(names, steps, strict=True)}
 
 
-class ExportSubject(Subject):
+class Export(Subject):
     """An exported model, run by the deploy package."""
 
     def __init__(self, recipe: Recipe, size: tuple[int, int]) -> None:
@@ -152,13 +150,10 @@ def build(recipe: Recipe, size: tuple[int, int]) -> Subject:
         ValueError: bad config, weights or export; names it.
     """
     torch.manual_seed(0)  # random weights are the same in each process
-    if recipe.kind == "export":
-        return ExportSubject(recipe, size)
-    builders = {"fcos_d2": _fcos_d2, "torchvision": _torchvision, "detectron2": _detectron2}
-    return builders[recipe.kind](recipe)
+    return recipe.builder(recipe, size)
 
 
-def _fcos_d2(recipe: Recipe) -> Subject:
+def detector(recipe: Recipe, size: tuple[int, int]) -> Subject:
     """As the predictor runs it: BatchNorm folded, channels last."""
     from fcos_d2 import model_zoo
     from fcos_d2.checkpoint import FCOSCheckpointer
@@ -170,7 +165,7 @@ def _fcos_d2(recipe: Recipe) -> Subject:
     parameters = sum(x.numel() for x in model.parameters())
     model = fold_batch_norms(model)
     head = model.proposal_generator.fcos_head
-    subject = TorchSubject(f"fcos_d2 {recipe.source}", model, head, _detectron2_input, recipe)
+    subject = TorchSubject(f"fcos_d2 {recipe.source}", model, head, detectron2_input, recipe)
     subject.parameters = parameters
     return subject
 
@@ -184,35 +179,6 @@ def device_options(recipe: Recipe) -> list[str]:
     return ["MODEL.DEVICE", recipe.device]
 
 
-def _detectron2(recipe: Recipe) -> Subject:
-    from detectron2.config import instantiate
-    from detectron2.model_zoo import get_config
-
-    config = get_config("COCO-Detection/fcos_R_50_FPN_1x.py").model
-    config.num_classes = NUM_CLASSES
-    model = instantiate(config).to(recipe.device).eval()
-    subject = TorchSubject("detectron2 FCOS R50", model, model.head, _detectron2_input, recipe)
-    subject.parameters = sum(x.numel() for x in model.parameters())
-    return subject
-
-
-def _detectron2_input(image: np.ndarray) -> dict:
+def detectron2_input(image: np.ndarray) -> dict:
     tensor = torch.as_tensor(np.ascontiguousarray(image.transpose(2, 0, 1)))
     return {"image": tensor, "height": image.shape[0], "width": image.shape[1]}
-
-
-def _torchvision(recipe: Recipe) -> Subject:
-    from torchvision.models.detection import fcos_resnet50_fpn
-
-    model = fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=NUM_CLASSES)
-    model = model.to(recipe.device).eval()
-    # The images have the size of the network already; it would interpolate them all the same.
-    model.transform.resize = lambda image, target: (image, target)
-
-    def prepare(image: np.ndarray) -> Tensor:
-        rgb = np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1))
-        return torch.as_tensor(rgb).to(recipe.device).float() / 255
-
-    subject = TorchSubject("torchvision FCOS R50", model, model.head, prepare, recipe)
-    subject.parameters = sum(x.numel() for x in model.parameters())
-    return subject

@@ -12,6 +12,7 @@ EXAMPLES = """\
 fcos browse --config Quickstart/Shapes-R18 --output shapes.png
 fcos browse --config FCOS-RT/R50 --train-data train.json --train-images train/ \
   --output page.html --num-images 40
+fcos browse --augmentations --output augmentations.jpg
 
 A dot is a location that learns the box around it; its colour tells the level. A crossed box is
 learned nowhere. Task-aligned assignment, which follows from predictions, shows the boxes alone."""
@@ -27,11 +28,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--columns", type=int, default=4, metavar="N", help="of the grid; default: 4"
     )
+    parser.add_argument(
+        "--augmentations",
+        action="store_true",
+        help="instead of a config's images, a drawn picture after each augmentation there is",
+    )
     flags.add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Raises ValueError or OSError with what is wrong."""
+    check(arguments)
+    if arguments.augmentations:
+        show_augmentations(arguments.output)
+    else:
+        show_training_images(arguments)
+
+
+def show_augmentations(output: Path) -> None:
+    """Draws what each augmentation does."""
+    from fcos_d2.visualization import write_image
+    from fcos_d2.visualization.augmentations import TILES, augmentation_sheet
+    from fcos_deploy.text import say
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_image(output, augmentation_sheet())
+    say(f"{len(TILES)} tiles in {output}")
+
+
+def show_training_images(arguments: argparse.Namespace) -> None:
+    """Draws what training with a config sees."""
     import tempfile
 
     from fcos_d2.engine.setup import setup
@@ -40,7 +66,6 @@ def run(arguments: argparse.Namespace) -> None:
 
     from ..training import request_of
 
-    check(arguments)
     output = arguments.output
     with tempfile.TemporaryDirectory() as folder:
         request = request_of(arguments, output_dir=folder, num_gpus=0)
@@ -58,9 +83,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     """Raises WrongUse."""
-    if not arguments.config:
+    if not arguments.config and not arguments.augmentations:
         raise WrongUse("--config is missing: a name that `fcos zoo` lists, or a file")
     if arguments.num_images < 1 or arguments.columns < 1:
         raise WrongUse("--num-images and --columns must be at least 1")
-    if arguments.output.suffix not in (".png", ".jpg", ".html"):
-        raise WrongUse(f"--output must end in .png, .jpg or .html, got {arguments.output}")
+    endings = (".png", ".jpg") if arguments.augmentations else (".png", ".jpg", ".html")
+    if arguments.output.suffix not in endings:
+        raise WrongUse(f"--output must end in {' or '.join(endings)}, got {arguments.output}")

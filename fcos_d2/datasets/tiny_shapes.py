@@ -1,10 +1,9 @@
-"""Draws a set for which whole images are too coarse: shapes of 12 to 20 px, trained on in pictures
+"""A drawn set for which whole images are too coarse: shapes of 12 to 20 px, trained on in pictures
 of 200 px and looked for in pictures of 1600 px. docs/data.md measures slices on it.
 
-    python tools/draw_tiny_shapes.py --output datasets/tiny_shapes
+    python -m fcos_d2.datasets.tiny_shapes datasets/tiny_shapes
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -12,8 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fcos_d2.datasets import shapes_drawing
-from fcos_deploy.door import enter
+from fcos_deploy.writing import write_text
+
+from .shapes_drawing import CLASS_NAMES, draw_picture
 
 DIAMETERS = (12, 20)  # px
 # Pictures, tiles along a side of each, side of a tile in px, fewest and most shapes of a tile.
@@ -23,15 +23,13 @@ SPLITS = {"train": (400, 1, 200, (6, 14)), "val": (12, 4, 400, (3, 7))}
 def draw_split(folder: Path, split: str, seed: int) -> dict:
     """Draws the pictures of a split into `folder`; returns their annotations as COCO dicts."""
     num_images, tiles, side, counts = SPLITS[split]
-    shapes_drawing.SHAPE_DIAMETERS = DIAMETERS
-    shapes_drawing.MIN_SHAPES, shapes_drawing.MAX_SHAPES = counts
     folder.mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
     for i in range(1, num_images + 1):
         rng = np.random.default_rng([seed, i])
         picture = np.zeros((tiles * side, tiles * side, 3), np.uint8)
         for top, left in np.ndindex(tiles, tiles):
-            tile, shapes = shapes_drawing.draw_picture(rng, (side, side))
+            tile, shapes = draw_picture(rng, (side, side), diameters=DIAMETERS, num_shapes=counts)
             y, x = top * side, left * side
             picture[y : y + side, x : x + side] = tile
             for shape in shapes:
@@ -43,22 +41,20 @@ def draw_split(folder: Path, split: str, seed: int) -> dict:
         cv2.imwrite(str(folder / f"{i:04d}.png"), picture)
         size = {"height": tiles * side, "width": tiles * side}
         images.append({"id": i, "file_name": f"{i:04d}.png", **size})
-    names = enumerate(shapes_drawing.CLASS_NAMES, start=1)
+    names = enumerate(CLASS_NAMES, start=1)
     categories = [{"id": i, "name": name} for i, name in names]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    output = parser.parse_args().output
+def make_tiny_shapes(folder: Path) -> None:
+    """Draws `train` and `val` into a folder, with their COCO files beside them."""
     for seed, split in enumerate(SPLITS, start=1):
-        coco = draw_split(output / split, split, seed)
-        (output / f"{split}.json").write_text(json.dumps(coco), encoding="utf-8")
+        coco = draw_split(folder / split, split, seed)
+        write_text(folder / f"{split}.json", json.dumps(coco))
         print(f"{split}: {len(coco['images'])} images, {len(coco['annotations'])} shapes")
 
 
 if __name__ == "__main__":
-    sys.exit(enter(main))
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    make_tiny_shapes(Path(sys.argv[1]))

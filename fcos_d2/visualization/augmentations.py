@@ -1,27 +1,19 @@
-"""Draws docs/augmentations.jpg: the same drawn picture after each augmentation, with its boxes.
-
-    python tools/draw_augmentations.py --output docs/augmentations.jpg
+"""The same drawn picture after each augmentation, with its boxes: docs/augmentations.jpg.
 
 Every tile is what the training mapper returns with the settings of TILES.
 """
 
-import argparse
-import sys
 import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
-
-from fcos_d2.config import get_cfg
-from fcos_d2.data.mapper import FCOSDatasetMapper
-from fcos_d2.datasets.shapes_drawing import CLASS_NAMES, draw_picture
-from fcos_d2.visualization import contact_sheet, draw_detections, write_image
-from fcos_deploy.door import enter
-from fcos_deploy.text import say
-
-# isort: split
 from detectron2.structures import BoxMode
+
+from ..config import get_cfg
+from ..data.mapper import FCOSDatasetMapper
+from ..datasets.shapes_drawing import CLASS_NAMES, draw_picture
+from . import contact_sheet, draw_detections
 
 SIDE = 320  # px, of a tile
 PICTURE = (200, 280)  # height and width of the drawn pictures, px
@@ -101,19 +93,9 @@ def draw_tile(records: list[dict], seed: int, settings: dict) -> np.ndarray:
     return draw_detections(image, boxes, classes, None, CLASS_NAMES)
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, required=True, help=".jpg or .png")
-    args = parser.parse_args(argv)
+def augmentation_sheet() -> np.ndarray:
+    """All tiles with their titles, BGR."""
     with tempfile.TemporaryDirectory() as folder:
         records = draw_records(Path(folder))
         tiles = [draw_tile(records, seed, settings) for _, seed, settings in TILES]
-    sheet = contact_sheet(tiles, 4, [title for title, *_ in TILES], (SIDE, SIDE))
-    write_image(args.output, sheet)
-    say(f"{len(tiles)} tiles in {args.output}")
-
-
-if __name__ == "__main__":
-    sys.exit(enter(main))
+    return contact_sheet(tiles, 4, [title for title, *_ in TILES], (SIDE, SIDE))

@@ -31,10 +31,18 @@ def test_pictures_of_training(arguments, tmp_path, capsys, name):
 
 def test_mistakes_are_told(arguments, tmp_path, capsys):
     for words, message in (
-        (["--output", "a.gif"], "must end in .png, .jpg or .html, got a.gif"),
+        (["--output", "a.gif"], "must end in .png or .jpg or .html, got a.gif"),
         (["--output", "a.png", "--num-images", "0"], "must be at least 1"),
     ):
         assert main([*arguments, *words]) == 2
         assert message in capsys.readouterr().err
     assert main(["browse", "--output", "a.png"]) == 2
     assert "--config is missing" in capsys.readouterr().err
+
+
+def test_what_each_augmentation_does(tmp_path, capsys):
+    output = tmp_path / "made" / "a.png"
+    assert main(["browse", "--augmentations", "--output", str(output)]) == 0
+    assert cv2.imread(str(output)).shape[1] > 4 * 320
+    assert f"12 tiles in {output}" in capsys.readouterr().out
+    assert main(["browse", "--augmentations", "--output", "a.html"]) == 2

@@ -99,13 +99,27 @@ def table(runs: list[Run], metrics: list[str]) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
-    parser.add_argument("--variant", action="append", required=True, metavar='"NAME: KEY VALUE"')
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N")
+    parser.add_argument(
+        "--variant",
+        action="append",
+        required=True,
+        metavar='"NAME: KEY VALUE"',
+        help="a name and overrides of the config; repeatable",
+    )
+    seeds = [1, 2, 3]
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=seeds, metavar="N", help="default: 1 2 3"
+    )
     flags.add(parser, "--output", required=True, type=Path, note="the folder of all runs")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time")
     flags.add(parser, "--threads", note="in each run; default: all over --jobs")
+    metrics = ["bbox/AP", "bbox/AP50", "bbox/AP75"]
     parser.add_argument(
-        "--metrics", nargs="+", default=["bbox/AP", "bbox/AP50", "bbox/AP75"], metavar="NAME"
+        "--metrics",
+        nargs="+",
+        default=metrics,
+        metavar="NAME",
+        help=f"default: {' '.join(metrics)}",
     )
     parser.add_argument("arguments", nargs="*", metavar="...", help="of fcos train, after --")
 

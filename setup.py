@@ -53,7 +53,7 @@ def git(*words: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-# tools/export_model.py --format onnx, and running what it writes.
+# fcos export --format onnx, and running what it writes.
 EXPORT = ["onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.18"]
 
 setup(
@@ -67,12 +67,15 @@ setup(
     python_requires=">=3.10",
     # The configs lie at the top of the repository, where people look for them, and are installed
     # inside the package, so that an installed fcos_d2 finds them too.
-    packages=[*find_packages(include=["fcos_d2", "fcos_d2.*"]), "fcos_d2.configs"],
+    packages=[
+        *find_packages(include=["fcos_d2", "fcos_d2.*", "fcos_cli", "fcos_cli.*"]),
+        "fcos_d2.configs",
+    ],
     package_dir={"fcos_d2.configs": "configs"},
     package_data={"fcos_d2": ["py.typed"], "fcos_d2.configs": ["**/*.yaml", "**/*.py"]},
     options={"build": {"build_base": BUILD}, "egg_info": {"egg_base": BUILD}},
     # detectron2 is missing here on purpose: it has no release on PyPI, and pip would stop at the
-    # name. tools/install_detectron2.py installs it where it is not there yet.
+    # name. `fcos install-detectron2` installs it where it is not there yet.
     install_requires=[
         fcos_deploy(),
         "torch>=2.6",  # older ones run code from files that say they hold weights only
@@ -92,7 +95,9 @@ setup(
         "tabulate>=0.8",
         "safetensors>=0.4",
     ],
+    entry_points={"console_scripts": ["fcos = fcos_cli.main:main"]},
     extras_require={
+        "completion": ["argcomplete>=3.0"],  # of the command in shells
         "timm": ["timm>=1.0"],  # any of its models as a backbone
         "wandb": ["wandb>=0.16"],  # LOGGING.BACKENDS
         "mlflow": ["mlflow>=2.11"],  # not mlflow-skinny: it cannot keep runs on this machine

@@ -1,7 +1,7 @@
 """Measures fcos_d2, side by side with other implementations where asked.
 
-    python -m benchmarks model --config-file FCOS-RT/R50 --peer torchvision --peer detectron2
-    python -m benchmarks model --config-file FCOS-RT/R50 --export output/r50-onnx
+    python -m benchmarks model --config FCOS-RT/R50 --peer torchvision --peer detectron2
+    python -m benchmarks model --config FCOS-RT/R50 --export output/r50-onnx
     python -m benchmarks assignment --peer torchvision --peer detectron2
     python -m benchmarks suite
 
@@ -11,18 +11,18 @@ the files beside this one.
 
 import argparse
 import os
-import re
 import sys
 import warnings
 from functools import partial
 
 import torch
 
-from benchmarks.subjects import PEERS, PRECISIONS
+from benchmarks.peers import PEERS
 from benchmarks.suite import DEFAULT_PAGE, SECTIONS, run_suite
+from fcos_cli.commands import benchmark
+from fcos_cli.values import positive
+from fcos_d2.benchmark.subjects import Recipe
 from fcos_deploy.door import enter
-
-SIZES = ((512, 736), (416, 608), (320, 448), (800, 1333))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,33 +51,10 @@ def add_command(
 
 
 def add_model_parser(commands: argparse._SubParsersAction) -> None:
-    parser = add_command(commands, "model", "whole detectors: time, memory, GFLOP, parts apart")
+    parser = add_command(commands, "model", "`fcos benchmark` with other implementations beside")
     parser.set_defaults(run=run_model)
-    parser.add_argument("--config-file", required=True, help="name in the model zoo or a file")
-    parser.add_argument("--weights", help="checkpoint; random ones if not given")
-    parser.add_argument(
-        "--export",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="measure this export, too: a folder with infer.yaml; repeatable",
-    )
-    parser.add_argument(
-        "--size",
-        type=size,
-        nargs="+",
-        default=list(SIZES[:1]),
-        metavar="HxW",
-        help="of the network's input, px; usual ones: "
-        + " ".join(f"{height}x{width}" for height, width in SIZES),
-    )
-    parser.add_argument(
-        "--batch", type=positive, nargs="+", default=[1], metavar="N", help="images of one call"
-    )
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="by autocast")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of torch")
-    parser.add_argument("--output", metavar="DIR", help="write benchmark.md and benchmark.json")
-    add_shared_arguments(parser, repeats=11)
+    benchmark.add_arguments(parser)
+    add_peer(parser)
 
 
 def add_assignment_parser(commands: argparse._SubParsersAction) -> None:
@@ -112,7 +89,7 @@ def add_suite_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--threads", type=positive, default=torch.get_num_threads(), help="torch's")
 
 
-def add_shared_arguments(parser: argparse.ArgumentParser, repeats: int) -> None:
+def add_peer(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--peer",
         choices=PEERS,
@@ -120,23 +97,13 @@ def add_shared_arguments(parser: argparse.ArgumentParser, repeats: int) -> None:
         default=[],
         help="measure this one, too; repeatable",
     )
+
+
+def add_shared_arguments(parser: argparse.ArgumentParser, repeats: int) -> None:
+    add_peer(parser)
     parser.add_argument("--warmup", type=int, default=3, help="calls before the measured ones")
     parser.add_argument("--repeats", type=positive, default=repeats, help="measured calls")
     parser.add_argument("--threads", type=positive, default=torch.get_num_threads(), help="torch's")
-
-
-def size(text: str) -> tuple[int, int]:
-    """Height and width of "512x736"."""
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; height x width, as 512x736")
-    return int(found[1]), int(found[2])
-
-
-def positive(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
 
 
 def radius_or_none(text: str) -> float | None:
@@ -144,12 +111,8 @@ def radius_or_none(text: str) -> float | None:
 
 
 def run_model(arguments: argparse.Namespace) -> None:
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch finds no GPU; leave it out to measure the CPU")
-    # Imported here: detectron2 takes seconds, which --help need not wait for.
-    from benchmarks.model import run_model
-
-    run_model(arguments)
+    shared = {"precision": arguments.precision, "device": arguments.device}
+    benchmark.run(arguments, [Recipe(PEERS[name], **shared) for name in arguments.peer])
 
 
 def run_assignment(arguments: argparse.Namespace) -> None:

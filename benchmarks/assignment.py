@@ -13,13 +13,9 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor
 from torchvision.models.detection import FCOS as TorchvisionFCOS
 
-from benchmarks.common import (
-    describe_machine,
-    markdown_list,
-    markdown_table,
-    peak_memory,
-    time_in_turns,
-)
+from benchmarks.common import peak_memory
+from fcos_d2.benchmark.machine import describe_machine
+from fcos_d2.benchmark.timing import markdown_list, markdown_table, time_in_turns
 from fcos_d2.modeling.assignment import location_targets, size_ranges_from_bounds
 from fcos_d2.modeling.geometry import LocationGrid, level_locations
 

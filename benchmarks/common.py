@@ -1,37 +1,11 @@
-"""What every measurement shares: turns, memory, tables, and what the figures depend on."""
+"""What several measurements share: memory, and rows of the suite."""
 
 import json
-import os
-import platform
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
-import detectron2
 import torch
-
-VERSIONED = ("torch", "torchvision", "onnxruntime", "openvino", "opencv-python", "fcos_d2")
-
-
-def time_in_turns(
-    functions: dict[str, Callable[[], object]],
-    warmup: int,
-    repeats: int,
-    clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, list[float]]:
-    """Milliseconds of each call. The functions take turns (A B C, A B C, ...), so that whatever
-    else the machine does meanwhile falls on all of them; `clock` gives seconds."""
-    milliseconds = {name: [] for name in functions}
-    for i in range(warmup + repeats):
-        for name, function in functions.items():
-            start = clock()
-            function()
-            if i >= warmup:
-                milliseconds[name].append((clock() - start) * 1e3)
-    return milliseconds
 
 
 def peak_memory(function: Callable[[], object]) -> int:
@@ -55,61 +29,6 @@ def peak_memory(function: Callable[[], object]) -> int:
         held += event["args"]["Bytes"]
         peak = max(peak, held)
     return peak
-
-
-def describe_machine() -> dict[str, str]:
-    """What the figures depend on, by name."""
-    machine = {
-        "CPU": f"{cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch",
-    }
-    if hasattr(os, "sysconf"):
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        machine["memory"] = f"{size / 2**30:.0f} GiB"
-    if torch.cuda.is_available():
-        gpu = torch.cuda.get_device_properties(0)
-        machine["GPU"] = (
-            f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
-        )
-    machine["versions"] = ", ".join(f"{name} {number}" for name, number in versions().items())
-    return machine
-
-
-def versions() -> dict[str, str]:
-    # detectron2 is not always there as a distribution.
-    found = {"Python": platform.python_version(), "detectron2": detectron2.__version__}
-    for name in VERSIONED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # not installed: nothing was measured with it
-    return found
-
-
-def cpu_name() -> str:
-    path = Path("/proc/cpuinfo")
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def markdown_list(items: dict[str, str]) -> str:
-    return "\n".join(f"- {name}: {text}" for name, text in items.items())
-
-
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """First column left, the others right."""
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def spread(values: list[float]) -> tuple[float, float]:
-    """First and third quartile; of a single value that value."""
-    if len(values) < 2:
-        return values[0], values[0]
-    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
-    return first, third
 
 
 def row_beside_peers(

@@ -23,8 +23,9 @@ from detectron2.modeling import build_model
 from detectron2.structures import Boxes, BoxMode, Instances
 from detectron2.utils.video_visualizer import VideoVisualizer
 
-from benchmarks.common import suite_row, time_in_turns
+from benchmarks.common import suite_row
 from fcos_d2 import model_zoo
+from fcos_d2.benchmark.timing import time_in_turns
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.engine.distributed import resolve_device
 from fcos_d2.predictor import Predictor

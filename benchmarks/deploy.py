@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.common import row_beside_peers, significant, suite_row, time_in_turns
+from benchmarks.common import row_beside_peers, significant, suite_row
 from benchmarks.data import picture
 from benchmarks.inference import our_model
+from fcos_d2.benchmark.timing import time_in_turns
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.export import ExportOptions, export
 from fcos_d2.model_zoo import get_config

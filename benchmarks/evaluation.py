@@ -15,7 +15,8 @@ from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
-from benchmarks.common import suite_row, time_in_turns
+from benchmarks.common import suite_row
+from fcos_d2.benchmark.timing import time_in_turns
 from fcos_d2.evaluation.coco import FastCOCOEvaluator
 
 NUM_CLASSES = 80

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 from torch.utils import _pytree
 
-from benchmarks.common import suite_row, time_in_turns
-from benchmarks.model import random_images
-from benchmarks.subjects import PEERS, Recipe, TorchSubject, build
+from benchmarks.common import suite_row
+from benchmarks.peers import PEERS
+from fcos_d2.benchmark.model import random_images
+from fcos_d2.benchmark.subjects import Recipe, TorchSubject, build, detector
+from fcos_d2.benchmark.timing import time_in_turns
 
 CONFIG = "FCOS/R50-1x"
 BATCHES = (1, 8, 32)
@@ -49,9 +51,13 @@ def _measure_batch(
     mode: str, precision: str, size: tuple[int, int], batch: int, repeats: int
 ) -> list[dict]:
     images = random_images(size, batch)
-    subjects = {peer: _subject(peer, "", precision, size) for peer in PEERS}
+    subjects = {
+        name: build(Recipe(peer, precision=precision, device="cuda"), size)
+        for name, peer in PEERS.items()
+    }
     for way in WAYS:
-        subject = _subject("fcos_d2", CONFIG, precision, size)
+        ours = Recipe(detector, CONFIG, precision=precision, device="cuda")
+        subject = build(ours, size)
         subjects[way] = in_way(subject, way, images)
     calls = {name: lambda s=s: s.detect(images) for name, s in subjects.items()}
     # Compilation and the choice of kernels take the first calls.
@@ -71,10 +77,6 @@ def _measure_batch(
         )
         for way in WAYS
     ]
-
-
-def _subject(kind: str, source: str, precision: str, size: tuple[int, int]) -> TorchSubject:
-    return build(Recipe(kind, source, precision=precision, device="cuda"), size)
 
 
 def in_way(subject: TorchSubject, way: str, images: list) -> TorchSubject:

@@ -16,8 +16,9 @@ from torchvision.models.detection import FCOS as TorchvisionFCOS
 from torchvision.models.detection import fcos_resnet50_fpn
 
 from benchmarks.assignment import NUM_CLASSES
-from benchmarks.common import row_beside_peers, suite_row, time_in_turns
+from benchmarks.common import row_beside_peers, suite_row
 from fcos_d2 import model_zoo
+from fcos_d2.benchmark.timing import time_in_turns
 from fcos_d2.modeling.folding import fold_batch_norms
 from fcos_d2.modeling.winograd import use_winograd
 

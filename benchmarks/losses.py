@@ -19,7 +19,8 @@ from torchvision.models.detection import FCOS as TorchvisionFCOS
 from torchvision.models.detection.fcos import FCOSHead as TorchvisionHead
 
 from benchmarks.assignment import NUM_CLASSES, SIZE_BOUNDS, STRIDES, levels_of, random_truth
-from benchmarks.common import peak_memory, row_beside_peers, time_in_turns
+from benchmarks.common import peak_memory, row_beside_peers
+from fcos_d2.benchmark.timing import time_in_turns
 from fcos_d2.modeling import FCOSHead, FCOSProposalGenerator
 from fcos_d2.modeling.geometry import LocationGrid
 

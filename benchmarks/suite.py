@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.common import describe_machine, markdown_list, markdown_table, significant
+from benchmarks.common import significant
+from fcos_d2.benchmark.machine import describe_machine
+from fcos_d2.benchmark.timing import markdown_list, markdown_table
 
 DEFAULT_PAGE = str(Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md")
 

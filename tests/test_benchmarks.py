@@ -1,16 +1,12 @@
-"""The speed tool: its arguments, tables and counts. Nothing here is timed."""
+"""The suite: its tables and counts. Nothing here is timed."""
 
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
 
 from benchmarks import __main__ as benchmark
-from benchmarks import common, model, suite
-from benchmarks.subjects import Recipe, TorchSubject, build
+from benchmarks import common, suite
 
 TABLE = """\
 |  | fcos_d2 | other | unit | ratio | target | reached | note |
@@ -18,66 +14,6 @@ TABLE = """\
 | a | 2 | 5 | ms | 2.50 | 2 | yes |  |
 | b | 400 | 500 | images/s | 0.80 | 1.5 | **no** | why |
 | c | 0.123 | - | MB | 1.00 | - | - |  |"""
-
-
-class OneConv(nn.Module):
-    """A detector in outline."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.backbone = nn.Conv2d(3, 4, 3, padding=1, bias=False)
-        self.head = nn.Identity()
-
-    def forward(self, images: list[Tensor]) -> Tensor:
-        return self.head(self.backbone(torch.stack(images)))
-
-
-def subject() -> TorchSubject:
-    model = OneConv()
-
-    def prepare(image: np.ndarray) -> Tensor:
-        return torch.as_tensor(image).permute(2, 0, 1).float()
-
-    return TorchSubject("one", model, model.head, prepare, Recipe("fcos_d2", ""))
-
-
-def test_operations_of_one_convolution():
-    # 2 images x 6 x 5 px x 4 output channels x (3 x 3 x 3 products and additions)
-    expected = 2 * 6 * 5 * 4 * (3 * 3 * 3 * 2) / 1e9
-    assert model.operations(subject(), model.random_images((6, 5), 2)) == expected
-
-
-def test_parts_cover_the_call():
-    parts = subject().parts(model.random_images((6, 5), 1))
-    assert list(parts) == ["preprocess", "backbone", "head", "post-process"]
-    assert all(milliseconds >= 0 for milliseconds in parts.values())
-
-
-def test_turns_alternate_and_leave_out_the_warm_up():
-    calls = []
-    functions = {name: lambda name=name: calls.append(name) for name in "ab"}
-    times = common.time_in_turns(functions, warmup=1, repeats=2)
-    assert "".join(calls) == "ababab"
-    assert {name: len(values) for name, values in times.items()} == {"a": 2, "b": 2}
-
-
-def test_spread_is_the_middle_half():
-    assert common.spread([1.0, 2.0, 3.0, 4.0, 5.0]) == (2.0, 4.0)
-    assert common.spread([7.0]) == (7.0, 7.0)
-
-
-def test_tables_of_a_model():
-    row = {
-        "name": "m", "size": [512, 736], "batch": 2, "precision": "fp32", "median_ms": 200.0,
-        "spread_ms": (190.0, 210.0), "images_per_second": 10.0, "ratio": 1.0, "gflop": 20.0,
-        "parameters": 3_000_000, "memory_bytes": None, "parts_ms": {"engine": 1.25},
-    }  # fmt: skip
-    line = model.whole_table([row]).splitlines()[-1]
-    assert line == (
-        "| m, fp32 | 512x736 | 2 | 200.0 | 190.0 - 210.0 | 10.00 | 1.00 | 20.0 | 100.0 | 3.0 | - |"
-    )
-    line = model.parts_table([row]).splitlines()[-1]
-    assert line == "| m | 512x736 | 2 | - | - | - | 1.2 | - |"
 
 
 def suite_row(name: str, ours: float, peer: float | None, unit: str, ratio: float, **more) -> dict:
@@ -146,32 +82,6 @@ def test_page_without_the_marks(content: str):
         suite.replace_between(content, "a", "", Path("page.md"))
 
 
-@pytest.mark.parametrize(
-    "words, message",
-    [
-        (["--size", "512"], "'512' is no size; height x width, as 512x736"),
-        (["--size", "0x8"], "'0x8' is no size"),
-        (["--batch", "0"], "'0' is no whole number above 0"),
-        (["--precision", "fp64"], "invalid choice: 'fp64'"),
-        (["--peer", "mmdetection"], "invalid choice: 'mmdetection'"),
-    ],
-)
-def test_bad_arguments_are_named(words: list[str], message: str, capsys):
-    with pytest.raises(SystemExit):
-        benchmark.main(["model", "--config-file", "FCOS-RT/R50", *words])
-    assert message in capsys.readouterr().err
-
-
-def test_unknown_config_is_one_line(capsys):
-    assert benchmark.main(["model", "--config-file", "FCOS-RT/R5", "--threads", "1"]) == 1
-    assert capsys.readouterr().err.startswith("error: FCOS-RT/R5: no such config;")
-
-
-def test_folder_without_an_export(tmp_path: Path):
-    with pytest.raises(ValueError, match="pip install ./deploy|infer.yaml"):
-        build(Recipe("export", str(tmp_path)), (64, 64))
-
-
 def test_evaluators_are_compared_number_by_number():
     evaluation = pytest.importorskip("benchmarks.evaluation")
     ours = {"AP": 50.0, "APs": float("nan")}
@@ -180,3 +90,9 @@ def test_evaluators_are_compared_number_by_number():
         evaluation.worst_difference(ours, ours | {"APs": 1.0})
     with pytest.raises(ValueError, match="AP75"):
         evaluation.worst_difference(ours, ours | {"AP75": 1.0})
+
+
+def test_peers_are_chosen_by_name(capsys):
+    with pytest.raises(SystemExit):
+        benchmark.main(["model", "--config", "FCOS-RT/R50", "--peer", "mmdetection"])
+    assert "invalid choice: 'mmdetection'" in capsys.readouterr().err

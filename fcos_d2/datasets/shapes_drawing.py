@@ -9,7 +9,7 @@ import numpy as np
 
 CLASS_NAMES = ("circle", "square", "triangle", "star", "ring")
 IMAGE_SIZE = (192, 192)  # (h, w) px
-MIN_SHAPES, MAX_SHAPES = 3, 9
+NUM_SHAPES = (3, 9)  # fewest and most of a picture
 SHAPE_DIAMETERS = (24, 110)  # px, of the circle around a shape
 MIN_VISIBLE = 0.6  # part of a shape's area that neither the border nor later shapes hide
 MIN_CONTRAST = 80  # distance of a shape's colours to what it is drawn on, in 0..255 BGR
@@ -27,7 +27,11 @@ class Shape(NamedTuple):
 
 
 def draw_picture(
-    rng: np.random.Generator, image_size: tuple[int, int] = IMAGE_SIZE
+    rng: np.random.Generator,
+    image_size: tuple[int, int] = IMAGE_SIZE,
+    *,
+    diameters: tuple[float, float] = SHAPE_DIAMETERS,
+    num_shapes: tuple[int, int] = NUM_SHAPES,
 ) -> tuple[np.ndarray, list[Shape]]:
     """Draw one picture with its objects.
 
@@ -37,17 +41,19 @@ def draw_picture(
     Args:
         rng: the only source of randomness; the same state gives the same picture.
         image_size: (h, w) px.
+        diameters: smallest and largest, px, of the circle around a shape.
+        num_shapes: fewest and most that are tried.
     Returns:
-        the picture, uint8 BGR (H, W, 3), and its shapes in drawing order, MAX_SHAPES at most.
+        the picture, uint8 BGR (H, W, 3), and its shapes in drawing order.
     """
     picture = _background(rng, image_size)
     shapes: list[Shape] = []
     visible: list[np.ndarray] = []  # (H, W) bool of each shape
     needed: list[float] = []  # px2 of each shape that must stay visible
-    for _ in range(rng.integers(MIN_SHAPES, MAX_SHAPES + 1)):
+    for _ in range(rng.integers(num_shapes[0], num_shapes[1] + 1)):
         for _ in range(PLACING_TRIES):
             class_id = int(rng.integers(len(CLASS_NAMES)))
-            diameter = math.exp(rng.uniform(*np.log(SHAPE_DIAMETERS)))
+            diameter = math.exp(rng.uniform(*np.log(diameters)))
             contours = _contours(rng, class_id, diameter, image_size)
             coverage = cover(contours, image_size)
             mask = coverage >= 0.5

@@ -6,7 +6,7 @@ import pytest
 from fcos_d2.datasets.shapes_drawing import (
     CLASS_NAMES,
     IMAGE_SIZE,
-    MAX_SHAPES,
+    NUM_SHAPES,
     cover,
     draw_picture,
     mask_box,
@@ -65,7 +65,7 @@ def test_pictures_and_shapes_are_within_bounds() -> None:
         picture, shapes = draw_picture(rng)
         assert picture.shape == (*IMAGE_SIZE, 3) and picture.dtype == np.uint8
         assert picture.std() > 2
-        assert 1 <= len(shapes) <= MAX_SHAPES
+        assert 1 <= len(shapes) <= NUM_SHAPES[1]
         for class_id, (x0, y0, x1, y1), area in shapes:
             assert 0 <= x0 < x1 <= IMAGE_SIZE[1] and 0 <= y0 < y1 <= IMAGE_SIZE[0]
             assert 0 < area <= (x1 - x0) * (y1 - y0)

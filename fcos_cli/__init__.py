@@ -1,0 +1,1 @@
+"""The command `fcos`. Light: a subcommand imports what it needs when it runs."""

@@ -1,0 +1,55 @@
+"""`fcos predict`."""
+
+import argparse
+from pathlib import Path
+
+from .. import flags
+from ..exit_codes import WrongUse
+from ..model_choice import config_of
+
+SUMMARY = "detect objects in images, folders, a video or a camera, and draw them"
+
+EXAMPLES = """\
+fcos predict photos/ "frames/*.png" --weights output/mine/model_best.pth --output drawn/
+fcos predict --video street.mp4 --weights output/mine/model_best.pth --output drawn.mp4
+fcos predict --camera --config FCOS-RT/R50 --weights FCOS_RT_MS_R_50_4x.pth
+small objects in large images: --slice 640"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    parser.add_argument(
+        "images", nargs="*", metavar="IMAGE", help="image files, folders, or patterns in quotes"
+    )
+    parser.add_argument("--video", metavar="FILE", help="video file")
+    parser.add_argument("--camera", nargs="?", type=int, const=0, metavar="INDEX", help="camera")
+    flags.add_model(parser)
+    flags.add(parser, "--output", note="default: show in a window", type=Path)
+    flags.add(parser, "--threshold", note="default: 0.5", default=0.5)
+    add_detecting(parser)
+    flags.add(parser, "--opts")
+
+
+def add_detecting(parser: argparse.ArgumentParser) -> None:
+    """How to detect."""
+    flags.add(parser, "--slice", "--slice-overlap", "--tta", "--device", "--precision")
+    parser.add_argument(
+        "--compile", action="store_true", help="with torch.compile: slow start, then faster"
+    )
+    flags.add(parser, "--winograd")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Returns 0 if anything was processed, else 1."""
+    import signal
+    from contextlib import ExitStack
+
+    if sum(x not in (None, []) for x in (arguments.images, arguments.video, arguments.camera)) != 1:
+        raise WrongUse("name images, or --video FILE, or --camera")
+    arguments.config = config_of(arguments)
+    from ..drawing import prepare
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: files are closed
+    with ExitStack() as stack:
+        job = prepare(arguments, stack)
+        return 0 if job() else 1

@@ -1,0 +1,66 @@
+"""`fcos train`."""
+
+import argparse
+
+from .. import flags
+from ..exit_codes import WrongUse
+
+SUMMARY = "train a detector on your own data, or on a dataset of the config"
+
+EXAMPLES = """\
+fcos train --config Recipes/R18-Scratch --train-data train.json --train-images train/ \\
+  --val-data val.json --val-images val/ --output output/mine
+fcos train --config FCOS-RT/R50 --train-data data.yaml --val-data data.yaml:val \\
+  --auto-scale SOLVER.IMS_PER_BATCH 4
+fcos train --config output/mine/config.yaml --output output/mine --resume
+
+Ctrl-C, SIGTERM and SIGUSR1 end it after its step, with a checkpoint for --resume; a second Ctrl-C
+ends it at once. Several GPUs: --num-gpus 8, or by torchrun --no-python fcos train ..., or srun."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    flags.add(parser, "--config")
+    add_training(parser)
+    flags.add_overrides(parser)
+
+
+def add_training(parser: argparse.ArgumentParser, old_names: bool = False) -> None:
+    """All flags but --config and the overrides.
+
+    Args:
+        parser: of the command.
+        old_names: take --train-json and --val-json, too, which were there first.
+    """
+    flags.add(parser, "--weights", note="to start from")
+    flags.add(parser, "--output", note="folder of checkpoints, log and config")
+    flags.add(parser, "--device", note="as the config says")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the last checkpoint in the output folder"
+    )
+    parser.add_argument(
+        "--auto-scale",
+        action="store_true",
+        help="scale learning rate and schedule by the real batch size over the config's; values "
+        "given on the command line stay",
+    )
+    own = parser.add_argument_group("your own data")
+    for name in ("--train-data", "--val-data"):
+        old = (name, name.replace("data", "json")) if old_names else ()
+        flags.add(own, name, instead=old)
+    flags.add(own, "--train-images", "--val-images")
+    flags.add(own, "--data-format", "--classes")
+    own.add_argument(
+        "--no-check", dest="check", action="store_false", help="train without what is wrong in it"
+    )
+    flags.add(parser, "--trust-checkpoint", "--trust-config", "--verbose")
+    flags.add_processes(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains; returns the exit code."""
+    from ..training import start
+
+    if not arguments.config:
+        raise WrongUse("--config is missing: a name that `fcos zoo` lists, or a file")
+    return start(arguments)

@@ -1,0 +1,143 @@
+"""What `fcos predict` does with images and frames: detect, draw, write or show."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from detectron2.structures import Instances
+from tqdm import tqdm
+
+from fcos_d2.predictor import Predictor
+from fcos_d2.visualization import (
+    VideoReader,
+    VideoWriter,
+    draw_detections,
+    image_targets,
+    video_target,
+    write_image,
+)
+from fcos_deploy.pipeline import buffered
+from fcos_deploy.text import say, shown
+from fcos_deploy.vision import ImageError, check_display, list_images, read_image, show
+
+TITLE = "fcos"
+AHEAD = 4  # frames that are decoded, and that are looked at, before they are wanted
+
+
+def prepare(arguments: argparse.Namespace, stack: ExitStack) -> Callable[[], int]:
+    """Check and open everything; what takes long, the model, comes late.
+
+    Args:
+        arguments: of `fcos predict`.
+        stack: closes what is opened.
+
+    Returns:
+        the work that is left, which returns the number of images or frames it processed.
+    Raises:
+        ValueError, OSError: naming what is wrong.
+    """
+    output = arguments.output
+    if output is None:
+        check_display()
+    if arguments.images:
+        paths = list_images(arguments.images)
+        targets = image_targets(paths, output) if output else [None] * len(paths)
+        return partial(draw_images, load_predictor(arguments), paths, targets)
+    source = arguments.camera if arguments.video is None else arguments.video
+    reader = stack.enter_context(VideoReader(source))
+    target = video_target(source, output) if output else None
+    predictor = load_predictor(arguments)
+    writer = target and stack.enter_context(VideoWriter(target, reader.fps, reader.size))
+    return partial(draw_video, predictor, reader, writer)
+
+
+def load_predictor(arguments: argparse.Namespace) -> Predictor:
+    """Build the model of the command line."""
+    return Predictor(
+        arguments.config,
+        arguments.weights,
+        confidence_threshold=arguments.threshold,
+        slice_size=arguments.slice,
+        slice_overlap=arguments.slice_overlap,
+        tta=arguments.tta,
+        device=arguments.device,
+        precision=arguments.precision,
+        compile=arguments.compile,
+        winograd=arguments.winograd,
+        opts=arguments.opts,
+        trust_checkpoint=arguments.trust_checkpoint,
+        trust_config=arguments.trust_config,
+    )
+
+
+def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | None]) -> int:
+    """Draw each image, report the unreadable ones, and return the number of those drawn."""
+    num_drawn, unreadable = 0, []
+    with suppress(KeyboardInterrupt):
+        for path, target in zip(tqdm(paths, unit="image"), targets, strict=True):
+            try:
+                image = read_image(path)
+            except ImageError as error:
+                unreadable.append(str(error))
+                tqdm.write(f"skipped: {error}", file=sys.stderr)
+                continue
+            start = time.perf_counter()
+            found = predictor(image)
+            drawn = draw(predictor, image, found)
+            line = f"{shown(path)}: {len(found)} detections in {time.perf_counter() - start:.2f} s"
+            renamed = target is not None and target.name != path.name
+            if target is not None:
+                write_image(target, drawn)
+            say(f"{line}, written to {shown(target)}" if renamed else line, tqdm.write)
+            num_drawn += 1
+            if target is None and not show(TITLE, drawn, wait=True):
+                break
+    print(f"{num_drawn} of {len(paths)} images drawn, {len(unreadable)} unreadable", end="")
+    print(":" if unreadable else "", *unreadable, sep="\n  ")
+    return num_drawn
+
+
+def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | None) -> int:
+    """Draw all frames, until the end, Ctrl-C or Esc, and return their number."""
+    num_drawn, at_end = 0, False
+    with suppress(KeyboardInterrupt), closing(detected(predictor, reader)) as frames:
+        for frame, found in tqdm(frames, total=reader.frame_count, unit="frame"):
+            drawn = draw(predictor, frame, found)
+            if writer is not None:
+                writer.write(drawn)
+            num_drawn += 1
+            if writer is None and not show(TITLE, drawn, wait=False):
+                break
+        else:
+            at_end = True
+    announced = reader.frame_count
+    line = f"{shown(reader.name)}: {num_drawn} frames drawn"
+    if not at_end:
+        line += ", stopped before its end"
+    elif announced is not None and num_drawn < announced:
+        line += f", the video ends before the {announced} frames that it announces"
+    say(line if writer is None else f"{line}; written to {shown(writer.path)}")
+    return num_drawn
+
+
+def detected(predictor: Predictor, reader: VideoReader) -> Iterator[tuple[np.ndarray, Instances]]:
+    """The frames with their detections.
+
+    Of a file they are made ahead: one thread decodes and another detects while the caller draws
+    and writes. Of a camera they are made when asked for, or the picture would be an old one.
+    """
+    if reader.is_live:
+        return ((frame, predictor(frame)) for frame in reader)
+    return buffered(((frame, predictor(frame)) for frame in buffered(reader, AHEAD)), AHEAD)
+
+
+def draw(predictor: Predictor, image: np.ndarray, found: Instances) -> np.ndarray:
+    """The image with its detections drawn."""
+    boxes, classes = found.pred_boxes.tensor.numpy(), found.pred_classes.numpy()
+    names = predictor.class_names
+    return draw_detections(image, boxes, classes, found.scores.numpy(), names)

@@ -1,0 +1,34 @@
+"""Which model a command line means."""
+
+import argparse
+from pathlib import Path
+
+from .exit_codes import WrongUse
+
+ZOO = "zoo://"  # as in fcos_d2.checkpoint.known_files, which is heavy
+
+
+def config_of(arguments: argparse.Namespace) -> str:
+    """The config of a command line: --config, or what --weights say.
+
+    Those of the zoo (zoo://NAME) are for the config of the same name; a training leaves its
+    config.yaml beside them.
+
+    Raises:
+        WrongUse: neither is there.
+    """
+    if arguments.config:
+        return arguments.config
+    if not arguments.weights:
+        raise WrongUse("--config or --weights is missing: which model?")
+    if arguments.weights.startswith(ZOO):
+        return arguments.weights.removeprefix(ZOO)
+    beside = Path(arguments.weights).parent / "config.yaml"
+    if not beside.is_file():
+        raise WrongUse(f"--config is missing, and there is no {beside} beside the weights")
+    return str(beside)
+
+
+def overrides_of(arguments: argparse.Namespace) -> list[str]:
+    """The overrides of the config, with and without --opts."""
+    return [*getattr(arguments, "words", []), *arguments.opts]

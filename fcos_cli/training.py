@@ -1,0 +1,55 @@
+"""From the command line of a training or evaluation to the processes that run it."""
+
+import argparse
+import logging
+import sys
+from dataclasses import fields
+from functools import partial
+
+from fcos_d2.engine import launch, run
+from fcos_d2.engine.request import Request
+from fcos_deploy.door import enter
+
+from .model_choice import overrides_of
+from .overrides import plain_overrides
+
+
+def start(arguments: argparse.Namespace, **settings: object) -> int:
+    """Trains or evaluates in as many processes as asked for; returns the exit code.
+
+    Args:
+        arguments: of the command.
+        settings: of the request, where they are no flag of the command.
+    """
+    launch(process, request_of(arguments, output_dir=arguments.output, **settings))
+    return 0
+
+
+def request_of(
+    arguments: argparse.Namespace, output_dir: str | None, **settings: object
+) -> Request:
+    """What the engine is asked to do.
+
+    Args:
+        arguments: of the command.
+        output_dir: folder of the run; None for the config's.
+        settings: of the request, where they are no flag of the command.
+    """
+    names = [field.name for field in fields(Request)]
+    given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+    weights, device = getattr(arguments, "weights", None), getattr(arguments, "device", None)
+    plain = plain_overrides(arguments.config, weights, output_dir, device)
+    opts = [*overrides_of(arguments), *plain]  # what a flag says wins
+    return Request(**given | {"config_file": arguments.config, "opts": opts} | settings)
+
+
+def process(request: Request) -> None:
+    """What each process does; ends it with the exit code where there is one."""
+    logging.raiseExceptions = False  # a line that a full disk swallows is no reason for a trace
+    if code := enter(partial(_run, request)):
+        sys.exit(code)
+
+
+def _run(request: Request) -> None:
+    """The results of a run are no exit code."""
+    run(request)

@@ -1,0 +1,1 @@
+"""Speed, memory and size of a detector and of its exports on this machine."""

@@ -1,0 +1,118 @@
+"""What the detector really sees in training: augmented images, their boxes, and which locations of
+which level learn each box."""
+
+import base64
+import html
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from detectron2.config import CfgNode, instantiate
+from omegaconf import DictConfig
+
+from fcos_deploy.text import shown
+from fcos_deploy.writing import write_text
+
+from ..building import build_detector
+from ..engine.trainer import Trainer, class_names
+from ..modeling import FCOSProposalGenerator
+from . import write_image
+from .assignment import assignment_sheet, draw_assignment, legend
+
+LONG_SIDE = 640  # px; smaller images are enlarged
+LEGEND = (
+    "A dot is a location that learns the box around it; its colour tells the level. A crossed box "
+    "is learned nowhere. Task-aligned assignment, which follows from predictions, shows the boxes "
+    "alone."
+)
+
+
+def build(cfg: CfgNode | DictConfig) -> tuple[object, FCOSProposalGenerator, list[str], str]:
+    """Training loader, the part of the model that assigns, class names and channel order."""
+    with torch.device("meta"):  # without memory behind the tensors
+        if isinstance(cfg, CfgNode):
+            meta = cfg.clone()
+            meta.defrost()
+            meta.MODEL.DEVICE = "meta"
+            generator = build_detector(meta).proposal_generator
+        else:
+            generator = instantiate(cfg.model).proposal_generator
+    if isinstance(cfg, CfgNode):
+        loader, datasets = Trainer.build_train_loader(cfg), cfg.DATASETS.TRAIN
+        image_format = cfg.INPUT.FORMAT
+    else:
+        loader, datasets = instantiate(cfg.dataloader.train), cfg.dataloader.train.dataset.names
+        image_format = cfg.dataloader.train.mapper.image_format
+    names = class_names(datasets) or [f"class {i}" for i in range(generator.num_classes)]
+    return loader, generator, names, image_format
+
+
+def pictures(
+    loader: object,
+    generator: FCOSProposalGenerator,
+    names: list[str],
+    image_format: str,
+    num_images: int,
+) -> tuple[list[np.ndarray], list[str]]:
+    """The first images of the loader, drawn, with their titles."""
+    drawn, titles = [], []
+    for batch in loader:
+        sizes = [inputs["image"].shape[1:] for inputs in batch]
+        # As the detector pads: to the largest image of the batch, in steps of 32 px.
+        padded = tuple(-(-max(side) // 32) * 32 for side in zip(*sizes, strict=True))
+        for inputs in batch:
+            image = inputs["image"].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
+            image = image[:, :, ::-1] if image_format == "RGB" else image
+            instances = inputs["instances"]
+            boxes, classes = instances.gt_boxes.tensor, instances.gt_classes
+            zoom = max(1, round(LONG_SIDE / max(image.shape)))
+            picture, counts = draw_assignment(
+                np.ascontiguousarray(image), boxes, classes, names, generator, padded, zoom
+            )
+            # No counts where the assigner needs predictions.
+            positives = " ".join(
+                f"{name} {n}" for name, n in zip(generator.in_features, counts, strict=False)
+            )
+            drawn.append(picture)
+            titles.append(f"{Path(inputs['file_name']).name}  {positives}")
+            if len(drawn) == num_images:
+                return drawn, titles
+    return drawn, titles
+
+
+def write_page(
+    path: Path, drawn: list[np.ndarray], titles: list[str], generator: FCOSProposalGenerator
+) -> None:
+    """One file that holds all pictures, full size."""
+    strip = legend(generator, 520)
+    parts = [f'<p><img src="{_data_url(strip)}" alt="levels"></p>']
+    for picture, title in zip(drawn, titles, strict=True):
+        parts.append(
+            f"<figure><img src='{_data_url(picture)}' alt=''>"
+            f"<figcaption>{html.escape(shown(title))}</figcaption></figure>"
+        )
+    style = "body{font-family:sans-serif;margin:2em}figure{display:inline-block;margin:.5em}"
+    explanation = html.escape(LEGEND)
+    write_text(
+        path,
+        f"<!doctype html><meta charset='utf-8'><title>Training images</title><style>{style}"
+        f"img{{max-width:100%}}</style><h1>Training images</h1><p>{explanation}</p>"
+        + "\n".join(parts),
+    )
+
+
+def _data_url(image: np.ndarray) -> str:
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded).decode('ascii')}"
+
+
+def write_sheet(
+    path: Path,
+    drawn: list[np.ndarray],
+    titles: list[str],
+    generator: FCOSProposalGenerator,
+    columns: int,
+) -> None:
+    """All pictures as one."""
+    write_image(path, assignment_sheet(drawn, titles, generator, columns))

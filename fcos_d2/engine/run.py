@@ -1,139 +1,138 @@
-"""What `train_net.py` does: one training or evaluation, from either kind of config."""
+"""What a training or an evaluation is made of, whatever kind of config says so."""
 
-import argparse
-import logging
+import math
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
-from detectron2.config import CfgNode
-from detectron2.engine import default_argument_parser
+from detectron2.evaluation import DatasetEvaluator
+from omegaconf import DictConfig
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 
-from fcos_deploy.door import MISTAKES
-
-from ..checkpoint import load_detector
-from ..datasets.formats import FORMATS
-from ..modeling.backbone import weights_come_later
-from ..modeling.folding import fold_batch_norms
-from . import lazy
-from .setup import setup
-from .trainer import Trainer
-
-logger = logging.getLogger(__name__)
-
-_EPILOG = """
-examples:
-  train on 8 GPUs           train_net.py --config-file configs/FCOS-RT/R50.yaml --num-gpus 8
-  on your own data          train_net.py --config-file configs/FCOS-RT/R50.yaml \\
-                              --train-data train.json --train-images train/ \\
-                              --val-data val.json --val-images val/ \\
-                              --auto-scale SOLVER.IMS_PER_BATCH 4
-  go on after a stop        the same command with --resume
-  evaluate a checkpoint     train_net.py --config-file ... --eval-only MODEL.WEIGHTS model.pth
-  several machines          on machine i: ... --num-machines 2 --machine-rank i --dist-url URL,
-                            or start it with torchrun or srun, which set the ranks; with torchrun
-                            --max-restarts 3 it goes on by itself when a process is killed
-  processes that get stuck  end the run after SOLVER.STALL_MINUTES (train.stall_minutes), exit code
-                            124; 137: a process was killed; 75: it has lost the others
-  end a training early      Ctrl-C, or the signal SIGTERM or SIGUSR1: it finishes its step, saves
-                            a checkpoint for --resume, and ends with the exit code 130, 143 or 138;
-                            a second Ctrl-C ends it at once
-  python configs            train_net.py --config-file configs/lazy/FCOS-RT/R50.py train.max_iter=9
-"""
+from ..class_names import dataset_class_names
+from ..data.mapper import FCOSDatasetMapper
+from ..data.workers import follow_parent
+from ..evaluation.views import ViewOptions, ViewSettings
+from .keys import Kind
 
 
-def train_argument_parser() -> argparse.ArgumentParser:
-    """detectron2's options and those for one's own data."""
-    parser = default_argument_parser(epilog=_EPILOG)
-    parser.description = "Train or evaluate an FCOS detector."
-    parser.set_defaults(dist_url="auto")  # detectron2's port is the same for two runs of a user
-    own = parser.add_argument_group(
-        "own data: COCO json, VOC folder (VOC2007:trainval), YOLO data.yaml (data.yaml:val), "
-        "keras-retinanet CSV, or txt lines"
-    )
-    own.add_argument("--train-data", "--train-json", metavar="PATH", help="to train on")
-    own.add_argument("--train-images", metavar="DIR", help="its images, where not beside it")
-    own.add_argument("--val-data", "--val-json", metavar="PATH", help="to evaluate on")
-    own.add_argument("--val-images", metavar="DIR", help="its images, where not beside it")
-    own.add_argument("--classes", metavar="FILE", help="class names, for CSV and txt")
-    own.add_argument("--data-format", choices=("auto", *FORMATS), default="auto")
-    own.add_argument(
-        "--no-check", dest="check", action="store_false", help="train without what is wrong in it"
-    )
-    parser.add_argument(
-        "--auto-scale",
-        action="store_true",
-        help="scale learning rate and schedule by the real batch size over the config file's; "
-        "values given on the command line stay",
-    )
-    parser.add_argument(
-        "--trust-checkpoint",
-        metavar="FILE",
-        help="open this one file of weights (path, URL or SHA-256) though it is a pickle, which "
-        "can run code: detectron2's .pkl, old .pth",
-    )
-    parser.add_argument(
-        "--trust-config",
-        action="store_true",
-        help="let the config.yaml of a python config call whatever it names",
-    )
-    return parser
+@dataclass(frozen=True, kw_only=True)
+class Logging:
+    """Where the numbers of a training go, beside the terminal and metrics.json."""
+
+    backends: tuple[str, ...] = ("tensorboard",)
+    project: str = "fcos_d2"
+    run_name: str = ""
+    images: int = 0  # test images that are drawn at each evaluation
+    # What is shown as parameters of the run.
+    settings: Callable[[], dict[str, object]] = field(default=dict, repr=False)
 
 
-def run(args: argparse.Namespace) -> dict:
-    """Trains, or evaluates with --eval-only.
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """The numbers of a training; periods in iterations, 0 for never."""
 
-    Args:
-        args: from `train_argument_parser`.
+    max_iter: int
+    total_batch_size: int
+    accumulate_steps: int = 1
+    precision: str | None = None  # of mixed precision; None: float32
+    max_grad_norm: float = math.inf
+    ema_decay: float | None = None  # None: no moving mean of the weights
+    ddp: Mapping[str, object] = field(default_factory=lambda: {"broadcast_buffers": False})
+    checkpoint_period: int = 5000
+    max_to_keep: int | None = None  # checkpoints
+    log_period: int = 20
+    eval_period: int = 0
+    precise_bn_iters: int = 0  # batches before an evaluation
+    best_metric: str = "bbox/AP"
+    own_evaluator: bool = False  # of which our table of metrics knows nothing
+    patience: int = 0  # evaluations
+    stall_minutes: float = 10.0  # without progress of a rank
+    logging: Logging = field(default_factory=Logging)
+    expected_results: tuple = ()  # [dataset, task, metric, value, tolerance], as in detectron2
 
-    Returns:
-        The results of the last evaluation by task and metric.
 
-    Raises:
-        ValueError: bad config, override, data or checkpoint; names it.
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The parts of a run; they are built when they are asked for, and anew each time.
+
+    `run_yaml.run_from_yaml` and `run_lazy.run_from_lazy` make it from a config, and are the only
+    places that know how each kind of config says what. `dataclasses.replace` changes it.
     """
-    # Of what the commands tell in one line, detectron2 shall not log a stack trace.
-    logging.getLogger("detectron2.engine.train_loop").addFilter(_is_programming_error)
-    cfg = setup(args)
-    is_yaml = isinstance(cfg, CfgNode)
-    output_dir = cfg.OUTPUT_DIR if is_yaml else cfg.train.output_dir
-    try:
-        if is_yaml:
-            results = _evaluate_yaml(cfg, args) if args.eval_only else _train_yaml(cfg, args)
-        else:
-            results = _evaluate_lazy(cfg, args) if args.eval_only else _train_lazy(cfg, args)
-    except OSError as error:
-        if error.errno is not None and error.filename is None:  # e.g. while metrics are written
-            error.filename = os.path.join(output_dir, "")
-        raise
-    if not args.eval_only:
-        logger.info("done; checkpoint, log and config are in %s", output_dir)
-    return results
+
+    kind: Kind
+    config: Mapping[str, object] | DictConfig  # what it was made from, a CfgNode or a DictConfig
+    output_dir: str
+    device: str
+    weights: str  # that it starts from, or evaluates; "" for none
+    seed: int  # negative: another one each time
+    cudnn_benchmark: bool
+    train_datasets: tuple[str, ...]
+    test_datasets: tuple[str, ...]
+    image_format: str  # "BGR" or "RGB"
+    num_classes_key: str  # of the config, for messages
+    masks: str  # see `learned_fields`
+    view_options: ViewOptions
+    training: Callable[[], Training]
+    make_model: Callable[[str], nn.Module]  # on a device
+    make_optimizer: Callable[[nn.Module], Optimizer]
+    make_scheduler: Callable[[Optimizer], object]  # of learning rates, or fvcore's multiplier
+    make_train_loader: Callable[[], DataLoader]
+    make_test_mapper: Callable[[], FCOSDatasetMapper]
+    make_test_loader: Callable[[str, FCOSDatasetMapper], DataLoader]
+    make_evaluator: Callable[[str], DatasetEvaluator]
+    finish: Callable[["Changes"], "Run"]  # a run from the config with these changes
+    save_config: Callable[[str], None]  # to a file that builds this run again
+
+    @property
+    def views(self) -> ViewSettings:
+        """Raises ValueError for slices or augmentations that cannot be."""
+        return self.view_options.settings()
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Of the training data, once they are loaded."""
+        return dataset_class_names(self.train_datasets)
+
+    def build_model(self) -> nn.Module:
+        """Raises ValueError where no model can be built with the values of the config."""
+        return self.make_model(self.device)
+
+    def build_train_loader(self) -> DataLoader:
+        """Raises ValueError for data of which nothing can be learned."""
+        return self.make_train_loader()
+
+    def build_test_mapper(self) -> FCOSDatasetMapper:
+        """What makes the input of the model from a test image, looked at once."""
+        return self.make_test_mapper()
+
+    def build_test_loader(self, dataset_name: str) -> DataLoader:
+        """One of the inputs of `views.wrap(model, ...)`."""
+        mapper = self.views.loader_mapper(self.build_test_mapper())
+        loader = self.make_test_loader(dataset_name, mapper)
+        loader.worker_init_fn = follow_parent
+        return loader
+
+    @property
+    def inference_dir(self) -> str:
+        """Where evaluators write detections."""
+        return os.path.join(self.output_dir, "inference")
+
+    def on(self, device: str) -> "Run":
+        """The same on another device."""
+        return replace(self, device=device)
 
 
-def _is_programming_error(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], MISTAKES))
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What a config is told of the data, the machine and the command line before a run."""
 
-
-def _train_lazy(cfg: object, args: argparse.Namespace) -> dict:
-    return lazy.train(cfg, args.resume, args.trust_checkpoint)
-
-
-def _train_yaml(cfg: CfgNode, args: argparse.Namespace) -> dict:
-    resumes = args.resume and os.path.isfile(os.path.join(cfg.OUTPUT_DIR, "last_checkpoint"))
-    with weights_come_later(resumes):
-        trainer = Trainer(cfg, args.trust_checkpoint)
-    trainer.resume_or_load(resume=args.resume)
-    return trainer.train()
-
-
-def _evaluate_yaml(cfg: CfgNode, args: argparse.Namespace) -> dict:
-    with weights_come_later():
-        model = Trainer.build_model(cfg)
-    checkpoint = load_detector(model, cfg.MODEL.WEIGHTS, args.trust_checkpoint)
-    return Trainer.test(cfg, fold_batch_norms(model), class_names=checkpoint.get("class_names"))
-
-
-def _evaluate_lazy(cfg: object, args: argparse.Namespace) -> dict:
-    with weights_come_later():
-        model = lazy.build_lazy_model(cfg).eval()
-    checkpoint = load_detector(model, cfg.train.init_checkpoint, args.trust_checkpoint)
-    return lazy.evaluate(cfg, fold_batch_norms(model), checkpoint.get("class_names"))
+    num_classes: int | None = None
+    train_datasets: tuple[str, ...] | None = None
+    test_datasets: tuple[str, ...] | None = None
+    batch_factor: float | None = None  # real batch over that of the recipe, to scale by
+    device: str | None = None
+    trains: bool = True  # so the training data must be there
+    given: tuple[str, ...] = ()  # overrides of the user, which are not scaled

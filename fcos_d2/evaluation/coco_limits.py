@@ -50,8 +50,7 @@ def warn_of_limits(
         lines.append(
             f"{len(over_metric)} images have up to {max(over_metric)} objects of a class, and the "
             f"metric counts the best {metric_limit} detections of a class; "
-            "TEST.COCO_MAX_DETECTIONS (LazyConfig: dataloader.evaluator.max_dets_per_image) raises "
-            "that"
+            "`max_dets_per_image` raises that"
         )
     if over_model:
         lines.append(

@@ -25,6 +25,14 @@ KEYS = {
     "flat_share": ("SOLVER.FLAT_SHARE", "lr_multiplier.scheduler.flat_share"),
     "images": ("LOGGING.IMAGES", "train.logging.images"),
     "layer_decay": ("SOLVER.LAYER_DECAY", "optimizer.params.layer_decay"),
+    "max_detections": (
+        "MODEL.FCOS.POST_NMS_TOPK_TEST",
+        "model.proposal_generator.max_detections_test",
+    ),
+    "max_detections_of_two_stages": (
+        "TEST.DETECTIONS_PER_IMAGE",
+        "model.roi_heads.box_predictor.test_topk_per_image",
+    ),
     "max_dets_per_image": (
         "TEST.COCO_MAX_DETECTIONS",
         "dataloader.evaluator.max_dets_per_image",

@@ -55,9 +55,8 @@ def warn_of_limits(
     if over_model:
         lines.append(
             f"{len(over_model)} images have up to {max(over_model)} objects, and the model returns "
-            f"at most {model_limit}; MODEL.FCOS.POST_NMS_TOPK_TEST (LazyConfig: "
-            "model.proposal_generator.max_detections_test), or TEST.DETECTIONS_PER_IMAGE of a "
-            "two-stage model, raises that"
+            f"at most {model_limit}; `max_detections`, of a two-stage model "
+            "`max_detections_of_two_stages`, raises that"
         )
     if lines:
         text = f"{dataset_name}: AP cannot reach 100: {'; '.join(lines)}"

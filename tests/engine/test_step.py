@@ -10,7 +10,7 @@ from torch import nn
 
 from fcos_d2 import model_zoo
 from fcos_d2.device import cpu_has_bf16
-from fcos_d2.engine import wrapping
+from fcos_d2.engine import distributed
 from fcos_d2.engine.step import StepTrainer
 from fcos_d2.modeling.normalizers import LOSS_NORMALIZERS
 

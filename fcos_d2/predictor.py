@@ -19,8 +19,8 @@ from .class_names import dataset_class_names
 from .detections import ImageDetections
 from .device import inference_dtype, resolve_device
 from .engine.keys import adding_keys
-from .engine.run import Run
 from .engine.run_of import run_of
+from .engine.run_parts import Run
 from .evaluation.views import MultiViewModel, last_box_predictor
 from .modeling.backbone import weights_come_later
 from .modeling.folding import fold_batch_norms

@@ -7,8 +7,8 @@ from .distributed import launch
 from .divergence import DivergenceGuard, TrainingDiverged
 from .evaluating import evaluate
 from .request import Request
-from .run import Run
 from .run_of import run_of
+from .run_parts import Run
 from .setup import prepare
 from .trainer import Trainer
 

@@ -4,7 +4,7 @@ import logging
 
 from torch import nn
 
-from .run import Run
+from .run_parts import Run
 
 logger = logging.getLogger(__name__)
 

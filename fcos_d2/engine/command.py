@@ -13,7 +13,7 @@ from .best import KeepBest
 from .divergence import one_rank_tells
 from .evaluating import evaluate_weights
 from .request import Request
-from .run import Run
+from .run_parts import Run
 from .setup import prepare
 from .summary import say_beginning, say_end, say_evaluation, say_results
 from .train_log import quiet_train_loop

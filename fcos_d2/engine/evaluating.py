@@ -13,7 +13,7 @@ from ..evaluation.coco_limits import detections_limit
 from ..modeling.backbone import weights_come_later
 from ..modeling.folding import fold_batch_norms
 from .keys import adding_keys
-from .run import Run
+from .run_parts import Run
 from .wrapping import prepare_for_training, unwrapped
 
 

@@ -17,7 +17,7 @@ from ..checkpoint import FCOSCheckpointer
 from .best import KeepBest
 from .divergence import DivergenceGuard
 from .ema import WeightAverage
-from .run import Training
+from .run_parts import Training
 from .schedule import LRScheduler
 from .step import StepTrainer
 from .stopping import StopOnSignal

@@ -21,7 +21,7 @@ from ..model_errors import building
 from ..modeling import FCOS, TimmBackbone
 from .loggers import flat_settings
 from .optimizer import clip_each_parameter
-from .run import Changes, Logging, Run, Training
+from .run_parts import Changes, Logging, Run, Training
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def run_from_lazy(cfg: DictConfig) -> Run:
         test_datasets=_names(cfg, "test"),
         image_format=cfg.dataloader.test.mapper.image_format,
         num_classes_key=f"model.{'roi_heads' if two_stage else 'proposal_generator'}.num_classes",
-        masks=_masks(cfg),
+        use_of_masks=partial(_use_of_masks, cfg),
         view_options=_view_options(train),
         training=partial(_training, cfg),
         make_model=partial(_model, cfg),
@@ -72,7 +72,7 @@ def _names(cfg: DictConfig, split: str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _masks(cfg: DictConfig) -> str:
+def _use_of_masks(cfg: DictConfig) -> str:
     mapper = cfg.dataloader.train.mapper
     if mapper.get("use_instance_mask", False):
         return "required"

@@ -3,8 +3,8 @@
 from detectron2.config import CfgNode
 from omegaconf import DictConfig
 
-from .run import Run
 from .run_lazy import run_from_lazy
+from .run_parts import Run
 from .run_yaml import is_yaml, run_from_yaml
 
 Config = CfgNode | DictConfig | Run  # what a trainer takes

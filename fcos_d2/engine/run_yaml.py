@@ -29,7 +29,7 @@ from ..evaluation.views import ViewOptions
 from ..model_errors import building
 from .loggers import flat_settings
 from .optimizer import build_lr_scheduler, build_optimizer, full_model_clip_value
-from .run import Changes, Logging, Run, Training
+from .run_parts import Changes, Logging, Run, Training
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,6 @@ def is_yaml(config: object) -> bool:
 
 def run_from_yaml(cfg: CfgNode) -> Run:
     """The run that a config describes; it follows later changes of the config in what it builds."""
-    required, pasted = cfg.MODEL.MASK_ON, cfg.INPUT.MIX.COPY_PASTE_PROB > 0
     return Run(
         kind="yaml",
         config=cfg,
@@ -64,7 +63,7 @@ def run_from_yaml(cfg: CfgNode) -> Run:
         test_datasets=tuple(cfg.DATASETS.TEST),
         image_format=cfg.INPUT.FORMAT,
         num_classes_key=f"MODEL.{_last_stage(cfg)}.NUM_CLASSES",
-        masks="required" if required else "optional" if pasted else "unused",
+        use_of_masks=partial(_use_of_masks, cfg),
         view_options=_view_options(cfg),
         training=partial(_training, cfg),
         make_model=partial(_model, cfg),
@@ -82,6 +81,12 @@ def run_from_yaml(cfg: CfgNode) -> Run:
 def _last_stage(cfg: CfgNode) -> str:
     """The section of what gives the classes: FCOS, or the second stage after it."""
     return "ROI_HEADS" if cfg.MODEL.FCOS.YIELD_PROPOSAL else "FCOS"
+
+
+def _use_of_masks(cfg: CfgNode) -> str:
+    if cfg.MODEL.MASK_ON:
+        return "required"
+    return "optional" if cfg.INPUT.MIX.COPY_PASTE_PROB > 0 else "unused"
 
 
 def _view_options(cfg: CfgNode) -> ViewOptions:

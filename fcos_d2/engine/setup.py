@@ -19,8 +19,8 @@ from .console import setup_logging
 from .keys import adding_keys
 from .request import Request
 from .restarts import is_restart
-from .run import Changes, Run
 from .run_of import run_of
+from .run_parts import Changes, Run
 
 logger = logging.getLogger(__name__)
 

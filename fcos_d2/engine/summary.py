@@ -14,7 +14,7 @@ from .. import __version__
 from .wrapping import unwrapped
 
 if TYPE_CHECKING:
-    from .run import Run
+    from .run_parts import Run
     from .trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -70,9 +70,8 @@ def say_end(run: "Run", results: Mapping[str, object], seconds: float, best: flo
     if best is not None and os.path.isfile(kept):
         rows["best"] = f"{kept}: {run.training().best_metric} {best:.1f}"
         weights = kept
-    config = os.path.join(run.output_dir, "config.yaml")
     rows["output"] = f"{run.output_dir}: config.yaml, metrics.json, log.txt"
-    rows["next"] = f"fcos predict IMAGE --config {config} --weights {weights} --output out/"
+    rows["next"] = f"fcos predict IMAGE --weights {weights} --output drawn/"
     logger.info("done in %s\n%s", timedelta(seconds=round(seconds)), _table(rows))
 
 

@@ -73,7 +73,7 @@ class Run:
     test_datasets: tuple[str, ...]
     image_format: str  # "BGR" or "RGB"
     num_classes_key: str  # of the config, for messages
-    masks: str  # see `learned_fields`
+    use_of_masks: Callable[[], str]  # see `learned_fields`
     view_options: ViewOptions
     training: Callable[[], Training]
     make_model: Callable[[str], nn.Module]  # on a device
@@ -90,6 +90,11 @@ class Run:
     def views(self) -> ViewSettings:
         """Raises ValueError for slices or augmentations that cannot be."""
         return self.view_options.settings()
+
+    @property
+    def masks(self) -> str:
+        """Whether training needs the masks of objects: "unused", "optional" or "required"."""
+        return self.use_of_masks()
 
     @property
     def class_names(self) -> list[str] | None:

@@ -90,15 +90,15 @@ def _use_of_masks(cfg: CfgNode) -> str:
 
 
 def _view_options(cfg: CfgNode) -> ViewOptions:
-    part, aug = cfg.TEST.SLICE, cfg.TEST.AUG
+    test = cfg.TEST
     return ViewOptions(
-        slice_size=part.SIZE,
-        slice_overlap=part.OVERLAP,
-        full_image=part.FULL_IMAGE,
-        tta=aug.ENABLED,
-        tta_sizes=tuple(aug.MIN_SIZES),
-        tta_max_size=aug.MAX_SIZE,
-        tta_flip=aug.FLIP,
+        slice_size=test.SLICE.SIZE,
+        slice_overlap=test.SLICE.OVERLAP,
+        full_image=test.SLICE.FULL_IMAGE,
+        tta=test.AUG.ENABLED,
+        tta_sizes=tuple(test.AUG.MIN_SIZES),
+        tta_max_size=test.AUG.MAX_SIZE,
+        tta_flip=test.AUG.FLIP,
     )
 
 

@@ -3,7 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from detectron2.data import MetadataCatalog
+
 _MOST = 8  # names in a message; the rest is counted
+
+
+def dataset_class_names(dataset_names: Sequence[str]) -> list[str] | None:
+    """Those of the first of some datasets in detectron2's catalogue; None where there are none."""
+    if not dataset_names:
+        return None
+    return MetadataCatalog.get(dataset_names[0]).get("thing_classes")
 
 
 def positions(names: Sequence[str], among: Sequence[str]) -> list[int]:

@@ -1,32 +1,30 @@
 """One predictor for yaml and python configs, single images and batches."""
 
-import copy
-import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from detectron2.config import CfgNode, instantiate
+from detectron2.config import CfgNode
 from detectron2.structures import Instances
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
 from fcos_deploy.vision import GivenImage, bgr_images, shows_objects
 
 from . import model_zoo
-from .building import build_detector
 from .checkpoint import load_detector
-from .data.mapper import FCOSDatasetMapper
-from .engine.distributed import resolve_device
-from .engine.step import PRECISIONS, cpu_has_bf16
-from .engine.trainer import class_names
-from .evaluation.views import MultiViewModel, ViewSettings, last_box_predictor
+from .class_names import dataset_class_names
+from .detections import ImageDetections
+from .device import inference_dtype, resolve_device
+from .engine.keys import adding_keys
+from .engine.run_of import run_of
+from .engine.run_parts import Run
+from .evaluation.views import MultiViewModel, last_box_predictor
 from .modeling.backbone import weights_come_later
 from .modeling.folding import fold_batch_norms
 from .modeling.winograd import use_winograd
-
-logger = logging.getLogger(__name__)
 
 
 class Predictor:
@@ -34,7 +32,7 @@ class Predictor:
 
     def __init__(
         self,
-        config: str | CfgNode | DictConfig,
+        config: str | Path | CfgNode | DictConfig | Run,
         weights: str | None = None,
         *,
         confidence_threshold: float | None = None,
@@ -51,7 +49,7 @@ class Predictor:
     ) -> None:
         """
         Args:
-            config: name in the model zoo, path of a .yaml or .py file, or a config object.
+            config: name in the model zoo, path of a .yaml or .py file, a config object or a run.
             weights: checkpoint; None takes the one that the config names.
             confidence_threshold: lowest score of a detection, in [0, 1); None keeps what the
                 config says, a threshold on the class probability alone.
@@ -83,31 +81,25 @@ class Predictor:
             )
         if confidence_threshold is not None and not 0 <= confidence_threshold < 1:
             raise ValueError(f"confidence_threshold must be in [0, 1), got {confidence_threshold}")
-        if isinstance(config, (str, Path)):
-            config = model_zoo.get_config(str(config), opts, trust_config)
-        elif opts:
-            raise ValueError(f"opts {opts} are for a config by name or file: change the object")
-        config = with_views(config, slice_size, slice_overlap, tta)
-        is_yaml = isinstance(config, CfgNode)
-        views = (ViewSettings.from_config if is_yaml else ViewSettings.from_lazy)(config)
-        build = _from_yaml if is_yaml else _from_lazy
-        with weights_come_later():
-            model, mapper, config_weights, dataset_names = build(config, device)
-        self._dtype = inference_dtype(precision, next(model.parameters()).device.type)
-        checkpoint = load_detector(model, weights or config_weights, trust_checkpoint)
+        run = _run_of(config, opts, trust_config)
+        given = {"slice_size": slice_size, "slice_overlap": slice_overlap, "tta": tta}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        views = replace(run.view_options, **chosen).settings()
+        with adding_keys(run.kind):
+            run = run.on(resolve_device(device or run.device))
+            with weights_come_later():
+                model = run.build_model()
+            self._dtype = inference_dtype(precision, next(model.parameters()).device.type)
+            checkpoint = load_detector(model, weights or run.weights, trust_checkpoint)
         self.model = fold_batch_norms(model)
         if winograd:
             use_winograd(self.model.proposal_generator.fcos_head)
         if compile:
             compile_network(self.model)
+        mapper = run.build_test_mapper()
         self.mapper, self._detector = views.loader_mapper(mapper), views.wrap(self.model, mapper)
         self._select_above(confidence_threshold)
-        names = checkpoint.get("class_names") or class_names(dataset_names) or []
-        num_classes = last_stage(self.model).num_classes
-        # A checkpoint of another dataset than the config's must not borrow its names.
-        if len(names) != num_classes:
-            names = [f"class {i}" for i in range(num_classes)]
-        self.class_names: list[str] = list(names)
+        self.class_names: list[str] = _names_of(checkpoint, run, last_stage(self.model).num_classes)
 
     def _select_above(self, confidence_threshold: float | None) -> None:
         if confidence_threshold is None:
@@ -132,6 +124,10 @@ class Predictor:
     def __call__(self, image: GivenImage) -> Instances:
         """Detections on one image; see `predict_batch`."""
         return self.predict_batch([image])[0]
+
+    def detect(self, image: GivenImage) -> ImageDetections:
+        """The same as plain arrays, such as `supervision.Detections` takes."""
+        return ImageDetections.of(self(image), self.class_names)
 
     @torch.inference_mode()
     def predict_batch(self, images: Iterable[GivenImage]) -> list[Instances]:
@@ -166,49 +162,6 @@ class Predictor:
         return {"image": tensor, "height": height, "width": width}
 
 
-def with_views(
-    config: CfgNode | DictConfig,
-    slice_size: int | None,
-    slice_overlap: float | None,
-    tta: bool | None,
-) -> CfgNode | DictConfig:
-    """A copy of the config with slices and test-time augmentation as given, where not None."""
-    config = copy.deepcopy(config)
-    if isinstance(config, CfgNode):
-        config.defrost()
-    for yaml_key, lazy_key, value in (
-        ("SLICE.SIZE", "slice.size", slice_size),
-        ("SLICE.OVERLAP", "slice.overlap", slice_overlap),
-        ("AUG.ENABLED", "tta.enabled", tta),
-    ):
-        if value is not None and isinstance(config, CfgNode):
-            section, key = yaml_key.split(".")
-            config.TEST[section][key] = value
-        elif value is not None:
-            OmegaConf.update(config, f"train.{lazy_key}", value)
-    return config
-
-
-def inference_dtype(precision: str, device_type: str) -> torch.dtype | None:
-    """What to run convolutions in; None: in float32.
-
-    Args:
-        precision: "fp32", "bf16" or "fp16".
-        device_type: "cpu", "cuda", ...
-
-    Raises:
-        ValueError: another precision, or fp16 on a CPU.
-    """
-    if precision not in ("fp32", *PRECISIONS):
-        raise ValueError(f"precision must be one of {['fp32', *PRECISIONS]}, got {precision!r}")
-    if device_type == "cpu" and precision == "fp16":
-        raise ValueError("precision 'fp16' needs a GPU; on a CPU take 'fp32' or 'bf16'")
-    if device_type == "cpu" and precision == "bf16" and not cpu_has_bf16():
-        logger.warning("this CPU cannot compute in bf16: detecting in float32")
-        return None
-    return PRECISIONS.get(precision)
-
-
 def compile_network(model: nn.Module) -> None:
     """Has backbone and FCOS head compiled at their first call; boxes come and go in any number, so
     what makes them is left as it is."""
@@ -221,15 +174,18 @@ def last_stage(model: nn.Module) -> nn.Module:
     return model.roi_heads if hasattr(model, "roi_heads") else model.proposal_generator
 
 
-def _from_yaml(cfg: CfgNode, device: str | None) -> tuple:
-    """Model, test mapper, checkpoint and the datasets that may know the class names."""
-    cfg.MODEL.DEVICE = resolve_device(device or cfg.MODEL.DEVICE)
-    mapper = FCOSDatasetMapper(cfg, is_train=False)
-    return build_detector(cfg), mapper, cfg.MODEL.WEIGHTS, (*cfg.DATASETS.TEST, *cfg.DATASETS.TRAIN)
+def _run_of(
+    config: str | Path | CfgNode | DictConfig | Run, opts: list[str] | None, trust_config: bool
+) -> Run:
+    if isinstance(config, (str, Path)):
+        return run_of(model_zoo.get_config(str(config), opts, trust_config))
+    if opts:
+        raise ValueError(f"opts {opts} are for a config by name or file: change the object")
+    return run_of(config)
 
 
-def _from_lazy(cfg: DictConfig, device: str | None) -> tuple:
-    """As `_from_yaml`."""
-    model = build_detector(cfg, device=resolve_device(device or cfg.train.device))
-    mapper = instantiate(cfg.dataloader.test.mapper)
-    return model, mapper, cfg.train.init_checkpoint, cfg.dataloader.test.dataset.names
+def _names_of(checkpoint: dict, run: Run, num_classes: int) -> list[str]:
+    names = checkpoint.get("class_names")
+    names = names or dataset_class_names((*run.test_datasets, *run.train_datasets)) or []
+    # A checkpoint of another dataset than the config's must not borrow its names.
+    return list(names) if len(names) == num_classes else [f"class {i}" for i in range(num_classes)]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -7,10 +9,11 @@ from PIL import Image
 
 from fcos_d2 import Predictor, model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
+from fcos_d2.device import inference_dtype
+from fcos_d2.engine import run_of
 from fcos_d2.evaluation.slicing import Slicing
 from fcos_d2.evaluation.tta import FlipsAndScales
 from fcos_d2.evaluation.views import ViewSettings
-from fcos_d2.predictor import inference_dtype, with_views
 from fcos_deploy.vision import ORIENTATION_TAG, ImageError
 
 OPTS = ["MODEL.FCOS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu"]
@@ -203,12 +206,12 @@ def test_the_network_is_folded_and_its_boxes_stay(weights, image):
 
 def test_half_precision(weights, image, monkeypatch, caplog):
     plain = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)(image)
-    monkeypatch.setattr("fcos_d2.predictor.cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("fcos_d2.device.cpu_has_bf16", lambda: True)
     found = Predictor("Recipes/R18-Scratch", weights, precision="bf16", opts=OPTS)(image)
     assert found.scores.dtype == torch.float32
     assert not torch.equal(found.scores[:5], plain.scores[:5])
     torch.testing.assert_close(found.scores[:5], plain.scores[:5], atol=0.03, rtol=0)
-    monkeypatch.setattr("fcos_d2.predictor.cpu_has_bf16", lambda: False)
+    monkeypatch.setattr("fcos_d2.device.cpu_has_bf16", lambda: False)
     assert inference_dtype("bf16", "cpu") is None
     assert "cannot compute in bf16: detecting in float32" in caplog.text
     assert inference_dtype("fp16", "cuda") == torch.float16
@@ -263,12 +266,9 @@ def test_mistakes_are_named(weights, image, tmp_path):
 
 
 def test_slices_and_augmentation_of_both_kinds_of_config():
-    for name, read in (
-        ("FCOS-RT/R50", ViewSettings.from_config),
-        ("lazy/FCOS-RT/R50", ViewSettings.from_lazy),
-    ):
-        config = model_zoo.get_config(name)
-        assert not read(with_views(config, None, None, None)).several
-        views = read(with_views(config, 640, 0.3, True))
+    for name in ("FCOS-RT/R50", "lazy/FCOS-RT/R50"):
+        run = run_of(model_zoo.get_config(name))
+        assert not run.views.several
+        asked = {"slice_size": 640, "slice_overlap": 0.3, "tta": True}
+        views = replace(run.view_options, **asked).settings()
         assert views == ViewSettings(Slicing(640, 0.3, full_image=True), FlipsAndScales())
-        assert not read(config).several  # the config of the caller stays as it was

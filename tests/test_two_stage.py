@@ -9,7 +9,7 @@ from detectron2.utils.events import EventStorage
 
 from fcos_d2 import Predictor, model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
-from fcos_d2.engine.run import run, train_argument_parser
+from fcos_d2.engine import run, train_argument_parser
 from fcos_d2.evaluation.views import ViewSettings, selection_limits
 
 SMALL = {

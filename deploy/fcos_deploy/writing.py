@@ -68,7 +68,7 @@ def remove_leftovers(folder: str | Path) -> list[Path]:
     removed = []
     for path in Path(folder).glob("*.tmp*"):
         found = _LEFTOVER.search(path.name)
-        if found and not _is_running(int(found[1])):
+        if found and not is_running(int(found[1])):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
             removed.append(path)
     return removed
@@ -130,13 +130,20 @@ def _flush(path: Path) -> None:
         os.close(number)
 
 
-def _is_running(pid: int) -> bool:
-    if pid == os.getpid():
-        return True
+def is_running(pid: int) -> bool:
+    """Whether a process of this machine is there, and not only its entry in the table."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:
+    except OSError:  # of another user
         return True
-    return True
+    return process_state(pid) not in ("Z", "X")
+
+
+def process_state(pid: int) -> str:
+    """The letter of Linux's /proc, such as "T" for one that a signal has stopped; else ""."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+    except OSError:
+        return ""

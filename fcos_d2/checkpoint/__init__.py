@@ -1,6 +1,6 @@
 """Saving our checkpoints, and loading those of others."""
 
-from .checkpointer import FCOSCheckpointer
+from .checkpointer import FCOSCheckpointer, resumable
 from .detector import load_detector, stored_class_names
 from .reading import read_checkpoint
 from .report import LoadingReport
@@ -12,5 +12,6 @@ __all__ = [
     "load_detector",
     "read_checkpoint",
     "recognise",
+    "resumable",
     "stored_class_names",
 ]

@@ -99,7 +99,10 @@ class FCOSCheckpointer(DetectionCheckpointer):
             ValueError: as `load`; no checkpoint in save_dir is whole; or the run had other
                 classes, another model or another optimiser.
         """
-        files = self._resumable() if resume else []
+        files = resumable(self.save_dir) if resume else []
+        if files and _marked(self.save_dir) is None:
+            mark = os.path.join(self.save_dir, "last_checkpoint")
+            logger.error("%s names no checkpoint of this run", mark)
         self._resuming = bool(files)
         rest = self._load_first_whole(files) if files else self.load(path, checkpointables=[])
         self._resuming = False
@@ -117,21 +120,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
         return rest
 
     def has_checkpoint(self) -> bool:
-        return bool(self._resumable())
-
-    def _resumable(self) -> list[str]:
-        """Checkpoints of this run: the marked one, then the newest first."""
-        folder = Path(self.save_dir)
-        if not self.save_dir or not folder.is_dir():
-            return []
-        files = [file for file in folder.iterdir() if _OF_A_RUN.fullmatch(file.name)]
-        files.sort(key=lambda file: file.stat().st_mtime_ns, reverse=True)
-        marked = folder / Path(self.get_checkpoint_file()).name
-        if marked.is_file():
-            files = [marked, *(file for file in files if file != marked)]
-        elif files:
-            logger.error("%s names no checkpoint of this run", folder / "last_checkpoint")
-        return [str(file) for file in files]
+        return bool(resumable(self.save_dir))
 
     def _load_first_whole(self, files: list[str]) -> dict:
         for file in files:
@@ -191,8 +180,8 @@ class FCOSCheckpointer(DetectionCheckpointer):
             return self.path_manager.get_local_path(path)
         except (OSError, RuntimeError, HTTPException) as error:
             raise ValueError(
-                f"{path}: cannot be fetched ({error}); download it elsewhere and give "
-                'MODEL.WEIGHTS (train.init_checkpoint) the file, or "" for random weights'
+                f"{path}: cannot be fetched ({error}); download it elsewhere and give `weights` "
+                'the file, or "" for random weights'
             ) from None
 
     def _load_file(self, filename: str) -> dict:
@@ -251,6 +240,31 @@ class FCOSCheckpointer(DetectionCheckpointer):
     def _log_incompatible_keys(self, incompatible: object) -> None:
         complete = self.report.complete and not self.report.notes
         logger.log(logging.INFO if complete else logging.WARNING, "%s", self.report)
+
+
+def resumable(save_dir: str) -> list[str]:
+    """Checkpoints that a run in this folder can go on from: the marked one, then the newest first.
+
+    A run whose mark is gone can go on, too.
+    """
+    folder = Path(save_dir)
+    if not save_dir or not folder.is_dir():
+        return []
+    files = [file for file in folder.iterdir() if _OF_A_RUN.fullmatch(file.name)]
+    files.sort(key=lambda file: file.stat().st_mtime_ns, reverse=True)
+    if (marked := _marked(save_dir)) is not None:
+        files = [marked, *(file for file in files if file != marked)]
+    return [str(file) for file in files]
+
+
+def _marked(save_dir: str) -> Path | None:
+    """The file that last_checkpoint names, if it is there."""
+    try:
+        name = Path(save_dir, "last_checkpoint").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    file = Path(save_dir, Path(name).name)
+    return file if file.is_file() else None
 
 
 def _zoo_url(name: str) -> str:

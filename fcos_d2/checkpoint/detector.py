@@ -25,8 +25,7 @@ def load_detector(model: nn.Module, weights: str, trust_checkpoint: str | None =
     """
     if not weights:
         raise ValueError(
-            "no weights given: name the checkpoint of a trained detector (MODEL.WEIGHTS, "
-            "train.init_checkpoint)"
+            "no weights given: name the checkpoint of a trained detector (`weights=model.pth`)"
         )
     checkpointer = FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint)
     checkpoint = checkpointer.load(weights, checkpointables=[])

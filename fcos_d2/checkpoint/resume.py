@@ -22,7 +22,7 @@ def obstacle(
     Args:
         saved: the content of the checkpoint.
         class_names: of the run; None where they are not known.
-        trainer_state: of the run's trainer, of either loop; None where there is none.
+        trainer_state: of the run's trainer; None where there is none.
     """
     stored = saved.get("class_names")
     if stored and class_names and (changed := difference(stored, class_names)):
@@ -30,8 +30,6 @@ def obstacle(
     if trainer_state is None or "trainer" not in saved:
         return ""
     theirs, ours = _optimizer(saved["trainer"]), _optimizer(trainer_state)
-    if ("_trainer" in saved["trainer"]) != ("_trainer" in trainer_state):
-        return "the run was started from the other kind of config (yaml or python)"
     if theirs is None or ours is None:
         return ""
     before, now = theirs["param_groups"], ours["param_groups"]
@@ -47,9 +45,8 @@ def cannot_resume(path: str, save_dir: str, reason: str) -> ValueError:
     folder = f"{os.path.normpath(save_dir)}-anew"
     return ValueError(
         f"{path}: --resume cannot go on from it, because {reason}. To start anew from these "
-        f"weights, run the same command without --resume, ending in MODEL.WEIGHTS {path} "
-        f"OUTPUT_DIR {folder} (of a python config: train.init_checkpoint={path} "
-        f"train.output_dir={folder})"
+        f"weights, run the same command without --resume, ending in `weights={path}` "
+        f"`output_dir={folder}`"
     )
 
 

@@ -144,10 +144,8 @@ def build_training_loader(
     parts = comm.get_world_size() * accumulate_steps
     if accumulate_steps < 1 or total_batch_size < 1 or total_batch_size % parts:
         raise ValueError(
-            f"a batch of {total_batch_size} images (SOLVER.IMS_PER_BATCH, "
-            f"dataloader.train.total_batch_size) cannot be divided by {comm.get_world_size()} "
-            f"processes x {accumulate_steps} steps (SOLVER.ACCUMULATE_STEPS, "
-            "train.accumulate_steps)"
+            f"a batch of {total_batch_size} images (`total_batch_size`) cannot be divided by "
+            f"{comm.get_world_size()} processes x {accumulate_steps} steps (`accumulate_steps`)"
         )
     if not len(dataset):
         raise ValueError("there is no image to train on")

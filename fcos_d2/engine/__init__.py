@@ -1,15 +1,28 @@
-"""Running detectors: command line, training loops, processes and guards."""
+"""Running detectors: runs from configs, trainer, evaluation, processes and guards."""
 
+from .arguments import train_argument_parser
+from .command import run
+from .console import setup_logging
 from .distributed import launch
 from .divergence import DivergenceGuard, TrainingDiverged
-from .run import run, train_argument_parser
+from .evaluating import evaluate
+from .request import Request
+from .run_of import run_of
+from .run_parts import Run
+from .setup import prepare
 from .trainer import Trainer
 
 __all__ = [
     "DivergenceGuard",
+    "Request",
+    "Run",
     "Trainer",
     "TrainingDiverged",
+    "evaluate",
     "launch",
+    "prepare",
     "run",
+    "run_of",
+    "setup_logging",
     "train_argument_parser",
 ]

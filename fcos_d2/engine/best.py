@@ -14,8 +14,8 @@ from ..evaluation.metrics import unknown_metric
 logger = logging.getLogger(__name__)
 
 
-class EarlyStop(BaseException):
-    """Ends the loop of a trainer as if it had come to its end."""
+class EarlyStop(Exception):
+    """Ends the loop of a trainer as if it had come to its end; `Trainer.train` expects it."""
 
 
 class KeepBest(HookBase):
@@ -41,8 +41,8 @@ class KeepBest(HookBase):
         """
         if patience < 0 or (patience > 0 and period <= 0):
             raise ValueError(
-                f"TEST.EARLY_STOP_PATIENCE (train.early_stop_patience) is {patience}; it needs "
-                f"evaluations in the run, and TEST.EVAL_PERIOD (train.eval_period) is {period}"
+                f"`patience` is {patience}; it needs evaluations in the run, and `eval_period` is "
+                f"{period}"
             )
         self.checkpointer = checkpointer
         self.period = period

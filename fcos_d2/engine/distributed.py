@@ -1,38 +1,32 @@
-"""Processes: how many, who starts them, and what depends on their number."""
+"""Processes: how many, and who starts them."""
 
-import logging
 import os
 import subprocess
-from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
 
 import torch
 import torch.distributed as dist
 from detectron2.utils import comm
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
-from ..modeling.batch_norms import exchange_batch_norms
 from .ranks import run_as_rank, start_ranks
+from .request import Request
 from .restarts import meeting_place
 from .stopping import handing_on_signals
-
-logger = logging.getLogger(__name__)
 
 _FIRST_RESERVED_STEP = 0xFFFFFFF0  # slurm.h: SLURM_INTERACTIVE_STEP, SLURM_BATCH_SCRIPT, ...
 
 
-def launch(main: Callable[[Namespace], object], args: Namespace) -> object:
-    """Runs `main(args)` in as many processes as asked for.
+def launch(main: Callable[[Request], object], request: Request) -> object:
+    """Runs `main(request)` in as many processes as asked for.
 
     Under torchrun or SLURM the processes exist already and take their ranks from the environment.
-    Otherwise `args.num_gpus` processes are started on this machine; without CUDA they run on the
+    Otherwise `request.num_gpus` processes are started on this machine; without CUDA they run on the
     CPU over gloo.
 
     Args:
         main: a function that the started processes can import.
-        args: num_gpus, num_machines, machine_rank and dist_url.
+        request: its num_gpus, num_machines, machine_rank and dist_url say how many, and where.
 
     Returns:
         What `main` returned, or None where processes had to be started.
@@ -41,21 +35,21 @@ def launch(main: Callable[[Namespace], object], args: Namespace) -> object:
         ValueError: more GPUs asked for than there are, or tasks of SLURM that nobody started.
         SystemExit: a process ended with an error, or lost the others.
     """
-    processes = max(args.num_gpus, 1)
+    processes = max(request.num_gpus, 1)
     if "RANK" in os.environ or _is_slurm_task(processes):
-        return run_as_rank(partial(_join_and_run, main, args))
-    if torch.cuda.is_available() and args.num_gpus > torch.cuda.device_count():
+        return run_as_rank(partial(_join_and_run, main, request))
+    if torch.cuda.is_available() and request.num_gpus > torch.cuda.device_count():
         raise ValueError(
-            f"--num-gpus {args.num_gpus}, but this machine has {torch.cuda.device_count()}"
+            f"--num-gpus {request.num_gpus}, but this machine has {torch.cuda.device_count()}"
         )
-    if processes * args.num_machines == 1:
-        return main(args)
+    if processes * request.num_machines == 1:
+        return main(request)
     threads = os.environ.get("OMP_NUM_THREADS")
     if not torch.cuda.is_available() and threads is None:
         # Two processes with all cores each would be slower than one.
         os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // processes))
     with handing_on_signals():
-        start_ranks(main, args, processes)
+        start_ranks(main, request, processes)
     return None
 
 
@@ -84,7 +78,7 @@ def _is_slurm_task(processes: int) -> bool:
     )
 
 
-def _join_and_run(main: Callable[[Namespace], object], args: Namespace) -> object:
+def _join_and_run(main: Callable[[Request], object], request: Request) -> object:
     names = ("WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     if "RANK" in os.environ and (missing := [x for x in names if x not in os.environ]):
         raise ValueError(
@@ -92,7 +86,7 @@ def _join_and_run(main: Callable[[Namespace], object], args: Namespace) -> objec
             "without RANK this process trains alone"
         )
     _join_process_group()
-    return main(args)
+    return main(request)
 
 
 def _join_process_group() -> None:
@@ -148,77 +142,3 @@ def _first_slurm_host() -> str:
             "address in MASTER_ADDR"
         ) from None
     return listed.split()[0]
-
-
-def resolve_device(asked: str, num_gpus: int = 1) -> str:
-    """The device to run on; says so where it is not the one asked for.
-
-    Args:
-        asked: "cuda", "cuda:1", "cpu", ...
-        num_gpus: 0 asks for the CPU.
-
-    Raises:
-        ValueError: no such device, or none in this machine.
-    """
-    check_device(asked)
-    if asked.startswith("cuda") and num_gpus == 0:
-        logger.info("--num-gpus 0: running on the CPU")
-        return "cpu"
-    if asked.startswith("cuda") and not torch.cuda.is_available():
-        logger.warning("no CUDA device found: running on the CPU")
-        return "cpu"
-    return asked
-
-
-def check_device(asked: str) -> None:
-    """Raises ValueError for what is no device; a GPU without CUDA is left to `resolve_device`."""
-    try:
-        device = torch.device(asked)
-        if device.type not in ("cpu", "cuda", "meta"):
-            torch.empty(0, device=device)
-    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
-        first = str(error).split("\n")[0]
-        raise ValueError(
-            f"MODEL.DEVICE (train.device, --device) {asked!r} cannot be used: {first}"
-        ) from None
-    found = torch.cuda.device_count()
-    if device.type == "cuda" and found and (device.index or 0) >= found:
-        raise ValueError(
-            f"MODEL.DEVICE (train.device, --device) is {asked!r}, but this machine has {found} GPUs"
-        )
-
-
-def adapt_sync_batchnorm(model: nn.Module) -> nn.Module:
-    """Exchanges SyncBatchNorm for what works here; parameters and buffers are kept.
-
-    One process: BatchNorm, the same thing there. Several processes on the CPU: detectron2's
-    NaiveSyncBatchNorm, because torch's needs a GPU. Otherwise nothing changes.
-
-    Args:
-        model: changed in place.
-
-    Returns:
-        The model.
-    """
-    on_gpu = next(model.parameters()).is_cuda
-    if comm.get_world_size() > 1 and on_gpu:
-        return model
-    one_process = comm.get_world_size() == 1
-    kind = "BN" if one_process else "NaiveSyncBN"
-    replaced = exchange_batch_norms(model, kind, which=nn.SyncBatchNorm)
-    if replaced and one_process:
-        logger.info("SyncBN runs as BN (%d layers): there is one process", replaced)
-    return model
-
-
-def wrap_distributed(model: nn.Module, **options: object) -> nn.Module:
-    """DistributedDataParallel around `model` where there are several processes, on any device.
-
-    detectron2's own wrapper names a CUDA device, which a CPU process does not have.
-    """
-    if comm.get_world_size() == 1:
-        return model
-    device = next(model.parameters()).device
-    # The number of the device, not of the process, which may see no other GPU than its own.
-    device_ids = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=device_ids, **options)

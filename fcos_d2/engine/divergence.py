@@ -1,7 +1,8 @@
 """Stops a diverging run while its weights are still good."""
 
-import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
@@ -9,11 +10,24 @@ from detectron2.layers import FrozenBatchNorm2d
 from detectron2.utils import comm
 from torch import Tensor, nn
 
-logger = logging.getLogger(__name__)
+
+class TrainingDiverged(ValueError):
+    """A loss or a gradient is no longer finite; a command ends with this in one line, and 1."""
 
 
-class TrainingDiverged(SystemExit):
-    """Ends the program with a message and exit status 1, without a stack trace."""
+@contextmanager
+def one_rank_tells() -> Iterator[None]:
+    """Of several ranks that stop together, only the first leaves with the error.
+
+    Raises:
+        SystemExit: on the others, with 1.
+    """
+    try:
+        yield
+    except TrainingDiverged:
+        if comm.is_main_process():
+            raise
+        raise SystemExit(1) from None
 
 
 class DivergenceGuard:
@@ -100,16 +114,11 @@ class DivergenceGuard:
             f"Batch: {', '.join(file_names)}.\n"
             f"The weights before this step are in {self.checkpointer.save_dir}/{name}.pth. Look at "
             "these images, then --resume, which goes on after this batch, with a lower learning "
-            "rate (SOLVER.BASE_LR, optimizer.lr), a longer warm-up or a lower gradient clipping "
-            "norm."
+            "rate (`base_lr`), a longer warm-up or a lower gradient clipping norm."
         )
-        if comm.get_world_size() == 1:
-            raise TrainingDiverged(message)
         # The first rank that ends takes the others with it: none may before all is done.
-        if comm.is_main_process():
-            logger.error("%s", message)
         comm.synchronize()
-        raise TrainingDiverged(1)
+        raise TrainingDiverged(message)
 
 
 def _changing_buffers(model: nn.Module) -> list[list[Tensor]]:

@@ -27,7 +27,7 @@ class WeightAverage(HookBase):
             ValueError: another `decay`.
         """
         if not 0 <= decay < 1:
-            raise ValueError(f"SOLVER.EMA.DECAY (train.ema.decay) must be in [0, 1), got {decay}")
+            raise ValueError(f"`decay` must be in [0, 1), got {decay}")
         self.source = model
         self.decay = decay
         self.model = copy.deepcopy(model)  # with the averaged weights

@@ -138,9 +138,7 @@ def example_images(
         ValueError: a negative number, or a dataset whose classes have no names.
     """
     if num_images < 0:
-        raise ValueError(
-            f"LOGGING.IMAGES (train.logging.images) must be 0 or more, got {num_images}"
-        )
+        raise ValueError(f"`images` must be 0 or more, got {num_images}")
     if isinstance(dataset_names, str):
         dataset_names = [dataset_names]
     if num_images == 0 or not dataset_names or not comm.is_main_process():
@@ -149,8 +147,8 @@ def example_images(
     class_names = MetadataCatalog.get(dataset_names[0]).get("thing_classes")
     if class_names is None:
         raise ValueError(
-            f"LOGGING.IMAGES (train.logging.images) is {num_images}, but the dataset "
-            f"{dataset_names[0]} has no thing_classes in its metadata; set it to 0"
+            f"`images` is {num_images}, but the dataset {dataset_names[0]} has no thing_classes in "
+            "its metadata; set it to 0"
         )
     if model_classes is None:
         model_classes = class_names

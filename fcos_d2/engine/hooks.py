@@ -17,6 +17,7 @@ from ..checkpoint import FCOSCheckpointer
 from .best import KeepBest
 from .divergence import DivergenceGuard
 from .ema import WeightAverage
+from .run_parts import Training
 from .schedule import LRScheduler
 from .step import StepTrainer
 from .stopping import StopOnSignal
@@ -25,7 +26,7 @@ from .watchdog import Watchdog
 
 @dataclass(kw_only=True)
 class RunHooks:
-    """Parts and periods (iterations) of a run; `build` puts them in their order."""
+    """The parts of a training that its hooks need; `build` puts them in their order."""
 
     step: StepTrainer
     scheduler: object  # a learning-rate scheduler, or fvcore's multiplier
@@ -33,19 +34,13 @@ class RunHooks:
     average: WeightAverage | None
     evaluate: Callable[[], dict]  # results by task and metric
     build_writers: Callable[[], list[EventWriter]]  # called in the main process only
-    checkpoint_period: int
-    max_to_keep: int | None = None  # checkpoints
-    eval_period: int
-    best_metric: str
-    patience: int  # evaluations
-    stall_minutes: float  # without progress of a rank
-    log_period: int = 20
+    settings: Training  # its periods and limits
     before_evaluation: list[HookBase] = field(default_factory=list)
     after_evaluation: list[HookBase] = field(default_factory=list)
 
     def build(self) -> list[HookBase]:
         """The hooks, in the order in which they run."""
-        main = comm.is_main_process()
+        main, settings = comm.is_main_process(), self.settings
         optimizer = self.step.optimizer
         self.step.guard = DivergenceGuard(self.step.model, optimizer, self.checkpointer)
         hooks = [IterationTimer(), LRScheduler(optimizer, self.scheduler)]
@@ -55,23 +50,20 @@ class RunHooks:
         if main:
             hooks.append(
                 PeriodicCheckpointer(
-                    self.checkpointer, self.checkpoint_period, None, self.max_to_keep
+                    self.checkpointer, settings.checkpoint_period, None, settings.max_to_keep
                 )
             )
         # After the checkpoint, which an evaluation that fails leaves behind.
         stop = StopOnSignal(self.step, self.checkpointer)
-        hooks += [stop, EvalHook(self.eval_period, stop.interrupting(self.evaluate))]
-        if self.best_metric:
-            best = (self.best_metric, self.patience)
-            hooks.append(KeepBest(self.checkpointer, self.eval_period, *best))
-        elif self.patience:
-            raise ValueError(
-                "TEST.EARLY_STOP_PATIENCE (train.early_stop_patience) needs a TEST.BEST_METRIC "
-                "(train.best_metric)"
-            )
+        hooks += [stop, EvalHook(settings.eval_period, stop.interrupting(self.evaluate))]
+        if settings.best_metric:
+            best = (settings.best_metric, settings.patience)
+            hooks.append(KeepBest(self.checkpointer, settings.eval_period, *best))
+        elif settings.patience:
+            raise ValueError("`patience` needs a `best_metric`")
         hooks += self.after_evaluation
         if main:  # last, so that the metrics of an evaluation are written
-            hooks.append(PeriodicWriter(self.build_writers(), self.log_period))
+            hooks.append(PeriodicWriter(self.build_writers(), settings.log_period))
         # An iteration is finished when all of these are.
-        hooks.append(Watchdog(self.checkpointer.save_dir, self.stall_minutes))
+        hooks.append(Watchdog(self.checkpointer.save_dir, settings.stall_minutes))
         return hooks

@@ -28,8 +28,8 @@ def require(package: str, module: str, attribute: str) -> ModuleType:
             raise ImportError(f"{module} has no {attribute}")
     except ImportError as error:
         raise ValueError(
-            f'"{package}" among LOGGING.BACKENDS (train.logging.backends) needs a package that '
-            f"cannot be imported ({error}): pip install {package}, or take the name out"
+            f'"{package}" among `backends` needs a package that cannot be imported ({error}): '
+            f"pip install {package}, or take the name out"
         ) from error
     return found
 

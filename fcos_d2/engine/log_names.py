@@ -19,11 +19,3 @@ class ShownNames(logging.Filter):
         if (safe := "".join(parts)) != message:
             record.msg, record.args = safe, ()
         return True
-
-
-def show_names(*loggers: str) -> None:
-    """Gives the handlers of these loggers a `ShownNames`, once."""
-    for name in loggers:
-        for handler in logging.getLogger(name).handlers:
-            if not any(isinstance(x, ShownNames) for x in handler.filters):
-                handler.addFilter(ShownNames())

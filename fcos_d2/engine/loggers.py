@@ -42,8 +42,7 @@ def build_writers(
     """
     if isinstance(backends, str) or not set(backends) <= set(BACKENDS):
         raise ValueError(
-            "LOGGING.BACKENDS (train.logging.backends) must be a list of names among "
-            f"{[*BACKENDS]}, got {backends!r}"
+            f"`backends` must be a list of names among {[*BACKENDS]}, got {backends!r}"
         )
     if not comm.is_main_process():
         return []

@@ -82,10 +82,7 @@ def parameter_groups(
     Source: layer-wise decay as in arXiv 2106.08254, appendix A; a layer is a residual block.
     """
     if not 0 < layer_decay <= 1:
-        raise ValueError(
-            f"SOLVER.LAYER_DECAY (optimizer.params.layer_decay) must be in (0, 1], got "
-            f"{layer_decay}"
-        )
+        raise ValueError(f"`layer_decay` must be in (0, 1], got {layer_decay}")
     if train is not None:
         say_at_lazy_optimizer(train)
     factors = {} if layer_decay == 1 else layer_lr_factors(model, layer_decay)
@@ -163,7 +160,7 @@ def flat_cosine(flat_share: float = 0.5, end_value: float = 0.0) -> CompositePar
     Source: the schedule of RTMDet, arXiv 2212.07784, appendix.
     """
     if not 0 < flat_share < 1:
-        raise ValueError(f"SOLVER.FLAT_SHARE (flat_share) must be in (0, 1), got {flat_share}")
+        raise ValueError(f"`flat_share` must be in (0, 1), got {flat_share}")
     return CompositeParamScheduler(
         [ConstantParamScheduler(1.0), CosineParamScheduler(1.0, end_value)],
         lengths=[flat_share, 1 - flat_share],
@@ -171,24 +168,22 @@ def flat_cosine(flat_share: float = 0.5, end_value: float = 0.0) -> CompositePar
     )
 
 
-def clip_each_parameter(optimizer: Optimizer, kind: str, value: float) -> Optimizer:
+def clip_each_parameter(optimizer: Optimizer, clip_kind: str, value: float) -> Optimizer:
     """detectron2's clipping of each gradient by itself, for python configs.
 
     Args:
         optimizer: changed in place.
-        kind: "value" or "norm" (L2); "" for none.
+        clip_kind: "value" or "norm" (L2); "" for none.
         value: largest absolute value of an entry, or largest norm of a parameter's gradient.
 
     Raises:
         ValueError: another kind.
     """
-    if not kind:
+    if not clip_kind:
         return optimizer
-    if kind not in ("value", "norm"):
-        raise ValueError(
-            f'train.clip_each_parameter.type must be "value", "norm" or "", got {kind!r}'
-        )
-    clip = {"ENABLED": True, "CLIP_TYPE": kind, "CLIP_VALUE": value, "NORM_TYPE": 2.0}
+    if clip_kind not in ("value", "norm"):
+        raise ValueError(f'`clip_kind` must be "value", "norm" or "", got {clip_kind!r}')
+    clip = {"ENABLED": True, "CLIP_TYPE": clip_kind, "CLIP_VALUE": value, "NORM_TYPE": 2.0}
     return detectron2_clipping(CfgNode({"SOLVER": {"CLIP_GRADIENTS": clip}}), optimizer)
 
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fcos_deploy.writing import process_state
+
 # The launcher's folder for the notes of the ranks that it starts; others keep them in OUTPUT_DIR.
 FOLDER = "FCOS_D2_RANKS"
 
@@ -116,25 +118,9 @@ def after(note: Note | None) -> str:
     )
 
 
-def is_running(note: Note) -> bool:
-    """Whether the process of a rank on this machine is there."""
-    try:
-        os.kill(note.pid, 0)
-    except ProcessLookupError:
-        return False
-    return not Path(f"/proc/{note.pid}").is_dir() or _state(note) not in "ZX"
-
-
 def is_stopped(note: Note) -> bool:
     """Whether a signal (SIGSTOP, Ctrl-Z) holds the process of a rank on this machine."""
-    return note.is_here and _state(note) == "T"
-
-
-def _state(note: Note) -> str:
-    try:
-        return Path(f"/proc/{note.pid}/stat").read_text().rpartition(") ")[2][:1]
-    except OSError:
-        return ""
+    return note.is_here and process_state(note.pid) == "T"
 
 
 def end(note: Note) -> None:

@@ -9,7 +9,6 @@ import socket
 import sys
 import tempfile
 import time
-from argparse import Namespace
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -18,7 +17,10 @@ import torch.distributed as dist
 from detectron2.utils import comm
 from torch.multiprocessing import ProcessContext, start_processes
 
-from .progress import FOLDER, GO_ON, Note, OwnNote, after, is_running, read_notes
+from fcos_deploy.writing import is_running
+
+from .progress import FOLDER, GO_ON, Note, OwnNote, after, read_notes
+from .request import Request
 from .watchdog import STUCK
 
 LOST = 75  # the exit code of a rank that another one left alone
@@ -27,30 +29,30 @@ _TIMEOUT = timedelta(minutes=30)  # of a collective operation, as detectron2's
 _GRACE = 5.0  # s in which the other ranks may end by themselves
 
 
-def start_ranks(main: Callable[[Namespace], object], args: Namespace, processes: int) -> None:
-    """Runs `main(args)` in so many processes and waits for them.
+def start_ranks(main: Callable[[Request], object], request: Request, processes: int) -> None:
+    """Runs `main(request)` in so many processes and waits for them.
 
     Args:
         main: a function that the started processes can import.
-        args: num_machines, machine_rank and dist_url.
+        request: its num_machines, machine_rank and dist_url count.
         processes: on this machine.
 
     Raises:
         ValueError: several machines, but no address to meet at.
         SystemExit: a process ended with an error; with its exit code, 128 + the number of a signal.
     """
-    url = args.dist_url
+    url = request.dist_url
     if url == "auto":
-        if args.num_machines > 1:
+        if request.num_machines > 1:
             raise ValueError("several machines need the same --dist-url, such as tcp://HOST:29500")
         url = f"tcp://127.0.0.1:{_free_port()}"
     with tempfile.TemporaryDirectory(prefix="fcos_d2_ranks_") as folder:
         os.environ[FOLDER] = folder
         _silence_tracker()
         try:
-            context = start_processes(_rank, (main, args, processes, url), processes, join=False)
+            context = start_processes(_rank, (main, request, processes, url), processes, join=False)
             if failed := _first_failures(context):
-                first_rank = args.machine_rank * processes
+                first_rank = request.machine_rank * processes
                 raise SystemExit(_tell(context, failed, first_rank, read_notes(folder)))
         finally:
             del os.environ[FOLDER]
@@ -69,7 +71,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _rank(local_rank: int, main: Callable, args: Namespace, processes: int, url: str) -> None:
+def _rank(local_rank: int, main: Callable, request: Request, processes: int, url: str) -> None:
     def join_and_run() -> None:
         has_gpu = torch.cuda.is_available()
         if has_gpu:
@@ -77,13 +79,13 @@ def _rank(local_rank: int, main: Callable, args: Namespace, processes: int, url:
         dist.init_process_group(
             "nccl" if has_gpu else "gloo",
             init_method=url,
-            world_size=processes * args.num_machines,
-            rank=args.machine_rank * processes + local_rank,
+            world_size=processes * request.num_machines,
+            rank=request.machine_rank * processes + local_rank,
             timeout=_TIMEOUT,
         )
         comm.create_local_process_group(processes)
         comm.synchronize()
-        main(args)
+        main(request)
 
     run_as_rank(join_and_run)
 
@@ -186,7 +188,7 @@ def _say_lost(error: str) -> None:
     notes, rank = read_notes(OwnNote.folder) if OwnNote.folder else {}, comm.get_rank()
     gone = []
     for _ in range(10):  # it may take a moment to end
-        gone = [i for i, x in notes.items() if i != rank and x.is_here and not is_running(x)]
+        gone = [i for i, x in notes.items() if i != rank and x.is_here and not is_running(x.pid)]
         if gone:
             break
         time.sleep(0.05)

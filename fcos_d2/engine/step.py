@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from ..device import PRECISIONS, check_precision, cpu_has_bf16
 from ..modeling import FCOS
 from .divergence import DivergenceGuard
 from .numbers import numbers_of_ranks
+from .wrapping import unwrapped
 
 logger = logging.getLogger(__name__)
-
-PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class StepTrainer(SimpleTrainer):
@@ -191,27 +191,3 @@ class StepTrainer(SimpleTrainer):
             logger.warning("the config counts, not the checkpoint: %s", ", ".join(lines))
         if self.grad_scaler.is_enabled() and "grad_scaler" in state_dict:
             self.grad_scaler.load_state_dict(state_dict["grad_scaler"])
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model without DistributedDataParallel around it."""
-    return model.module if isinstance(model, DistributedDataParallel) else model
-
-
-def cpu_has_bf16() -> bool:
-    """Whether this CPU computes in bfloat16, or has the AVX-512 that emulates it fast enough."""
-    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-
-
-def check_precision(precision: str | None, device: str) -> None:
-    """Raises ValueError for a precision that there is not, or not on this device."""
-    if precision is not None and precision not in PRECISIONS:
-        raise ValueError(
-            f"SOLVER.AMP.PRECISION (train.amp.precision) must be one of {[*PRECISIONS]}, got "
-            f"{precision!r}"
-        )
-    if precision == "fp16" and device == "cpu":
-        raise ValueError(
-            "mixed precision in fp16 needs a CUDA device; on the CPU, SOLVER.AMP.PRECISION "
-            "(train.amp.precision) must be bf16"
-        )

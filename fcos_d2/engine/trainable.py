@@ -55,8 +55,8 @@ def unfreeze(model: nn.Module) -> None:
     num_norms = exchange_batch_norms(model, kind, which=FrozenBatchNorm2d)
     if frozen or num_norms:
         logger.warning(
-            "MODEL.WEIGHTS (train.init_checkpoint) is empty, so %d tensors and %d norms would stay "
-            "frozen as the random numbers that they are: they learn, too, the norms as %s",
+            "`weights` is empty, so %d tensors and %d norms would stay frozen as the random "
+            "numbers that they are: they learn, too, the norms as %s",
             len(frozen),
             num_norms,
             kind,

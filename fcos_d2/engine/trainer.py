@@ -1,279 +1,258 @@
-"""Training and evaluation from a yaml config."""
+"""Training, from either kind of config."""
 
 import logging
 import os
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
+from types import SimpleNamespace
 
 import torch
-from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog, build_detection_test_loader
 from detectron2.engine import DefaultTrainer, HookBase, TrainerBase
 from detectron2.engine.hooks import PreciseBN
-from detectron2.evaluation import DatasetEvaluator
-from detectron2.solver import LRMultiplier
+from detectron2.evaluation import DatasetEvaluator, verify_results
 from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
 from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..building import building
-from ..checkpoint import FCOSCheckpointer
-from ..data.loader import build_training_loader, start_at
-from ..data.mapper import FCOSDatasetMapper
-from ..data.workers import follow_parent
-from ..datasets.training_set import training_records
-from ..evaluation.classes import check_test_classes, evaluate_by_name
-from ..evaluation.metrics import build_evaluator, check_metric
-from ..evaluation.views import ViewSettings
+from ..checkpoint import FCOSCheckpointer, resumable
+from ..data.check.levels import warn_of_idle_levels
+from ..data.loader import start_at
+from ..evaluation.classes import check_test_classes
+from ..evaluation.metrics import check_metric
 from ..modeling.backbone import weights_come_later
 from .best import EarlyStop
-from .distributed import adapt_sync_batchnorm, wrap_distributed
+from .class_count import check_class_count
 from .ema import WeightAverage
+from .evaluating import evaluate
 from .example_images import example_images
 from .hooks import RunHooks
-from .idle_levels import warn_of_idle_levels
-from .loggers import build_writers, flat_settings
-from .optimizer import build_lr_scheduler, build_optimizer, full_model_clip_value
-from .step import StepTrainer, unwrapped
+from .keys import adding_keys
+from .loggers import build_writers
+from .run_of import Config, run_of
+from .step import StepTrainer
+from .summary import say_results
+from .train_log import quiet_train_loop
 from .trainable import choose_what_learns
+from .wrapping import prepare_for_training, unwrapped, wrap_distributed
 
 logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
-    """detectron2's DefaultTrainer, with our loader, optimisers, steps, checkpoints and hooks."""
+    """detectron2's DefaultTrainer, with our loader, optimisers, steps, checkpoints and hooks.
 
-    def __init__(self, cfg: CfgNode, trust_checkpoint: str | None = None) -> None:
+    As there, a subclass may put other parts in the place of ours by its `build_...` methods. Their
+    `cfg` is what the trainer was given: a yaml config, a LazyConfig, or a `Run`.
+    """
+
+    def __init__(
+        self, cfg: Config, trust_checkpoint: str | None = None, resume: bool = False
+    ) -> None:
         """
         Args:
-            cfg: the whole config; MODEL.DEVICE exists on this machine.
+            cfg: the whole config, or a run; its device exists on this machine.
             trust_checkpoint: the one file that may run code, see `FCOSCheckpointer`.
+            resume: `resume_or_load` will be asked to resume: where there is a checkpoint, bodies
+                fetch no weights that it would replace.
         """
         # DefaultTrainer's constructor can only wrap models on CUDA devices, so it is not called.
         TrainerBase.__init__(self)
-        model = self.build_model(cfg)
-        choose_what_learns(model, from_scratch=not cfg.MODEL.WEIGHTS)
-        optimizer = self.build_optimizer(cfg, model)
-        data_loader = self.build_train_loader(cfg)
+        self.cfg = cfg
+        self.run = run_of(cfg)
+        self.settings = self.run.training()
+        with adding_keys(self.run.kind):
+            resumes = resume and bool(resumable(self.run.output_dir))
+            with weights_come_later(resumes):
+                model = self.build_model(cfg)
+            self._trainer = self._build_step(model)
+            self.scheduler = self.build_lr_scheduler(cfg, self._trainer.optimizer)
+            self._check_data()
+            self.checkpointer = FCOSCheckpointer(
+                self._trainer.model,
+                self.run.output_dir,
+                class_names=self.class_names,
+                trust_checkpoint=trust_checkpoint,
+                averaged_model=self.average.model if self.average else None,
+                trainer=weakref.proxy(self),
+            )
+            self.start_iter = 0
+            self.max_iter = self.settings.max_iter
+            self._last_eval_results = {}
+            self.register_hooks(self.build_hooks())
+
+    def _build_step(self, model: nn.Module) -> StepTrainer:
+        settings = self.settings
+        choose_what_learns(model, from_scratch=not self.run.weights)
+        optimizer = self.build_optimizer(self.cfg, model)
+        data_loader = self.build_train_loader(self.cfg)
         if comm.is_main_process():
             warn_of_idle_levels(model, data_loader)
-        ema = cfg.SOLVER.EMA
-        self.average = WeightAverage(model, ema.DECAY) if ema.ENABLED else None
-        model = wrap_distributed(model, broadcast_buffers=False)
-        self._trainer = StepTrainer(
-            model,
+        decay = settings.ema_decay
+        self.average = None if decay is None else WeightAverage(model, decay)
+        return StepTrainer(
+            wrap_distributed(model, **settings.ddp),
             data_loader,
             optimizer,
-            accumulate_steps=cfg.SOLVER.ACCUMULATE_STEPS,
-            precision=cfg.SOLVER.AMP.PRECISION if cfg.SOLVER.AMP.ENABLED else None,
-            max_grad_norm=full_model_clip_value(cfg),
+            accumulate_steps=settings.accumulate_steps,
+            precision=settings.precision,
+            max_grad_norm=settings.max_grad_norm,
         )
-        check_class_count(cfg.DATASETS.TRAIN, unwrapped(model))
-        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
-        self.class_names = class_names(cfg.DATASETS.TRAIN)
-        check_test_classes(self.class_names, cfg.DATASETS.TEST)
-        if type(self).build_evaluator.__func__ is Trainer.build_evaluator.__func__:
-            check_metric(cfg.TEST.BEST_METRIC, cfg.DATASETS.TEST)
-        self.checkpointer = FCOSCheckpointer(
-            model,
-            cfg.OUTPUT_DIR,
-            class_names=self.class_names,
-            trust_checkpoint=trust_checkpoint,
-            averaged_model=self.average.model if self.average else None,
-            trainer=weakref.proxy(self),
-        )
-        self.start_iter = 0
-        self.max_iter = cfg.SOLVER.MAX_ITER
-        self.cfg = cfg
-        self._last_eval_results = {}
-        self.register_hooks(self.build_hooks())
+
+    def _check_data(self) -> None:
+        """Classes and metrics, which are known once the training data are loaded."""
+        check_class_count(self.run, unwrapped(self.model))
+        self.class_names = self.run.class_names
+        check_test_classes(self.class_names, self.run.test_datasets)
+        of_ours = type(self).build_evaluator.__func__ is Trainer.build_evaluator.__func__
+        if of_ours and not self.settings.own_evaluator:
+            check_metric(self.settings.best_metric, self.run.test_datasets)
 
     def resume_or_load(self, resume: bool = True) -> None:
-        """The last checkpoint with `resume`, else MODEL.WEIGHTS."""
-        super().resume_or_load(resume)
+        """The last checkpoint with `resume`, else the weights that the config names."""
+        with adding_keys(self.run.kind):
+            resumes = resume and self.checkpointer.has_checkpoint()
+            self.checkpointer.resume_or_load(self.run.weights, resume=resume)
+        if resumes:  # with the iteration after the last one that is finished
+            self.start_iter = self.iter + 1
         start_at(self._trainer.data_loader, self.start_iter)
 
-    def build_hooks(self) -> list[HookBase]:
-        cfg = self.cfg
-        tested = self.average.model if self.average else self.model
+    def load_state_dict(self, state_dict: dict) -> None:
+        """That of a checkpoint; of a LazyConfig's run before version 0.2, the step's was in it."""
+        super().load_state_dict({"_trainer": state_dict, **state_dict})
 
-        def evaluate() -> dict:
-            self._last_eval_results = self.test(cfg, tested, class_names=self.class_names)
+    def build_hooks(self) -> list[HookBase]:
+        settings, tested = self.settings, self.average.model if self.average else self.model
+
+        def evaluate_and_keep() -> dict:
+            self._last_eval_results = self.test(self.cfg, tested, class_names=self.class_names)
+            say_results(self._last_eval_results)
             return self._last_eval_results
 
-        precise_bn = cfg.TEST.PRECISE_BN
-        use_precise_bn = precise_bn.ENABLED and get_bn_modules(tested)
         return RunHooks(
             step=self._trainer,
             scheduler=self.scheduler,
             checkpointer=self.checkpointer,
             average=self.average,
-            evaluate=evaluate,
+            evaluate=evaluate_and_keep,
             build_writers=self.build_writers,
-            checkpoint_period=cfg.SOLVER.CHECKPOINT_PERIOD,
-            eval_period=cfg.TEST.EVAL_PERIOD,
-            best_metric=cfg.TEST.BEST_METRIC,
-            patience=cfg.TEST.EARLY_STOP_PATIENCE,
-            stall_minutes=cfg.SOLVER.STALL_MINUTES,
-            before_evaluation=[
-                # The mean of the weights has other statistics than the weights in training. A
-                # loader of its own, so that training keeps its order.
-                PreciseBN(
-                    cfg.TEST.EVAL_PERIOD,
-                    tested,
-                    self.build_train_loader(cfg),
-                    precise_bn.NUM_ITER,
-                )
-            ]
-            if use_precise_bn
-            else [],
+            settings=settings,
+            before_evaluation=self._precise_norms(tested),
             after_evaluation=example_images(
                 tested,
-                cfg.DATASETS.TEST,
-                FCOSDatasetMapper(cfg, is_train=False),
-                cfg.INPUT.FORMAT,
-                cfg.LOGGING.IMAGES,
-                cfg.TEST.EVAL_PERIOD,
+                self.run.test_datasets,
+                self.run.build_test_mapper,
+                self.run.image_format,
+                settings.logging.images,
+                settings.eval_period,
                 self.class_names,
             ),
         ).build()
 
+    def _precise_norms(self, tested: nn.Module) -> list[HookBase]:
+        """The mean of the weights has other statistics than the weights in training."""
+        num_batches = self.settings.precise_bn_iters
+        if not (num_batches and get_bn_modules(tested)):
+            return []
+        # A loader of its own, so that training keeps its order.
+        loader = self.build_train_loader(self.cfg)
+        return [PreciseBN(self.settings.eval_period, tested, loader, num_batches)]
+
     def build_writers(self) -> list[EventWriter]:
-        cfg = self.cfg
+        logging_to = self.settings.logging
         return build_writers(
-            cfg.OUTPUT_DIR,
+            self.run.output_dir,
             self.max_iter,
-            backends=cfg.LOGGING.BACKENDS,
-            project=cfg.LOGGING.PROJECT,
-            run_name=cfg.LOGGING.RUN_NAME,
-            config=flat_settings(cfg),
+            backends=logging_to.backends,
+            project=logging_to.project,
+            run_name=logging_to.run_name,
+            config=logging_to.settings(),
         )
 
     def train(self) -> dict:
         """Trains to the end, or until it gets no better; results of the last evaluation."""
-        say_if_finished(self.start_iter, self.max_iter, self.checkpointer)
-        with suppress(EarlyStop):
-            super().train()
+        self._say_if_finished()
+        quiet_train_loop()
+        with adding_keys(self.run.kind), suppress(EarlyStop):
+            TrainerBase.train(self, self.start_iter, self.max_iter)
+        if self.settings.expected_results and comm.is_main_process():
+            test = SimpleNamespace(EXPECTED_RESULTS=self.settings.expected_results)
+            verify_results(SimpleNamespace(TEST=test), self._last_eval_results)
         return self._last_eval_results
 
-    @classmethod
-    def build_model(cls, cfg: CfgNode) -> nn.Module:
-        with building(cfg), weights_come_later(bool(cfg.MODEL.WEIGHTS)):
-            return prepare_for_training(super().build_model(cfg))
-
-    @classmethod
-    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        return build_optimizer(cfg, model)
-
-    @classmethod
-    def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMultiplier:
-        return build_lr_scheduler(cfg, optimizer)
-
-    @classmethod
-    def build_train_loader(cls, cfg: CfgNode) -> DataLoader:
-        mapper = FCOSDatasetMapper(cfg, is_train=True)
-        return build_training_loader(
-            cfg,
-            mapper=mapper,
-            dataset=training_records(cfg),
-            accumulate_steps=cfg.SOLVER.ACCUMULATE_STEPS,
+    def _say_if_finished(self) -> None:
+        """Says so where a resumed run has nothing left to do; a lost model_final is written."""
+        if not 0 < self.max_iter <= self.start_iter:
+            return
+        final = os.path.join(self.run.output_dir, "model_final.pth")
+        if self.start_iter == self.max_iter and not os.path.isfile(final):
+            self.checkpointer.save("model_final", iteration=self.start_iter - 1)
+        logger.warning(
+            "already finished: the checkpoint has %d iterations, and `max_iter` is %d; a larger "
+            "one goes on",
+            *(self.start_iter, self.max_iter),
         )
 
     @classmethod
-    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> DataLoader:
-        mapper = ViewSettings.from_config(cfg).loader_mapper(FCOSDatasetMapper(cfg, is_train=False))
-        loader = build_detection_test_loader(cfg, dataset_name, mapper=mapper)
-        loader.worker_init_fn = follow_parent
-        return loader
+    def build_model(cls, cfg: Config) -> nn.Module:
+        run = run_of(cfg)
+        with weights_come_later(bool(run.weights)):
+            model = prepare_for_training(run.build_model())
+        logger.info("Model:\n%s", model)
+        return model
+
+    @classmethod
+    def build_optimizer(cls, cfg: Config, model: nn.Module) -> torch.optim.Optimizer:
+        return run_of(cfg).make_optimizer(model)
+
+    @classmethod
+    def build_lr_scheduler(cls, cfg: Config, optimizer: torch.optim.Optimizer) -> object:
+        return run_of(cfg).make_scheduler(optimizer)
+
+    @classmethod
+    def build_train_loader(cls, cfg: Config) -> DataLoader:
+        return run_of(cfg).build_train_loader()
+
+    @classmethod
+    def build_test_loader(cls, cfg: Config, dataset_name: str) -> DataLoader:
+        return run_of(cfg).build_test_loader(dataset_name)
+
+    @classmethod
+    def build_evaluator(cls, cfg: Config, dataset_name: str) -> DatasetEvaluator:
+        return run_of(cfg).make_evaluator(dataset_name)
 
     @classmethod
     def test(
         cls,
-        cfg: CfgNode,
+        cfg: Config,
         model: nn.Module,
-        evaluators: list[DatasetEvaluator] | None = None,
+        evaluators: DatasetEvaluator | Sequence[DatasetEvaluator] | None = None,
         class_names: list[str] | None = None,
     ) -> dict:
         """detectron2's evaluation; in slices and with test-time augmentation if `cfg` says so.
 
         Args:
-            cfg, model, evaluators: as in detectron2.
-            class_names: of the model, which are matched with those of the datasets by name; None:
-                they are those of the datasets, in their order.
+            cfg, model: as in detectron2; see `evaluate`.
+            evaluators: one for each test set, which are told of the model's classes in its own
+                order; None: those of `build_evaluator`, by name.
+            class_names: of the model, for these; None: those of the datasets, in their order.
         """
+        run = run_of(cfg)
         if evaluators is None:
-            evaluators = [
-                evaluate_by_name(cls.build_evaluator(cfg, name), name, class_names)
-                for name in cfg.DATASETS.TEST
-            ]
-        mapper = FCOSDatasetMapper(cfg, is_train=False)
-        return super().test(cfg, ViewSettings.from_config(cfg).wrap(model, mapper), evaluators)
 
-    @classmethod
-    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
-        two_stage = cfg.MODEL.FCOS.YIELD_PROPOSAL
-        limit = cfg.TEST.DETECTIONS_PER_IMAGE if two_stage else cfg.MODEL.FCOS.POST_NMS_TOPK_TEST
-        return build_evaluator(
-            dataset_name,
-            os.path.join(cfg.OUTPUT_DIR, "inference"),
-            max_dets_per_image=cfg.TEST.COCO_MAX_DETECTIONS,
-            model_limit=limit if limit > 0 else None,
+            def build(name: str) -> DatasetEvaluator:
+                return cls.build_evaluator(cfg, name)
+
+        else:
+            given = [evaluators] if isinstance(evaluators, DatasetEvaluator) else evaluators
+            build = dict(zip(run.test_datasets, given, strict=True)).__getitem__
+            class_names = None
+        return evaluate(
+            run,
+            model,
+            class_names,
+            build_loader=lambda name: cls.build_test_loader(cfg, name),
+            build_evaluator=build,
         )
-
-
-def say_if_finished(start_iter: int, max_iter: int, checkpointer: FCOSCheckpointer) -> None:
-    """Says so where a resumed run has nothing left to do; a lost model_final is written then."""
-    if 0 < max_iter <= start_iter:
-        final = os.path.join(checkpointer.save_dir, "model_final.pth")
-        if start_iter == max_iter and not os.path.isfile(final):
-            checkpointer.save("model_final", iteration=start_iter - 1)
-        logger.warning(
-            "already finished: the checkpoint has %d iterations, and SOLVER.MAX_ITER "
-            "(train.max_iter) is %d; a larger one goes on",
-            *(start_iter, max_iter),
-        )
-
-
-def prepare_for_training(model: nn.Module) -> nn.Module:
-    """The model with norms and memory layout that suit this machine and these processes."""
-    # Convolutions run faster on it (a training step on a CPU 1.1 times), with the same results.
-    return adapt_sync_batchnorm(model).to(memory_format=torch.channels_last)
-
-
-def class_names(dataset_names: str | list[str]) -> list[str] | None:
-    """The class names of the dataset, or the first of several; None where there are none."""
-    if not dataset_names:
-        return None
-    if isinstance(dataset_names, str):
-        dataset_names = [dataset_names]
-    return MetadataCatalog.get(dataset_names[0]).get("thing_classes")
-
-
-def check_class_count(dataset_names: str | list[str], model: nn.Module) -> None:
-    """Holds the classes of a model against those of its training data, once these are loaded.
-
-    Args:
-        dataset_names: of the training data.
-        model: a detector, with one or two stages.
-
-    Raises:
-        ValueError: the data have classes that the model has no output for. Outputs without a class
-            are warned of.
-    """
-    names = class_names(dataset_names)
-    two_stages = hasattr(model, "roi_heads")
-    part = model.roi_heads if two_stages else getattr(model, "proposal_generator", None)
-    found = getattr(part, "num_classes", None)
-    if not names or found is None or found == len(names):
-        return
-    yaml_key = f"MODEL.{'ROI_HEADS' if two_stages else 'FCOS'}.NUM_CLASSES"
-    lazy_key = f"model.{'roi_heads' if two_stages else 'proposal_generator'}.num_classes"
-    message = (
-        f"the model has {found} classes ({yaml_key}, {lazy_key}), the training data "
-        f"{dataset_names} have {len(names)}"
-    )
-    if found < len(names):
-        raise ValueError(f"{message}: set it to {len(names)}")
-    logger.warning("%s: %d outputs never learn an object", message, found - len(names))

@@ -34,9 +34,7 @@ class Watchdog(HookBase):
             ValueError: less than 0 minutes.
         """
         if not minutes >= 0:
-            raise ValueError(
-                f"SOLVER.STALL_MINUTES (train.stall_minutes) must be 0 or more, got {minutes}"
-            )
+            raise ValueError(f"`stall_minutes` must be 0 or more, got {minutes}")
         self.output_dir = output_dir
         self.folder = os.environ.get(FOLDER) or os.path.join(output_dir, "ranks")
         self.minutes = minutes
@@ -53,8 +51,8 @@ class Watchdog(HookBase):
         if other := [i for i, start in enumerate(starts) if start != starts[0]]:
             raise ValueError(
                 f"rank 0 starts at iteration {starts[0]}, but rank {other[0]} at "
-                f"{starts[other[0]]}: all need the same OUTPUT_DIR (train.output_dir) on a disk "
-                "that their machines share"
+                f"{starts[other[0]]}: all need the same `output_dir` on a disk that their "
+                "machines share"
             )
         self.note = OwnNote(self.folder, comm.get_rank(), self.trainer.iter - 1)
         comm.synchronize()  # from here on, no note is of an earlier run

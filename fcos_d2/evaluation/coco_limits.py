@@ -50,15 +50,13 @@ def warn_of_limits(
         lines.append(
             f"{len(over_metric)} images have up to {max(over_metric)} objects of a class, and the "
             f"metric counts the best {metric_limit} detections of a class; "
-            "TEST.COCO_MAX_DETECTIONS (LazyConfig: dataloader.evaluator.max_dets_per_image) raises "
-            "that"
+            "`max_dets_per_image` raises that"
         )
     if over_model:
         lines.append(
             f"{len(over_model)} images have up to {max(over_model)} objects, and the model returns "
-            f"at most {model_limit}; MODEL.FCOS.POST_NMS_TOPK_TEST (LazyConfig: "
-            "model.proposal_generator.max_detections_test), or TEST.DETECTIONS_PER_IMAGE of a "
-            "two-stage model, raises that"
+            f"at most {model_limit}; `max_detections`, of a two-stage model "
+            "`max_detections_of_two_stages`, raises that"
         )
     if lines:
         text = f"{dataset_name}: AP cannot reach 100: {'; '.join(lines)}"

@@ -24,10 +24,7 @@ def build_evaluator(
     `FastCOCOEvaluator`; VOC's metric has none.
     """
     if max_dets_per_image < 1:
-        raise ValueError(
-            "TEST.COCO_MAX_DETECTIONS (LazyConfig: dataloader.evaluator.max_dets_per_image) must "
-            f"be at least 1, got {max_dets_per_image}"
-        )
+        raise ValueError(f"`max_dets_per_image` must be at least 1, got {max_dets_per_image}")
     if _is_voc(dataset_name):
         return VOCEvaluator(dataset_name)
     return FastCOCOEvaluator(
@@ -68,8 +65,8 @@ def check_metric(metric: str, dataset_names: list[str]) -> None:
 def unknown_metric(metric: str, names: list[str]) -> ValueError:
     """The error of a metric that is not among `names`."""
     return ValueError(
-        f"TEST.BEST_METRIC (train.best_metric) is {metric!r}, which the evaluation does not give; "
-        f"it gives {', '.join(names)}"
+        f"`best_metric` is {metric!r}, which the evaluation does not give; it gives "
+        f"{', '.join(names)}"
     )
 
 

@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from detectron2.config import CfgNode
 from detectron2.data import transforms as T
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
-from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -33,27 +31,6 @@ class ViewSettings:
 
     slicing: Slicing | None = None
     augmentation: FlipsAndScales | None = None
-
-    @classmethod
-    def from_config(cls, cfg: CfgNode) -> "ViewSettings":
-        """From TEST.SLICE and TEST.AUG."""
-        test, slicing, augmentation = cfg.TEST, None, None
-        if test.SLICE.SIZE:
-            slicing = Slicing(test.SLICE.SIZE, test.SLICE.OVERLAP, test.SLICE.FULL_IMAGE)
-        if test.AUG.ENABLED:
-            sizes = tuple(test.AUG.MIN_SIZES)
-            augmentation = FlipsAndScales(sizes, test.AUG.MAX_SIZE, test.AUG.FLIP)
-        return cls(slicing, augmentation)
-
-    @classmethod
-    def from_lazy(cls, cfg: DictConfig) -> "ViewSettings":
-        """From train.slice and train.tta; detectron2's own configs have neither."""
-        part, aug = dict(cfg.train.get("slice", {})), dict(cfg.train.get("tta", {}))
-        enabled, min_sizes = aug.pop("enabled", False), tuple(aug.pop("min_sizes", ()))
-        return cls(
-            Slicing(**part) if part.get("size") else None,
-            FlipsAndScales(min_sizes, **aug) if enabled else None,
-        )
 
     @property
     def several(self) -> bool:
@@ -89,6 +66,28 @@ class ViewSettings:
             nms_thresh=nms_thresh,
             max_detections=max_detections,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewOptions:
+    """All that a config says of views, with what counts only once they are switched on."""
+
+    slice_size: int = 0  # px; 0: no slices
+    slice_overlap: float = 0.2
+    full_image: bool = True
+    tta: bool = False
+    tta_sizes: tuple[int, ...] = ()
+    tta_max_size: int = 4000
+    tta_flip: bool = True
+
+    def settings(self) -> ViewSettings:
+        """Raises ValueError for slices or augmentations that cannot be."""
+        slicing, augmentation = None, None
+        if self.slice_size:
+            slicing = Slicing(self.slice_size, self.slice_overlap, self.full_image)
+        if self.tta:
+            augmentation = FlipsAndScales(self.tta_sizes, self.tta_max_size, self.tta_flip)
+        return ViewSettings(slicing, augmentation)
 
 
 class ModelByShape(nn.Module):
@@ -245,7 +244,7 @@ def _in_image(found: Instances, view: View) -> Detections:
         if found.has(name):
             raise ValueError(
                 f"slices and test-time augmentation merge boxes only, but the model gives {name}: "
-                "switch them off (TEST.SLICE.SIZE 0, TEST.AUG.ENABLED False), or its masks"
+                "switch them off (`slice_size=0`, `tta=False`), or its masks"
             )
     region, boxes = view.region, found.pred_boxes.tensor
     if view.flipped:

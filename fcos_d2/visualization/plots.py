@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # files only: a server has no display
-import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 LOSS_NAMES = {
     "total_loss": "total",
@@ -36,7 +34,9 @@ def plot_training(metrics_file: str | Path, output: str | Path) -> None:
         output: PNG file to write.
     """
     records = read_metrics(metrics_file)
-    figure, (losses, precision) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    # Without pyplot, which would choose a backend for the whole process, and may need a display.
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    losses, precision = figure.subplots(1, 2)
     for key, label in LOSS_NAMES.items():
         _curve(losses, records, key, label)
     losses.set(title="Training loss", xlabel="iteration", ylabel="loss", yscale="log")
@@ -48,10 +48,9 @@ def plot_training(metrics_file: str | Path, output: str | Path) -> None:
         axis.grid(alpha=0.3)
         axis.legend()
     figure.savefig(output, dpi=120)
-    plt.close(figure)
 
 
-def _curve(axis: plt.Axes, records: list[dict], key: str, label: str, marker: str = "") -> None:
+def _curve(axis: Axes, records: list[dict], key: str, label: str, marker: str = "") -> None:
     points = [(r["iteration"], r[key]) for r in records if key in r]
     if points:
         axis.plot(*zip(*points, strict=True), label=label, marker=marker)

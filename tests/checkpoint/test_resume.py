@@ -7,6 +7,7 @@ from torch.optim import SGD, Adam, AdamW, RMSprop
 
 from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.checkpoint.resume import obstacle
+from fcos_d2.engine.keys import with_keys
 
 CLASSES = ["cat", "dog", "cow"]
 
@@ -51,10 +52,16 @@ def test_options_of_another_torch_do_not_matter():
     assert found(before, trainer_of(AdamW).state_dict()) == ""
 
 
-def test_other_parameters_and_the_other_loop_are_named():
+def test_other_parameters_are_named():
     one, two = trainer_of(SGD).state_dict(), trainer_of(SGD, 2).state_dict()
     assert "learned other parameters" in found(one, two)
-    assert "other kind of config" in found({"_trainer": one}, one)
+
+
+def test_the_state_of_a_lazy_run_before_version_02_is_known():
+    """It lay beside the iteration; now runs of both kinds have it under "_trainer"."""
+    one, two = trainer_of(SGD).state_dict(), trainer_of(AdamW).state_dict()
+    assert found(one, {"_trainer": one}) == ""
+    assert "was SGD, now it is AdamW" in found(one, {"_trainer": two})
 
 
 def saved(folder, class_names):
@@ -84,8 +91,13 @@ def test_other_classes_are_named_with_the_way_on(tmp_path, now, words):
     path = tmp_path / "run" / "model_0000003.pth"
     assert f"{path}: --resume cannot go on from it, because the classes" in str(caught.value)
     assert words in str(caught.value)
-    anew = f"without --resume, ending in MODEL.WEIGHTS {path} OUTPUT_DIR {tmp_path}/run-anew"
-    assert anew in str(caught.value)
+    folder = f"{tmp_path}/run-anew"
+    for kind, anew in (
+        ("yaml", f"MODEL.WEIGHTS {path} OUTPUT_DIR {folder}"),
+        ("lazy", f"train.init_checkpoint={path} train.output_dir={folder}"),
+    ):
+        said = with_keys(str(caught.value), kind)
+        assert f"without --resume, ending in {anew}" in said
     assert "\n" not in str(caught.value)
 
 

@@ -9,7 +9,7 @@ import torch
 import two_ranks
 from torch import nn
 
-from fcos_d2.engine import distributed
+from fcos_d2.engine import distributed, wrapping
 
 FULL = [3, 5, 2, 4]
 ONE_RANK_EMPTY = [3, 5, 0, 0]
@@ -113,7 +113,7 @@ def test_ddp_gets_the_number_of_the_device(monkeypatch):
     monkeypatch.setattr(distributed.comm, "get_local_rank", lambda: 3)
     monkeypatch.setattr(distributed, "DistributedDataParallel", lambda model, **x: given.update(x))
     monkeypatch.setattr(model, "parameters", lambda: iter([SimpleNamespace(device=CUDA_0)]))
-    distributed.wrap_distributed(model)
+    wrapping.wrap_distributed(model)
     assert given == {"device_ids": [0]}
 
 
@@ -163,15 +163,6 @@ def test_sync_batchnorm_becomes_batchnorm_in_one_process():
     nn.init.normal_(model[1].weight)
     model[1].running_mean.fill_(3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    adapted = distributed.adapt_sync_batchnorm(model)
+    adapted = wrapping.adapt_sync_batchnorm(model)
     assert type(adapted[1]) is nn.BatchNorm2d
     torch.testing.assert_close(dict(adapted.state_dict()), before)
-
-
-def test_device(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert distributed.resolve_device("cuda") == "cpu"
-    assert distributed.resolve_device("cpu") == "cpu"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert distributed.resolve_device("cuda") == "cuda"
-    assert distributed.resolve_device("cuda", num_gpus=0) == "cpu"

@@ -43,7 +43,7 @@ def test_closed_form():
 
 def test_decay():
     assert [decay_at(n, 0.5) for n in (0, 1, 8, 9)] == [0.1, 2 / 11, 0.5, 0.5]
-    with pytest.raises(ValueError, match="DECAY .*in \\[0, 1\\), got 1"):
+    with pytest.raises(ValueError, match="`decay` must be in \\[0, 1\\), got 1"):
         WeightAverage(model_of(0.0), 1.0)
 
 

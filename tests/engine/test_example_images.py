@@ -161,7 +161,7 @@ def test_example_images_of_a_dataset(monkeypatch):
         assert (hook.image_format, hook.period) == ("RGB", 5)
         assert len(build(9, name)[0].inputs) == 3
         assert build(0) == [] and build(2, ()) == []
-        with pytest.raises(ValueError, match="LOGGING.IMAGES"):
+        with pytest.raises(ValueError, match="`images` must be 0 or more, got -1"):
             build(-1)
         monkeypatch.setattr(comm, "is_main_process", lambda: False)
         assert build(2) == []

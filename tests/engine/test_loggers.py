@@ -48,7 +48,7 @@ def test_tensorboard_is_the_default_and_comes_last(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("backends", [["wandb", "tensorbord"], "wandb"])
 def test_unknown_names(tmp_path, backends):
-    with pytest.raises(ValueError, match=r"LOGGING.BACKENDS .*'tensorboard', 'wandb', 'mlflow'"):
+    with pytest.raises(ValueError, match=r"`backends` must .*'tensorboard', 'wandb', 'mlflow'"):
         build_writers(str(tmp_path), 9, backends=backends)
 
 

@@ -192,11 +192,11 @@ def test_layers_of_timm_are_its_blocks(name, depth, last):
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="OPTIMIZER must be one of .*'Adam', .*got 'Lion'"):
         build_optimizer(solver(OPTIMIZER="Lion"), Detector())
-    with pytest.raises(ValueError, match="LAYER_DECAY .*in \\(0, 1\\], got 1.5"):
+    with pytest.raises(ValueError, match="`layer_decay` .*in \\(0, 1\\], got 1.5"):
         build_optimizer(solver(LAYER_DECAY=1.5), Detector())
     with pytest.raises(ValueError, match="needs a backbone with a body"):
         layer_lr_factors(nn.Linear(1, 1), 0.5)
     with pytest.raises(ValueError, match='must be "value", "norm" or "", got \'l1\''):
         clip_each_parameter(None, "l1", 1.0)
-    with pytest.raises(ValueError, match="FLAT_SHARE .*in \\(0, 1\\), got 1"):
+    with pytest.raises(ValueError, match="`flat_share` .*in \\(0, 1\\), got 1"):
         flat_cosine(1)

@@ -7,7 +7,8 @@ import time
 import torch.utils.data
 
 from fcos_d2.engine import progress
-from fcos_d2.engine.progress import OwnNote, after, is_running, is_stopped, read_notes
+from fcos_d2.engine.progress import OwnNote, after, is_stopped, read_notes
+from fcos_deploy.writing import is_running
 
 
 def test_a_note_as_others_read_it(tmp_path):
@@ -71,22 +72,22 @@ def test_the_phases_are_where_the_code_is():
 
 
 def test_processes_that_run_are_stopped_or_gone(tmp_path):
-    script = "import sys; from progress import OwnNote; "  # alone, because torch takes its time
-    script += "OwnNote(sys.argv[1], 0, 1); print(flush=True); input()"
+    # Alone, because torch takes its time; behind the standard library, which has a `numbers`, too.
+    script = f"import sys; sys.path.append({os.path.dirname(progress.__file__)!r}); "
+    script += "from progress import OwnNote; OwnNote(sys.argv[1], 0, 1); print(flush=True); input()"
     child = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": os.path.dirname(progress.__file__)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     child.stdout.readline()
     note = read_notes(str(tmp_path))[0]
-    assert is_running(note) and not is_stopped(note)
+    assert is_running(note.pid) and not is_stopped(note)
     child.send_signal(signal.SIGSTOP)
     deadline = time.monotonic() + 20
     while not is_stopped(note) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert is_running(note) and is_stopped(note)
+    assert is_running(note.pid) and is_stopped(note)
     progress.end(note)
     child.communicate()
-    assert not is_running(note) and not is_stopped(note)
+    assert not is_running(note.pid) and not is_stopped(note)

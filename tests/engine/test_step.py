@@ -9,8 +9,9 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 
 from fcos_d2 import model_zoo
+from fcos_d2.device import cpu_has_bf16
 from fcos_d2.engine import distributed
-from fcos_d2.engine.step import StepTrainer, cpu_has_bf16
+from fcos_d2.engine.step import StepTrainer
 from fcos_d2.modeling.normalizers import LOSS_NORMALIZERS
 
 FROZEN = ("MODEL.RESNETS.NORM", "FrozenBN")  # batch norms see each batch by itself

@@ -81,7 +81,7 @@ def test_an_evaluation_is_left_at_once(tmp_path, monkeypatch):
 def test_a_finished_run_says_so(tmp_path):
     start(tmp_path / "data", tmp_path / "out", 2)
     start(tmp_path / "data", tmp_path / "out", 1, "--resume")
-    line = "already finished: the checkpoint has 2 iterations, and SOLVER.MAX_ITER"
+    line = "already finished: the checkpoint has 2 iterations, and max_iter (SOLVER.MAX_ITER) is 1"
     assert line in (tmp_path / "out" / "log.txt").read_text()
     assert torch.load(tmp_path / "out" / "model_final.pth")["iteration"] == 1
 

@@ -53,7 +53,7 @@ def test_a_run_without_weights_freezes_nothing(tmp_path):
     command = tiny_command(tmp_path / "data", tmp_path / "out", 1, **overrides)
     run(train_argument_parser().parse_args(command))
     log = (tmp_path / "out" / "log.txt").read_text()
-    assert "MODEL.WEIGHTS (train.init_checkpoint) is empty, so 5 tensors and 20 norms" in log
+    assert "weights (MODEL.WEIGHTS) is empty, so 5 tensors and 20 norms" in log
     saved = torch.load(tmp_path / "out" / "model_final.pth")["model"]
     norm = "backbone.bottom_up.stem.conv1.norm."
     assert saved[f"{norm}num_batches_tracked"] == 1 and saved[f"{norm}running_mean"].any()

@@ -121,5 +121,5 @@ def test_one_process_is_not_watched(tmp_path):
     dog.after_train()
     assert dog.note is None and not any(tmp_path.iterdir())
     assert (dog.period, dog.limit) == (5, 120)  # 10 min in ticks of 5 s
-    with pytest.raises(ValueError, match="STALL_MINUTES .* must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match="`stall_minutes` must be 0 or more, got -1"):
         Watchdog(str(tmp_path), minutes=-1)

@@ -493,8 +493,11 @@ def test_more_objects_than_the_metric_counts(tmp_path, caplog):
     assert "1 images have up to 200 objects of a class, and the metric counts the best 100 det" in (
         record.getMessage()
     )
-    assert "TEST.COCO_MAX_DETECTIONS" in record.getMessage()
-    assert "up to 200 objects, and the model returns at most 150; MODEL.FCOS" in record.getMessage()
+    assert "`max_dets_per_image` raises that" in record.getMessage()
+    assert (
+        "up to 200 objects, and the model returns at most 150; `max_detections`"
+        in record.getMessage()
+    )
     caplog.clear()
     with caplog.at_level(logging.WARNING, "fcos_d2"):
         assert ap(max_dets_per_image=200, model_limit=200) == pytest.approx(100)

@@ -5,7 +5,6 @@ import torch
 from bright_spots import BrightSpots, detections, picture
 from detectron2.modeling import build_model
 from detectron2.structures import Instances
-from omegaconf import OmegaConf
 from tiny_run import make_tiny_coco, tiny_command
 from torch import nn
 
@@ -14,7 +13,7 @@ from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.config import get_cfg
 from fcos_d2.data.augmentation import ResizeShortestEdge
 from fcos_d2.data.mapper import FCOSDatasetMapper
-from fcos_d2.engine import lazy, run, train_argument_parser
+from fcos_d2.engine import Trainer, run, run_of, train_argument_parser
 from fcos_d2.evaluation import views
 from fcos_d2.evaluation.slicing import Region, Slicing
 from fcos_d2.evaluation.tta import FlipsAndScales
@@ -169,20 +168,20 @@ def test_masks_are_refused():
 
 def test_settings_of_both_kinds_of_config():
     cfg = get_cfg()
-    assert ViewSettings.from_config(cfg) == ViewSettings()
+    assert run_of(cfg).views == ViewSettings()
     assert not ViewSettings().several
     cfg.TEST.SLICE.SIZE, cfg.TEST.SLICE.FULL_IMAGE = 320, False
     cfg.TEST.AUG.ENABLED, cfg.TEST.AUG.MIN_SIZES, cfg.TEST.AUG.FLIP = True, (300, 400), False
     expected = ViewSettings(Slicing(320, 0.2, False), FlipsAndScales((300, 400), 4000, False))
-    assert ViewSettings.from_config(cfg) == expected
-    lazy = {
-        "slice": {"size": 320, "overlap": 0.2, "full_image": False},
-        "tta": {"enabled": True, "min_sizes": [300, 400], "max_size": 4000, "flip": False},
-    }
-    assert ViewSettings.from_lazy(OmegaConf.create({"train": lazy})) == expected
-    lazy["slice"]["size"], lazy["tta"]["enabled"] = 0, False
-    assert ViewSettings.from_lazy(OmegaConf.create({"train": lazy})) == ViewSettings()
-    assert ViewSettings.from_lazy(OmegaConf.create({"train": {}})) == ViewSettings()
+    assert run_of(cfg).views == expected
+    lazy = model_zoo.get_config("lazy/FCOS-RT/R50")
+    lazy.train.slice = {"size": 320, "overlap": 0.2, "full_image": False}
+    lazy.train.tta = {"enabled": True, "min_sizes": [300, 400], "max_size": 4000, "flip": False}
+    assert run_of(lazy).views == expected
+    lazy.train.slice.size, lazy.train.tta.enabled = 0, False
+    assert run_of(lazy).views == ViewSettings()
+    del lazy.train.slice, lazy.train.tta  # detectron2's configs have neither
+    assert run_of(lazy).views == ViewSettings()
 
 
 @pytest.mark.parametrize(
@@ -258,7 +257,7 @@ def test_lazy_evaluation(tmp_path, looks):
         f"{generator}.head.num_box_convs=1",
     ]
     one_class = [f"{generator}.num_classes=1", f"{generator}.head.num_classes=1"]
-    model = lazy.build_lazy_model(model_zoo.get_config("lazy/FCOS-RT/R50", overrides + one_class))
+    model = Trainer.build_model(model_zoo.get_config("lazy/FCOS-RT/R50", overrides + one_class))
     FCOSCheckpointer(model, str(tmp_path), class_names=["white thing"]).save("model")
     command = ["--config-file", "lazy/FCOS-RT/R50", "--eval-only"]
     command += ["--val-json", json_file, "--val-images", images, *overrides]

@@ -7,7 +7,7 @@ from random_norms import randomise_norms
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fcos_d2.engine.distributed import adapt_sync_batchnorm, comm
+from fcos_d2.engine.wrapping import adapt_sync_batchnorm, comm
 from fcos_d2.modeling import TimmBackbone
 from fcos_d2.modeling.batch_norms import KINDS, exchange_batch_norms
 from fcos_d2.modeling.folding import fold_batch_norms

@@ -11,8 +11,9 @@ from detectron2.structures import Boxes, Instances
 from detectron2.utils import comm
 
 from fcos_d2 import model_zoo
-from fcos_d2.engine.distributed import adapt_sync_batchnorm, launch, wrap_distributed
+from fcos_d2.engine.distributed import launch
 from fcos_d2.engine.step import StepTrainer
+from fcos_d2.engine.wrapping import adapt_sync_batchnorm, wrap_distributed
 
 OPTS = ["MODEL.DEVICE", "cpu", "MODEL.FCOS.NUM_CLASSES", "3"]
 

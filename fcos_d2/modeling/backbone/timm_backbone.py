@@ -196,8 +196,7 @@ def _create_pretrained(timm: object, name: str, options: dict) -> nn.Module:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
             f"timm's weights of {name} cannot be had ({reason[0]}); set MODEL.TIMM.PRETRAINED "
-            "(pretrained) False for random ones, or name a checkpoint that holds them as "
-            "MODEL.WEIGHTS (train.init_checkpoint)"
+            "(pretrained) False for random ones, or name a checkpoint that holds them as `weights`"
         ) from None
 
 

@@ -3,7 +3,8 @@ from detectron2.config import instantiate
 
 from fcos_d2 import model_zoo
 from fcos_d2.data.mapper import FCOSDatasetMapper
-from fcos_d2.engine.setup import scale_lazy, scale_yaml
+from fcos_d2.engine.run_lazy import scale_lazy
+from fcos_d2.engine.run_yaml import scale_yaml
 
 
 def test_scaling_a_yaml_config_to_a_quarter_batch():

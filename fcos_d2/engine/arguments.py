@@ -1,23 +1,10 @@
-"""What `train_net.py` does: one training or evaluation, from either kind of config."""
+"""The options of `train_net.py`."""
 
 import argparse
-import logging
-import os
 
-from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser
 
-from fcos_deploy.door import MISTAKES
-
-from ..checkpoint import load_detector
-from ..datasets.formats import FORMATS
-from ..modeling.backbone import weights_come_later
-from ..modeling.folding import fold_batch_norms
-from . import lazy
-from .setup import setup
-from .trainer import Trainer
-
-logger = logging.getLogger(__name__)
+from ..data.formats import FORMATS
 
 _EPILOG = """
 examples:
@@ -75,65 +62,7 @@ def train_argument_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let the config.yaml of a python config call whatever it names",
     )
+    parser.add_argument(
+        "--verbose", action="store_true", help="show on the terminal all that log.txt gets"
+    )
     return parser
-
-
-def run(args: argparse.Namespace) -> dict:
-    """Trains, or evaluates with --eval-only.
-
-    Args:
-        args: from `train_argument_parser`.
-
-    Returns:
-        The results of the last evaluation by task and metric.
-
-    Raises:
-        ValueError: bad config, override, data or checkpoint; names it.
-    """
-    # Of what the commands tell in one line, detectron2 shall not log a stack trace.
-    logging.getLogger("detectron2.engine.train_loop").addFilter(_is_programming_error)
-    cfg = setup(args)
-    is_yaml = isinstance(cfg, CfgNode)
-    output_dir = cfg.OUTPUT_DIR if is_yaml else cfg.train.output_dir
-    try:
-        if is_yaml:
-            results = _evaluate_yaml(cfg, args) if args.eval_only else _train_yaml(cfg, args)
-        else:
-            results = _evaluate_lazy(cfg, args) if args.eval_only else _train_lazy(cfg, args)
-    except OSError as error:
-        if error.errno is not None and error.filename is None:  # e.g. while metrics are written
-            error.filename = os.path.join(output_dir, "")
-        raise
-    if not args.eval_only:
-        logger.info("done; checkpoint, log and config are in %s", output_dir)
-    return results
-
-
-def _is_programming_error(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], MISTAKES))
-
-
-def _train_lazy(cfg: object, args: argparse.Namespace) -> dict:
-    return lazy.train(cfg, args.resume, args.trust_checkpoint)
-
-
-def _train_yaml(cfg: CfgNode, args: argparse.Namespace) -> dict:
-    resumes = args.resume and os.path.isfile(os.path.join(cfg.OUTPUT_DIR, "last_checkpoint"))
-    with weights_come_later(resumes):
-        trainer = Trainer(cfg, args.trust_checkpoint)
-    trainer.resume_or_load(resume=args.resume)
-    return trainer.train()
-
-
-def _evaluate_yaml(cfg: CfgNode, args: argparse.Namespace) -> dict:
-    with weights_come_later():
-        model = Trainer.build_model(cfg)
-    checkpoint = load_detector(model, cfg.MODEL.WEIGHTS, args.trust_checkpoint)
-    return Trainer.test(cfg, fold_batch_norms(model), class_names=checkpoint.get("class_names"))
-
-
-def _evaluate_lazy(cfg: object, args: argparse.Namespace) -> dict:
-    with weights_come_later():
-        model = lazy.build_lazy_model(cfg).eval()
-    checkpoint = load_detector(model, cfg.train.init_checkpoint, args.trust_checkpoint)
-    return lazy.evaluate(cfg, fold_batch_norms(model), checkpoint.get("class_names"))

@@ -1,0 +1,68 @@
+"""What `train_net.py` does: one training or evaluation."""
+
+import logging
+import os
+import time
+
+from detectron2.utils import comm
+
+from fcos_deploy.door import MISTAKES
+from fcos_deploy.writing import describe
+
+from .best import KeepBest
+from .divergence import one_rank_tells
+from .evaluating import evaluate_weights
+from .request import Request
+from .run_parts import Run
+from .setup import prepare
+from .summary import say_beginning, say_end, say_evaluation, say_results
+from .train_log import quiet_train_loop
+from .trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+def run(request: Request) -> dict:
+    """Trains, or evaluates with eval_only.
+
+    Args:
+        request: what to do; on several ranks the same on all.
+
+    Returns:
+        The results of the last evaluation by task and metric.
+
+    Raises:
+        ValueError: bad config, override, data or checkpoint; names it. `TrainingDiverged` is one.
+    """
+    quiet_train_loop()
+    prepared = prepare(request)
+    try:
+        with one_rank_tells():
+            if request.eval_only:
+                return _evaluate(request, prepared)
+            return _train(request, prepared)
+    except MISTAKES as error:
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            # E.g. while metrics are written.
+            error.filename = os.path.join(prepared.output_dir, "")
+        if comm.is_main_process():
+            logger.error("%s", describe(error), extra={"only_in_file": True})
+        raise
+
+
+def _evaluate(request: Request, prepared: Run) -> dict:
+    say_evaluation(prepared)
+    results = evaluate_weights(prepared, request.trust_checkpoint)
+    say_results(results)
+    return results
+
+
+def _train(request: Request, prepared: Run) -> dict:
+    start = time.monotonic()
+    trainer = Trainer(prepared, request.trust_checkpoint, resume=request.resume)
+    trainer.resume_or_load(resume=request.resume)
+    say_beginning(trainer)
+    results = trainer.train()
+    best = next((hook.best for hook in trainer._hooks if isinstance(hook, KeepBest)), None)
+    say_end(prepared, results, time.monotonic() - start, best)
+    return results

@@ -1,0 +1,129 @@
+"""What a person wants to know of a run, at its beginning and at its end."""
+
+import logging
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from detectron2.data import MetadataCatalog
+from detectron2.utils import comm
+
+from .. import __version__
+from .wrapping import unwrapped
+
+if TYPE_CHECKING:
+    from .run_parts import Run
+    from .trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+METRICS = ("AP", "AP50", "AP75")
+MOST_NAMES = 6  # of classes
+
+
+def say_beginning(trainer: "Trainer") -> None:
+    """What will be trained: data, model, schedule, machine and output."""
+    run, settings = trainer.run, trainer.settings
+    images = len(trainer.data_loader.dataset)
+    parameters = [*unwrapped(trainer.model).parameters()]
+    learning = sum(x.numel() for x in parameters if x.requires_grad)
+    left = max(settings.max_iter - trainer.start_iter, 0)
+    epochs = settings.max_iter * settings.total_batch_size / max(images, 1)
+    names = trainer.class_names or []
+    rate = max(group.get("initial_lr", group["lr"]) for group in trainer.optimizer.param_groups)
+    rows = {
+        "data": f"{_sources(run.train_datasets)}: {images} images, {_listed(names)}; tested on "
+        f"{_sources(run.test_datasets)}",
+        "model": f"{type(unwrapped(trainer.model)).__name__}, "
+        f"{sum(x.numel() for x in parameters) / 1e6:.1f} M parameters, {learning / 1e6:.1f} M of "
+        f"them learn; starts from {run.weights or 'random weights'}",
+        "schedule": f"{settings.max_iter} iterations of {settings.total_batch_size} images "
+        f"({epochs:.1f} epochs), {type(trainer.optimizer).__name__}, learning rate {rate:.4g}"
+        + (f"; {left} iterations are left" if trainer.start_iter else ""),
+        "device": _machine(run, settings.precision),
+        "output": f"{run.output_dir} (log.txt has all details)",
+    }
+    logger.info("fcos_d2 %s: training\n%s", __version__, _table(rows))
+
+
+def say_results(results: Mapping[str, object]) -> None:
+    """One line for each evaluation."""
+    if line := in_words(results):
+        logger.info("evaluated: %s", line)
+
+
+def say_end(run: "Run", results: Mapping[str, object], seconds: float, best: float | None) -> None:
+    """What came out, where it lies, and what can be done with it.
+
+    Args:
+        run: that has ended.
+        results: of its last evaluation.
+        seconds: that it took.
+        best: the best value of the metric that is watched; None where none was.
+    """
+    rows = {"results": in_words(results) or "none"}
+    weights = os.path.join(run.output_dir, "model_final.pth")
+    rows["weights"] = weights
+    kept = os.path.join(run.output_dir, "model_best.pth")
+    if best is not None and os.path.isfile(kept):
+        rows["best"] = f"{kept}: {run.training().best_metric} {best:.1f}"
+        weights = kept
+    rows["output"] = f"{run.output_dir}: config.yaml, metrics.json, log.txt"
+    rows["next"] = f"fcos predict IMAGE --weights {weights} --output drawn/"
+    logger.info("done in %s\n%s", timedelta(seconds=round(seconds)), _table(rows))
+
+
+def say_evaluation(run: "Run") -> None:
+    """What will be evaluated."""
+    rows = {
+        "data": _sources(run.test_datasets),
+        "weights": run.weights,
+        "device": _machine(run, None),
+        "output": f"{run.output_dir} (log.txt has all details)",
+    }
+    logger.info("fcos_d2 %s: evaluation\n%s", __version__, _table(rows))
+
+
+def in_words(results: Mapping[str, object]) -> str:
+    """Such as "bbox AP 41.2, AP50 60.3, AP75 44.8"; of several sets one after the other."""
+    return "; ".join(_parts(results, ""))
+
+
+def _parts(results: Mapping[str, object], prefix: str) -> Iterator[str]:
+    for name, values in results.items():
+        if not isinstance(values, Mapping):
+            continue
+        shown = [f"{key} {values[key]:.1f}" for key in METRICS if _is_number(values.get(key))]
+        if shown:
+            yield f"{prefix}{name} {', '.join(shown)}"
+        else:
+            yield from _parts(values, f"{name} ")
+
+
+def _sources(dataset_names: Sequence[str]) -> str:
+    """What the user calls them."""
+    return ", ".join(MetadataCatalog.get(x).get("source", x) for x in dataset_names) or "nothing"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not math.isnan(value)
+
+
+def _listed(names: Sequence[str]) -> str:
+    if not names:
+        return "classes without names"
+    more = f", and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    word = "class" if len(names) == 1 else "classes"
+    return f"{len(names)} {word} ({', '.join(names[:MOST_NAMES])}{more})"
+
+
+def _machine(run: "Run", precision: str | None) -> str:
+    processes = comm.get_world_size()
+    many = f"{processes} processes" if processes > 1 else "1 process"
+    return f"{run.device}, {many}, {precision or 'float32'}"
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    return "\n".join(f"  {name:<9} {value}" for name, value in rows.items())

@@ -56,8 +56,7 @@ def run_faulty_step(self):
 
 StepTrainer.run_step = run_faulty_step
 
-from fcos_d2.engine import launch, train_argument_parser  # noqa: E402
-from train_net import main  # noqa: E402
+from fcos_cli.train_net import main  # noqa: E402
 
 if __name__ == "__main__":
-    launch(main, train_argument_parser().parse_args())
+    sys.exit(main())

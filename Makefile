@@ -17,7 +17,7 @@ help: ## list the targets
 install: $(STAMP) ## make the environment with torch, detectron2 and fcos_d2
 
 quickstart: $(STAMP) ## train and test a small detector on this machine
-	@$(BIN)/python tools/quickstart.py
+	@$(BIN)/fcos quickstart
 
 test: lint ## check the style, then run the tests, on up to four cores
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
@@ -35,7 +35,7 @@ format: $(STAMP) ## put the files into the style
 
 clean: ## delete caches and build leftovers (keeps the environment, datasets and output)
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache
-	@find fcos_d2 configs demo tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find fcos_d2 fcos_cli configs benchmarks demo tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): setup.py deploy/pyproject.toml constraints.txt tools/install_detectron2.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \

@@ -4,7 +4,6 @@ Each function measures ours and theirs in turns, in one process, and returns one
 comparison, see `rates_row`.
 """
 
-import importlib.util
 import io
 import statistics
 import tempfile
@@ -12,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
@@ -24,6 +22,7 @@ from detectron2.structures import Boxes, BoxMode, Instances
 from detectron2.utils.video_visualizer import VideoVisualizer
 
 from benchmarks.common import suite_row
+from fcos_cli.drawing import draw_video
 from fcos_d2 import model_zoo
 from fcos_d2.benchmark.timing import time_in_turns
 from fcos_d2.data.mapper import FCOSDatasetMapper
@@ -37,7 +36,6 @@ CLASS_NAMES = ["person", "bicycle", "car", "traffic light", "dog", "cat", "bench
 VIDEO_CONFIG = "FCOS-RT/R50"
 VIDEO_SIZE = (512, 736)  # height and width, px
 VIDEO_THRESHOLD = 0.05  # random weights give scores around 0.07
-DEMO = Path(__file__).resolve().parents[1] / "demo" / "demo.py"
 
 
 def measure_mapper(repeats: int = 20) -> list[dict]:
@@ -74,11 +72,10 @@ def measure_drawing(repeats: int = 11) -> list[dict]:
 
 
 def measure_video(repeats: int = 3, num_frames: int = 4) -> list[dict]:
-    """Frames/s of demo.py, from the file to the drawn file, against the detector alone.
+    """Frames/s of `fcos predict`, from the file to the drawn file, against the detector alone.
 
     The detector has random weights, and a threshold that lets it find many objects.
     """
-    demo = _load_demo()
     with tempfile.TemporaryDirectory() as folder:
         weights, source, target = (Path(folder) / name for name in ("w.pth", "v.mp4", "o.mp4"))
         cfg = model_zoo.get_config(VIDEO_CONFIG)
@@ -94,7 +91,7 @@ def measure_video(repeats: int = 3, num_frames: int = 4) -> list[dict]:
 
         def whole() -> None:
             with VideoReader(source) as reader, VideoWriter(target, 25, VIDEO_SIZE) as writer:
-                demo.draw_video(predictor, reader, writer)
+                draw_video(predictor, reader, writer)
 
         def detector_alone() -> None:
             # In a thread, too: there, torch's helpers wait in another way than in the first one.
@@ -141,13 +138,6 @@ def one_thread() -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
-
-
-def _load_demo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("demo", DEMO)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def picture(seed: int, height: int, width: int) -> np.ndarray:

@@ -77,7 +77,7 @@ CURES = {
     "BBOX_REG_LOSS_TYPE": "MODEL.FCOS.LOC_LOSS_TYPE",
     "BBOX_REG_LOSS_WEIGHT": "MODEL.FCOS.LOSS_WEIGHT_LOC",
     "SIZES": "MODEL.FCOS.SIZES_OF_INTEREST; there are no anchors",
-    "REFERENCE_WORLD_SIZE": "--auto-scale of train_net.py",
+    "REFERENCE_WORLD_SIZE": "--auto-scale of fcos train",
 }
 # Keys of ours outside of MODEL that say how test images are seen; the others are about training.
 TEST_KEYS = ("INPUT.RESIZE", "INPUT.RESIZE_RULE_TEST", "TEST.SLICE", "TEST.AUG")
@@ -137,7 +137,7 @@ def say_at_lazy_optimizer(train: DictConfig) -> None:
     """As `say_at_optimizer`, for the section `train` of a LazyConfig."""
     values = {key: OmegaConf.select(train, key) for key in LAZY_KEYS}
     _say_once(
-        "only train_net.py of fcos_d2 obeys, detectron2's own loop does not:",
+        "only fcos train obeys, detectron2's own loop does not:",
         [
             f"train.{key} {value!r}"
             for key, value in values.items()

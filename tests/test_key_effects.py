@@ -185,7 +185,7 @@ def test_our_own_configs_set_nothing_without_effect(name):
         ("MODEL.ROI_HEADS.NMS_THRESH_TEST", 0.3, "MODEL.FCOS.NMS_TH"),
         ("MODEL.ROI_HEADS.NUM_CLASSES", 3, "MODEL.FCOS.NUM_CLASSES"),
         ("MODEL.RPN.PRE_NMS_TOPK_TEST", 3, "MODEL.FCOS.PRE_NMS_TOPK_TEST"),
-        ("SOLVER.REFERENCE_WORLD_SIZE", 8, "--auto-scale of train_net.py"),
+        ("SOLVER.REFERENCE_WORLD_SIZE", 8, "--auto-scale of fcos train"),
         ("MODEL.DLA.NORM", "BN", None),
         ("MODEL.ROI_MASK_HEAD.CONV_DIM", 3, None),
     ],

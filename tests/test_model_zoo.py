@@ -70,12 +70,15 @@ def test_every_model_has_an_entry():
 
 
 def test_the_table_of_the_readme():
-    """`python -m fcos_d2.model_zoo` prints it; the README holds it between two comments."""
-    command = [sys.executable, "-m", "fcos_d2.model_zoo"]
+    """`fcos zoo --markdown` prints it; the README holds it between two comments.
+
+    It is run as a module, which is the command, too.
+    """
+    command = [sys.executable, "-m", "fcos_d2", "zoo", "--markdown"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True)
     assert printed.stderr == ""
     text = README.read_text(encoding="utf-8")
-    held = text.split("<!-- python -m fcos_d2.model_zoo -->\n")[1].split("\n<!-- end -->")[0]
+    held = text.split("<!-- fcos zoo --markdown -->\n")[1].split("\n<!-- end -->")[0]
     assert held == printed.stdout.rstrip("\n")
 
 

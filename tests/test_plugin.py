@@ -281,7 +281,7 @@ def test_what_detectron2s_lazy_loop_does_not_obey_is_said(tmp_path, warnings):
     cfg.optimizer.params.model = torch.nn.Linear(1, 1)
     instantiate(cfg.optimizer)
     assert warnings() == [
-        "only train_net.py of fcos_d2 obeys, detectron2's own loop does not: "
+        "only fcos train obeys, detectron2's own loop does not: "
         "train.ema.enabled True, train.max_grad_norm 35.0"
     ]
 

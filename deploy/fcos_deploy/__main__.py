@@ -47,7 +47,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=text,
         epilog="exit code: 0 all well, 1 an input could not be read, 2 wrong use or bad model",
     )
-    parser.add_argument("--model", required=True, help="folder that tools/export_model.py wrote")
+    parser.add_argument("--model", required=True, help="folder that `fcos export` wrote")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--input", nargs="+", help="image files, folders, or patterns in quotes")
     source.add_argument("--video", metavar="FILE", help="video file")

@@ -44,9 +44,7 @@ def read_settings(folder: str | Path) -> Settings:
     """
     path = Path(folder) / FILE_NAME
     if not path.is_file():
-        raise ValueError(
-            f"{path}: no such file; the model is a folder that tools/export_model.py wrote"
-        )
+        raise ValueError(f"{path}: no such file; the model is a folder that `fcos export` wrote")
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: not the settings of an exported model")

@@ -157,7 +157,7 @@ def _report(data: str, problems: list[Problem], check: bool) -> None:
     if errors and check:
         raise ValueError(
             f"{data}: {len(errors)} mistakes that would cost the run, the first: {errors[0]}. "
-            f"`python tools/check_dataset.py {data}` shows all, and with --fix OUT.json writes the "
+            f"`fcos check {data}` shows all, and with --fix OUT.json writes the "
             "data without them; --no-check trains without them now"
         )
 

@@ -74,7 +74,7 @@ def _is_slurm_task(processes: int) -> bool:
     raise ValueError(
         f"SLURM has {env['SLURM_NTASKS']} tasks for this job, but this process was not started by "
         "srun and would wait for the others: write `srun` before the command "
-        "(srun python train_net.py ...), or `env -u SLURM_NTASKS` to train in this process alone"
+        "(srun fcos train ...), or `env -u SLURM_NTASKS` to train in this process alone"
     )
 
 

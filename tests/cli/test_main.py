@@ -172,13 +172,6 @@ def test_a_program_that_imports_the_package_gets_all_of_it(monkeypatch, words, i
     assert not fcos_d2._is_the_command()
 
 
-def test_the_module_is_the_command(tmp_path):
-    done = python("-m", "fcos_d2", "zoo", "quickstart", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "Quickstart/Shapes-R18" in done.stdout.splitlines()[0]
-    assert done.stderr == ""
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,4 +1,4 @@
-"""Folders as tools/export_model.py writes them, with graphs that can be worked out by hand."""
+"""Folders as `fcos export` writes them, with graphs that can be worked out by hand."""
 
 from pathlib import Path
 

@@ -46,7 +46,7 @@ class LevelStatistics(NamedTuple):
             lines.append(
                 f"{tiny:.0%} of the boxes are smaller than the finest stride ({finest} px): train "
                 f"at over {self.short_side} px (INPUT.MIN_SIZE_TRAIN), add a level of stride 4 "
-                "(configs/FCOS/R50-P2-1x.yaml), or detect on slices (demo.py --slice)"
+                "(--config FCOS/R50-P2-1x), or detect on slices (fcos predict --slice)"
             )
         if self.unlearned_share > 0.01:
             lines.append(

@@ -26,13 +26,8 @@ import fcos_d2  # noqa: F401, first, because it silences a warning of detectron2
 import cv2
 import numpy as np
 import torch
-from detectron2.config import CfgNode, instantiate
-from omegaconf import DictConfig
 
-from fcos_d2.building import build_detector
-from fcos_d2.engine import train_argument_parser
-from fcos_d2.engine.setup import setup
-from fcos_d2.engine.trainer import Trainer, class_names
+from fcos_d2.engine import Run, prepare, train_argument_parser
 from fcos_d2.modeling import FCOSProposalGenerator
 from fcos_d2.visualization import write_image
 from fcos_d2.visualization.assignment import assignment_sheet, draw_assignment, legend
@@ -53,24 +48,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     group.add_argument("--columns", type=int, default=4, help="of the grid")
 
 
-def build(cfg: CfgNode | DictConfig) -> tuple[object, FCOSProposalGenerator, list[str], str]:
+def build(prepared: Run) -> tuple[object, FCOSProposalGenerator, list[str], str]:
     """Training loader, the part of the model that assigns, class names and channel order."""
     with torch.device("meta"):  # without memory behind the tensors
-        if isinstance(cfg, CfgNode):
-            meta = cfg.clone()
-            meta.defrost()
-            meta.MODEL.DEVICE = "meta"
-            generator = build_detector(meta).proposal_generator
-        else:
-            generator = instantiate(cfg.model).proposal_generator
-    if isinstance(cfg, CfgNode):
-        loader, datasets = Trainer.build_train_loader(cfg), cfg.DATASETS.TRAIN
-        image_format = cfg.INPUT.FORMAT
-    else:
-        loader, datasets = instantiate(cfg.dataloader.train), cfg.dataloader.train.dataset.names
-        image_format = cfg.dataloader.train.mapper.image_format
-    names = class_names(datasets) or [f"class {i}" for i in range(generator.num_classes)]
-    return loader, generator, names, image_format
+        generator = prepared.on("meta").build_model().proposal_generator
+    loader = prepared.build_train_loader()
+    names = prepared.class_names or [f"class {i}" for i in range(generator.num_classes)]
+    return loader, generator, names, prepared.image_format
 
 
 def pictures(
@@ -144,7 +128,7 @@ def run(args: Namespace) -> None:
         yaml = not str(args.config_file).endswith(".py") and "lazy/" not in args.config_file
         key = ["OUTPUT_DIR", folder] if yaml else [f"train.output_dir={folder}"]
         args.opts, args.num_gpus = [*args.opts, *key], 0
-        loader, generator, names, image_format = build(setup(args))
+        loader, generator, names, image_format = build(prepare(args))
         drawn, titles = pictures(loader, generator, names, image_format, args.num_images)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     if args.output.suffix == ".html":

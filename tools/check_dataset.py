@@ -28,7 +28,7 @@ from fcos_d2.data.pipeline import build_augmentations
 from fcos_d2.datasets.check import check_dataset
 from fcos_d2.datasets.formats import FORMATS, read_dataset, write_dataset
 from fcos_d2.datasets.training_set import learned_fields
-from fcos_d2.engine.setup import use_of_masks
+from fcos_d2.engine import run_of
 from fcos_deploy.door import enter
 from fcos_deploy.text import say
 from fcos_deploy.writing import write_text
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         else None
     )
     cfg = load_config(args.config_file)
-    if (masks := use_of_masks(cfg)) == "required":
+    if (masks := run_of(cfg).masks) == "required":
         learned_fields(read.coco, masks, read.problems)  # for what it says
     report = check_dataset(
         args.data,

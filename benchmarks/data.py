@@ -26,7 +26,7 @@ from fcos_cli.drawing import draw_video
 from fcos_d2 import model_zoo
 from fcos_d2.benchmark.timing import time_in_turns
 from fcos_d2.data.mapper import FCOSDatasetMapper
-from fcos_d2.engine.distributed import resolve_device
+from fcos_d2.device import resolve_device
 from fcos_d2.predictor import Predictor
 from fcos_d2.visualization import VideoReader, VideoWriter, draw_detections
 from fcos_deploy.pipeline import buffered

@@ -132,6 +132,8 @@ def _flush(path: Path) -> None:
 
 def is_running(pid: int) -> bool:
     """Whether a process of this machine is there, and not only its entry in the table."""
+    if pid == os.getpid():
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -60,7 +60,7 @@ def show_training_images(arguments: argparse.Namespace) -> None:
     """Draws what training with a config sees."""
     import tempfile
 
-    from fcos_d2.engine.setup import setup
+    from fcos_d2.engine import prepare
     from fcos_d2.visualization import training_images
     from fcos_deploy.text import say
 
@@ -69,7 +69,7 @@ def show_training_images(arguments: argparse.Namespace) -> None:
     output = arguments.output
     with tempfile.TemporaryDirectory() as folder:
         request = request_of(arguments, output_dir=folder, num_gpus=0)
-        loader, generator, names, image_format = training_images.build(setup(request))
+        loader, generator, names, image_format = training_images.build(prepare(request))
         drawn, titles = training_images.pictures(
             loader, generator, names, image_format, arguments.num_images
         )

@@ -97,13 +97,13 @@ def detector_of(arguments: argparse.Namespace, read: "ReadDataset") -> tuple:
     from fcos_d2.data.input_size import InputSize, sizes_after
     from fcos_d2.data.pipeline import build_augmentations
     from fcos_d2.datasets.training_set import learned_fields
-    from fcos_d2.engine.setup import use_of_masks
+    from fcos_d2.engine import run_of
 
     name = arguments.config
     cfg = model_zoo.get_config(name, ["MODEL.DEVICE", "meta"], arguments.trust_config)
     if not isinstance(cfg, CfgNode):
         raise ValueError(f"{name}: give the yaml config of the same name")
-    if (masks := use_of_masks(cfg)) == "required":
+    if (masks := run_of(cfg).masks) == "required":
         learned_fields(read.coco, masks, read.problems)  # for what it says
     with torch.device("meta"):  # without memory behind the tensors
         generator = build_detector(cfg).proposal_generator

@@ -4,7 +4,7 @@ import argparse
 
 from detectron2.engine import default_argument_parser
 
-from ..data.formats import FORMATS
+from ..datasets.formats import FORMATS
 
 _EPILOG = """
 examples:

@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader
 
 from fcos_deploy.writing import write_text
 
-from ..data.catalogue import check_datasets
 from ..data.loader import build_training_loader
 from ..data.mapper import FCOSDatasetMapper
+from ..datasets.catalogue import check_datasets
 from ..evaluation.metrics import build_evaluator
 from ..evaluation.views import ViewOptions
 from ..model_errors import building

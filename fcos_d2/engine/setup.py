@@ -13,7 +13,7 @@ from fcos_deploy.writing import remove_leftovers
 
 from .. import model_zoo
 from ..checkpoint import stored_class_names
-from ..data.own_data import DataFiles, OwnData, register_own_data
+from ..datasets.own_data import DataFiles, OwnData, register_own_data
 from ..device import check_precision, resolve_device
 from .console import setup_logging
 from .keys import adding_keys

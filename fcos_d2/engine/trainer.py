@@ -18,7 +18,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..checkpoint import FCOSCheckpointer, resumable
-from ..data.check.levels import warn_of_idle_levels
 from ..data.loader import start_at
 from ..evaluation.classes import check_test_classes
 from ..evaluation.metrics import check_metric
@@ -29,6 +28,7 @@ from .ema import WeightAverage
 from .evaluating import evaluate
 from .example_images import example_images
 from .hooks import RunHooks
+from .idle_levels import warn_of_idle_levels
 from .keys import adding_keys
 from .loggers import build_writers
 from .run_of import Config, run_of

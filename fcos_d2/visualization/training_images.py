@@ -8,14 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from detectron2.config import CfgNode, instantiate
-from omegaconf import DictConfig
 
 from fcos_deploy.text import shown
 from fcos_deploy.writing import write_text
 
-from ..building import build_detector
-from ..engine.trainer import Trainer, class_names
+from ..engine import Run
 from ..modeling import FCOSProposalGenerator
 from . import write_image
 from .assignment import assignment_sheet, draw_assignment, legend
@@ -28,24 +25,13 @@ LEGEND = (
 )
 
 
-def build(cfg: CfgNode | DictConfig) -> tuple[object, FCOSProposalGenerator, list[str], str]:
+def build(prepared: Run) -> tuple[object, FCOSProposalGenerator, list[str], str]:
     """Training loader, the part of the model that assigns, class names and channel order."""
     with torch.device("meta"):  # without memory behind the tensors
-        if isinstance(cfg, CfgNode):
-            meta = cfg.clone()
-            meta.defrost()
-            meta.MODEL.DEVICE = "meta"
-            generator = build_detector(meta).proposal_generator
-        else:
-            generator = instantiate(cfg.model).proposal_generator
-    if isinstance(cfg, CfgNode):
-        loader, datasets = Trainer.build_train_loader(cfg), cfg.DATASETS.TRAIN
-        image_format = cfg.INPUT.FORMAT
-    else:
-        loader, datasets = instantiate(cfg.dataloader.train), cfg.dataloader.train.dataset.names
-        image_format = cfg.dataloader.train.mapper.image_format
-    names = class_names(datasets) or [f"class {i}" for i in range(generator.num_classes)]
-    return loader, generator, names, image_format
+        generator = prepared.on("meta").build_model().proposal_generator
+    loader = prepared.build_train_loader()
+    names = prepared.class_names or [f"class {i}" for i in range(generator.num_classes)]
+    return loader, generator, names, prepared.image_format
 
 
 def pictures(

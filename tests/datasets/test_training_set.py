@@ -6,13 +6,13 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 
 from fcos_d2 import model_zoo
-from fcos_d2.data.learning import (
+from fcos_d2.datasets.problems import Problem
+from fcos_d2.datasets.training_set import (
     judge_training_set,
     learned_fields,
     nothing_to_learn,
     training_records,
 )
-from fcos_d2.datasets.problems import Problem
 from fcos_d2.engine import Trainer, run_of
 
 NAME = "test_learning_dataset"

@@ -103,7 +103,7 @@ class FCOSDatasetMapper(DatasetMapper):
         """Where the partners of mixed images, and what replaces unreadable ones, come from."""
         self.records = records
         if self.mixing is not None:
-            self.mixing.records = records
+            self.mixing.set_records(records)
 
     def __call__(self, dataset_dict: dict) -> dict:
         """

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from detectron2.data import transforms as T
+from detectron2.utils.logger import log_first_n
 
 from fcos_deploy.vision import ImageError
 
@@ -84,6 +85,18 @@ class ImageMixing:
         self.pad_value = pad_value
         self.with_masks = with_masks or copy_paste_prob > 0
         self.records: Sequence[dict] = ()
+
+    def set_records(self, records: Sequence[dict]) -> None:
+        """Where the partners come from; says when copy-paste will find nothing in them."""
+        self.records = records
+        if self.copy_paste_prob and not any(map(_has_mask, records)):
+            log_first_n(
+                logging.WARNING,
+                "copy-paste (INPUT.MIX.COPY_PASTE_PROB, copy_paste_prob of ImageMixing) will do "
+                "nothing: it needs the masks of the objects, and no annotation has one",
+                name=__name__,
+                key="message",
+            )
 
     def __call__(
         self,
@@ -207,6 +220,13 @@ class ImageMixing:
             transforms, old_height, old_width = [cut], own_height, own_width
         transforms.append(FastResizeTransform(old_height, old_width, height, width))
         return sample.transformed(T.TransformList(transforms), self.min_visible)
+
+
+def _has_mask(record: dict) -> bool:
+    """Whether any object of a record can be pasted."""
+    return any(
+        x.get("segmentation") and not x.get("iscrowd") for x in record.get("annotations", ())
+    )
 
 
 def _best_window(boxes: np.ndarray, size: Size, window: Size) -> tuple[int, int]:

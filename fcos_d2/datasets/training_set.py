@@ -7,6 +7,7 @@ from itertools import chain
 from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetCatalog, get_detection_dataset_dicts
 
+from ..choices import check_choice
 from .formats.coco_fields import has_mask
 from .problems import Place, Problem
 
@@ -26,8 +27,7 @@ def learned_fields(coco: Coco, masks: str, problems: list[Problem]) -> Coco:
         masks: "unused"; "optional", for copy-paste; or "required", for a model that learns them.
         problems: gets objects without a mask where one is required; they are left out.
     """
-    if masks not in MASKS:
-        raise ValueError(f"masks must be one of {MASKS}, got {masks!r}")
+    check_choice("masks", masks, MASKS)
     images = [{k: x[k] for k in IMAGE_FIELDS if k in x} for x in coco["images"]]
     by_id = {image["id"]: image for image in images}
     annotations = []

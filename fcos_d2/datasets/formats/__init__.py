@@ -46,9 +46,9 @@ def read_dataset(
             names a list of VOC or a split of YOLO.
         images: folder of the images, where it is not the usual one of the format.
         classes: file of the class names, for CSV and txt.
-        format: one of FORMATS, or "auto" to tell it by the content.
+        format: one of FORMATS, or "auto" to recognise it.
         usual_split: of a YOLO file where none is named.
-        decode: look at the image files, for their sizes; False is for COCO only, which states them.
+        decode: take the sizes from the image files; False works only for COCO, which states them.
 
     Raises:
         ValueError: no such dataset, or one that is not for detection; names it and the cure.

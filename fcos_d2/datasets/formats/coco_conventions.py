@@ -1,4 +1,4 @@
-"""Boxes of a COCO file that are not [x, y, width, height] in pixels, told by all of them."""
+"""Boxes of a COCO file that are not [x, y, width, height] in pixels; all of them decide."""
 
 from itertools import chain
 
@@ -22,7 +22,7 @@ def settle_convention(
         annotations: with `image_id` and a `bbox` of four finite numbers.
         images: by id, with width and height.
         source: what the messages call the file.
-        problems: gets an error, because only the boxes themselves speak for it.
+        problems: gets an error, because the file does not say what its boxes mean.
     """
     sample = annotations[:: len(annotations) // SAMPLE + 1]
     if not sample:
@@ -99,10 +99,10 @@ def _scale(annotations: list[dict], images: dict[int, dict], one: int) -> None:
 def _are_corners(boxes: np.ndarray, sizes: np.ndarray, areas: np.ndarray) -> bool:
     """Whether all boxes make sense as corners, and too few as corner and size.
 
-    A few boxes over the border are a sloppy set, whose boxes do not all look like corners: in true
-    ones width and height know nothing of the place. Of corners, those over half of the images that
-    are not in the upper left quarter, as sizes, end beyond the border. A stated area decides
-    small sets.
+    A few boxes over the border are a sloppy set, whose boxes do not all look like corners: in
+    true ones width and height do not depend on the place. Corners taken as sizes end beyond the
+    border, unless they lie in the upper left quarter of the image. A stated area decides small
+    sets.
     """
     first, second = boxes[:, :2], boxes[:, 2:]
     as_corners = (second > first) & (first >= -1) & (second <= sizes + 1)

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import errno
+import glob
 import os
 import re
 import shutil
@@ -63,10 +64,15 @@ def temporary_name(path: Path, extension: str = "") -> Path:
     return path.with_name(f"{path.name}.{os.getpid()}.tmp{extension}")
 
 
-def remove_leftovers(folder: str | Path) -> list[Path]:
-    """Deletes what writers that were killed have left in a folder; returns their names."""
+def remove_leftovers(folder: str | Path, name: str = "") -> list[Path]:
+    """Deletes what writers that were killed have left in a folder; returns their names.
+
+    Args:
+        folder: to look in.
+        name: how the names of the files begin.
+    """
     removed = []
-    for path in Path(folder).glob("*.tmp*"):
+    for path in Path(folder).glob(f"{glob.escape(name)}*.tmp*"):
         found = _LEFTOVER.search(path.name)
         if found and not is_running(int(found[1])):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -30,7 +30,7 @@ class ResizeShortestEdge(T.ResizeShortestEdge):
 
 
 class FastResizeShortestEdge(ResizeShortestEdge):
-    """The same at several times the speed, for training: within 1 grey level of Pillow."""
+    """The same for training, and much faster: within 1 grey level of Pillow."""
 
     transform = FastResizeTransform
 

@@ -15,10 +15,10 @@ Size = tuple[int, int]  # height and width, px
 
 
 class InputSize:
-    """Sizes in training and at test time, told from the augmentations themselves.
+    """Sizes in training and at test time, derived from the augmentations.
 
-    Objects of mixed images shall have the size that they have at test time, or the nearest that
-    training gives them.
+    Objects in mixed images should have the size that they have at test time, or the nearest size
+    that training gives them.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ class SeededRecords(Dataset):
 
 
 class TrainingBatches(Sampler):
-    """Endless batches of draws for this process; images lying and standing are not mixed."""
+    """Endless batches of draws for this process; landscape and portrait images do not mix."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class TrainingBatches(Sampler):
         """
         Args:
             sampler: endless indices for this process.
-            groups: of each record; a batch holds one group only. None: no such rule.
+            groups: of each record; a batch holds one group only. None: any records go together.
             batch_size: images of a batch.
             accumulate_steps: batches of an iteration.
             seed: of the augmentations, the same in all processes.
@@ -78,7 +78,7 @@ class TrainingBatches(Sampler):
         self.batch_size = batch_size
         self.accumulate_steps = accumulate_steps
         self.seed = seed
-        self.start_iteration = 0  # set it to go on where a run stopped
+        self.start_iteration = 0  # set it to resume a run
 
     def __iter__(self) -> Iterator[list[Draw]]:
         rank, skipped = comm.get_rank(), self.start_iteration * self.accumulate_steps
@@ -132,7 +132,7 @@ def build_training_loader(
         total_batch_size: images of an iteration, over all processes.
         sampler: endless indices for this process; None shuffles each epoch.
         accumulate_steps: batches that the images of an iteration come in.
-        aspect_ratio_grouping: a batch holds lying or standing images only, which pads less.
+        aspect_ratio_grouping: no batch holds both landscape and portrait images; pads less.
         num_workers: processes that load; 0 loads in this one.
 
     Returns:

@@ -57,12 +57,12 @@ class FCOSDatasetMapper(DatasetMapper):
             max_unreadable_share: training fails when more of its images than this share, in
                 [0, 1], could not be read.
             unreadable_list: file that gets the name of each of them; "" for none.
-            mixing: of several images, in training; None for none.
-            test_resize: the resize at test time, which tells the size of objects in mixed images;
-                None: the middle of training's sizes does.
+            mixing: of images, in training; None: off.
+            test_resize: the resize at test time, which sets the size of objects in mixed images;
+                None: the middle of the training sizes does.
             min_visible: least share of its area that a box keeps in the augmented image, or it is
                 left out; in [0, 1].
-            use_crowd_boxes: learn crowd regions as if they were objects; else they are left out.
+            use_crowd_boxes: learn crowd regions as objects; otherwise they are left out.
         """
         super().__init__(
             is_train=is_train,
@@ -103,7 +103,7 @@ class FCOSDatasetMapper(DatasetMapper):
         """Where the partners of mixed images, and what replaces unreadable ones, come from."""
         self.records = records
         if self.mixing is not None:
-            self.mixing.records = records
+            self.mixing.set_records(records)
 
     def __call__(self, dataset_dict: dict) -> dict:
         """

@@ -1,4 +1,4 @@
-"""Training images made of several.
+"""Training images composed of more than one image.
 
 Everything is put together at the size of the network input, and objects have the size there that
 they have at test time. Partners are drawn from all records by numpy's random numbers, and nothing
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from detectron2.data import transforms as T
+from detectron2.utils.logger import log_first_n
 
 from fcos_deploy.vision import ImageError
 
@@ -23,7 +24,7 @@ from .resize import FastResizeTransform
 
 logger = logging.getLogger(__name__)
 
-TRIES = 10  # records drawn for one partner before it is done without
+TRIES = 10  # records drawn for one partner before giving up
 WINDOWS = 8  # of which the one that cuts the fewest boxes is taken
 # Smallest and largest factor of an image against its size at test time. The middle is above 1,
 # because boxes at the borders of windows are cut.
@@ -54,21 +55,21 @@ class ImageMixing:
             mosaic_images: 4 or 9.
             mosaic_size: side of a mosaic, px of the network input; 0: a mosaic has the size that
                 its first image alone would have.
-            close_at_iteration: from it on, images stay as they are; it wins over `close_share`.
-            close_share: last part of the run in which they do, in [0, 1].
+            close_at_iteration: from it on, images are not mixed; overrides `close_share`.
+            close_share: share of the run, at its end, without mixing, in [0, 1].
             max_iter: iterations of the run, for `close_share`.
             min_visible: least share of its area that a box keeps, or it is left out.
             pad_value: grey level where no image is.
-            with_masks: the segmentations are wanted, too; they become bitmasks.
+            with_masks: keep the segmentations, as bitmasks.
 
         Raises:
-            ValueError: a value that is not possible.
+            ValueError: a value outside its range.
         """
         if mosaic_images not in (4, 9):
             raise ValueError(f"INPUT.MIX.MOSAIC_IMAGES must be 4 or 9, got {mosaic_images}")
         if mosaic_size and mosaic_size < 32:
             raise ValueError(
-                "INPUT.MIX.MOSAIC_SIZE must be 0, for the size of the images, or at least 32, got "
+                "INPUT.MIX.MOSAIC_SIZE must be 0 (the size of the images) or at least 32, got "
                 f"{mosaic_size}"
             )
         for prob in (mosaic_prob, mixup_prob, copy_paste_prob):
@@ -84,6 +85,18 @@ class ImageMixing:
         self.pad_value = pad_value
         self.with_masks = with_masks or copy_paste_prob > 0
         self.records: Sequence[dict] = ()
+
+    def set_records(self, records: Sequence[dict]) -> None:
+        """Where the partners come from; says when copy-paste will find nothing in them."""
+        self.records = records
+        if self.copy_paste_prob and not any(map(_has_mask, records)):
+            log_first_n(
+                logging.WARNING,
+                "copy-paste (INPUT.MIX.COPY_PASTE_PROB, copy_paste_prob of ImageMixing) will do "
+                "nothing: it needs the masks of the objects, and no annotation has one",
+                name=__name__,
+                key="message",
+            )
 
     def __call__(
         self,
@@ -209,6 +222,13 @@ class ImageMixing:
         return sample.transformed(T.TransformList(transforms), self.min_visible)
 
 
+def _has_mask(record: dict) -> bool:
+    """Whether any object of a record can be pasted."""
+    return any(
+        x.get("segmentation") and not x.get("iscrowd") for x in record.get("annotations", ())
+    )
+
+
 def _best_window(boxes: np.ndarray, size: Size, window: Size) -> tuple[int, int]:
     """Top and left of a window in an image of `size`: of a few random ones the best.
 
@@ -248,7 +268,7 @@ def _closing(close_at_iteration: float, close_share: float, max_iter: int | None
         close_at_iteration = max_iter - round(close_share * max_iter)
     if max_iter is not None and close_at_iteration <= 0:
         logger.warning(
-            "no image of the %d iterations will be mixed, for mixing ends at iteration %d; "
+            "no image of the %d iterations will be mixed, because mixing ends at iteration %d; "
             "INPUT.MIX.CLOSE_SHARE (close_share of ImageMixing) instead of CLOSE_ITERS is a share "
             "of the run",
             max_iter,

@@ -6,6 +6,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetMapper
 from detectron2.data import transforms as T
 
+from ..choices import check_choice
 from .augmentation import (
     FastResizeShortestEdge,
     ResizeScale,
@@ -67,13 +68,10 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
 
 
 def _resize(cfg: CfgNode, is_train: bool, short_edge: T.Augmentation) -> list[T.Augmentation]:
-    if cfg.INPUT.RESIZE not in RESIZES:
-        raise ValueError(f"INPUT.RESIZE must be one of {[*RESIZES]}, got {cfg.INPUT.RESIZE!r}")
+    check_choice("INPUT.RESIZE", cfg.INPUT.RESIZE, RESIZES)
     key = "RESIZE_RULE_TRAIN" if is_train else "RESIZE_RULE_TEST"
     rule = cfg.INPUT.RESIZE_RULE_TRAIN if is_train else cfg.INPUT.RESIZE_RULE_TEST
-    legal = TRAIN_RULES if is_train else TEST_RULES
-    if rule not in legal:
-        raise ValueError(f"INPUT.{key} must be one of {legal}, got {rule!r}")
+    check_choice(f"INPUT.{key}", rule, TRAIN_RULES if is_train else TEST_RULES)
     kind = RESIZES[cfg.INPUT.RESIZE][0 if is_train else 1]
     if rule == "short_edge":
         return [kind.like(short_edge)]

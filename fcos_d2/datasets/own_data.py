@@ -21,7 +21,7 @@ VAL_NAME = "own_val"
 
 
 class OwnData(NamedTuple):
-    """Names in detectron2's catalogue and what the model has to know."""
+    """Names in detectron2's catalogue and what the model needs to know."""
 
     train: str | None
     val: str | None
@@ -58,22 +58,22 @@ def register_own_data(
 ) -> OwnData:
     """Registers data as the datasets `own_train` and `own_val`.
 
-    What can be repaired is, and said; the repaired annotations lie in `output_dir` as COCO json.
-    Every process has to call it.
+    Repairs what can be repaired, and says so; the repaired annotations lie in `output_dir` as
+    COCO json. Every process has to call it.
 
     Args:
         train, val: where the data are; either may be None.
         output_dir: folder for the repaired annotations.
         classes, format: see `read_dataset`.
-        check: False passes over mistakes that would stop the run, leaving out what is wrong.
+        check: stop on errors; False leaves out what is wrong and goes on.
         masks: see `learned_fields`.
 
     Returns:
         OwnData; the classes are in the order of the training data.
 
     Raises:
-        ValueError: data that cannot be read, or with mistakes that nobody should train over, or
-            without any box to learn; or classes in `val` that `train` does not have. Names the
+        ValueError: data that cannot be read, that have errors, or that hold no box to learn; or
+            classes in `val` that `train` does not have. Names the
             file, the value and the cure.
     """
     given = {name: x for name, x in ((TRAIN_NAME, train), (VAL_NAME, val)) if x is not None}
@@ -156,7 +156,7 @@ def _report(data: str, problems: list[Problem], check: bool) -> None:
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors and check:
         raise ValueError(
-            f"{data}: {len(errors)} mistakes that would cost the run, the first: {errors[0]}. "
+            f"{data}: {len(errors)} errors, the first: {errors[0]}. "
             f"`fcos check {data}` shows all, and with --fix OUT.json writes the "
             "data without them; --no-check trains without them now"
         )

@@ -45,7 +45,7 @@ class Place(NamedTuple):
 class Problem(NamedTuple):
     """One thing that is wrong, odd, or was repaired."""
 
-    severity: str  # "note": nothing to do; "warning": costs accuracy; "error": stops training
+    severity: str  # "note": harmless; "warning": may cost accuracy; "error": stops training
     kind: str  # short and the same for all problems of a kind, such as "box without area"
     detail: str = ""  # the value as it stands in the file; "" if the box says it all
     repair: str = ""  # what was done about it, such as "left out"; "" for nothing
@@ -60,7 +60,7 @@ class Problem(NamedTuple):
         return ": ".join(filter(None, (str(self.place), what)))
 
     def without_severity(self) -> str:
-        """All of it in one line, but for how bad it is."""
+        """In one line, without the severity."""
         return f"{self.kind}: {shown(self.where)}" + (f"; {self.repair}" if self.repair else "")
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The Shapes dataset: drawn on first use, for a first training that needs no download.
+"""The Shapes dataset: drawn on first use, so that a first training needs no download.
 
 On disk it is a COCO dataset: `shapes/{train,val}/*.jpg` and `shapes/annotations/*.json` in
 `$DETECTRON2_DATASETS` (by default `datasets`).

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from ..choices import check_choice
+
 CLASS_NAMES = ("circle", "square", "triangle", "star", "ring")
 IMAGE_SIZE = (192, 192)  # (h, w) px
 NUM_SHAPES = (3, 9)  # fewest and most of a picture
@@ -110,6 +112,7 @@ def _contours(
 
 def _unit_outlines(rng: np.random.Generator, name: str) -> list[np.ndarray]:
     """Outlines (n, 2) that touch the unit circle."""
+    check_choice("class", name, CLASS_NAMES)
     if name == "circle":
         return [_regular(64)]
     if name == "square":
@@ -119,9 +122,7 @@ def _unit_outlines(rng: np.random.Generator, name: str) -> list[np.ndarray]:
     if name == "star":
         radii = np.where(np.arange(10) % 2 == 0, 1, rng.uniform(0.38, 0.5))
         return [_regular(10) * radii[:, None]]
-    if name == "ring":
-        return [_regular(64), _regular(64) * rng.uniform(0.5, 0.68)]
-    raise ValueError(f"class must be one of {CLASS_NAMES}, got {name!r}")
+    return [_regular(64), _regular(64) * rng.uniform(0.5, 0.68)]  # ring
 
 
 def _regular(corners: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What of a repaired dataset a training run uses, and whether that is anything."""
+"""The part of a repaired dataset that training uses, and an error where there is none."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from itertools import chain
 from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetCatalog, get_detection_dataset_dicts
 
+from ..choices import check_choice
 from .formats.coco_fields import has_mask
 from .problems import Place, Problem
 
@@ -19,15 +20,14 @@ BOX_FIELDS = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
 
 
 def learned_fields(coco: Coco, masks: str, problems: list[Problem]) -> Coco:
-    """`coco` with the fields that training and the metric read, and no others.
+    """`coco` with only those fields that training and the metric read.
 
     Args:
         coco: repaired.
         masks: "unused"; "optional", for copy-paste; or "required", for a model that learns them.
         problems: gets objects without a mask where one is required; they are left out.
     """
-    if masks not in MASKS:
-        raise ValueError(f"masks must be one of {MASKS}, got {masks!r}")
+    check_choice("masks", masks, MASKS)
     images = [{k: x[k] for k in IMAGE_FIELDS if k in x} for x in coco["images"]]
     by_id = {image["id"]: image for image in images}
     annotations = []
@@ -56,8 +56,9 @@ def _corners(box: list[float]) -> list[float]:
 
 
 def judge_training_set(coco: Coco, problems: list[Problem]) -> list[Problem]:
-    """The problems of a training set, and first of them, where it is so, that nothing can be
-    learned from it. What that error quotes whole is not listed twice.
+    """The problems of a training set; if it holds nothing to learn, that error comes first.
+
+    A problem that this error quotes is not listed again.
 
     Args:
         coco: repaired.
@@ -79,7 +80,7 @@ def nothing_to_learn(
     Args:
         num_images: that can be used.
         crowds: of each box that can be used, whether it is a crowd region.
-        problems: of reading, which tell what was left out.
+        problems: from reading it; they say what was left out.
     """
     num_boxes = 0
     for crowd in crowds:
@@ -122,7 +123,7 @@ def training_records(
     min_keypoints: int = 0,
     proposal_files: list[str] | None = None,
 ) -> list[dict]:
-    """detectron2's `get_detection_dataset_dicts`, with errors that tell the reason.
+    """detectron2's `get_detection_dataset_dicts`, with errors that give the reason.
 
     Raises:
         ValueError: there is no box to learn from, or a file that detectron2 refuses.

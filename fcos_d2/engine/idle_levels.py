@@ -1,4 +1,4 @@
-"""A warning when a level of the detector learns (nearly) nothing of the training images."""
+"""A warning when a level of the detector learns almost nothing from the training images."""
 
 import logging
 
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def warn_of_idle_levels(model: nn.Module, loader: object) -> None:
-    """Says in one line when a level of a detector learns (nearly) nothing of some training images.
+    """Warns, in one line, when a level of a detector learns almost nothing from the images.
 
     Args:
         model: says nothing where its proposal generator assigns by other rules than size ranges.

@@ -24,6 +24,7 @@ from fcos_deploy.writing import write_text
 from ..data.loader import build_training_loader
 from ..data.mapper import FCOSDatasetMapper
 from ..datasets.catalogue import check_datasets
+from ..datasets.training_set import training_records
 from ..evaluation.metrics import build_evaluator
 from ..evaluation.views import ViewOptions
 from ..model_errors import building
@@ -160,7 +161,12 @@ def _check_names(cfg: CfgNode) -> None:
 
 def _train_loader(cfg: CfgNode) -> DataLoader:
     mapper = FCOSDatasetMapper(cfg, is_train=True)
-    return build_training_loader(cfg, mapper=mapper, accumulate_steps=cfg.SOLVER.ACCUMULATE_STEPS)
+    return build_training_loader(
+        cfg,
+        mapper=mapper,
+        dataset=training_records(cfg),
+        accumulate_steps=cfg.SOLVER.ACCUMULATE_STEPS,
+    )
 
 
 def _test_loader(cfg: CfgNode, dataset_name: str, mapper: FCOSDatasetMapper) -> DataLoader:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from itertools import product
 
 import cv2
@@ -400,3 +401,15 @@ def test_slivers_are_not_learned_unless_asked_for():
     options = [], ["INPUT.MIN_VISIBLE", 0.1]
     mappers = [mapper_of("INPUT.MIX.MOSAIC_PROB", 1.0, *some) for some in options]
     assert [mapper.mixing.min_visible for mapper in mappers] == [0.3, 0.1]
+
+
+@pytest.mark.parametrize("kind", ["masks", "crowd masks", "boxes", "off"])
+def test_copy_paste_without_masks_is_said_once(kind, caplog, monkeypatch):
+    monkeypatch.setattr("detectron2.utils.logger._LOG_COUNTER", Counter())
+    mask = {"masks": {}, "crowd masks": {"iscrowd": 1}}.get(kind, {"segmentation": []})
+    records = [record_of(1, segmentation=[]), record_of(0, **mask)]
+    for _ in range(2):  # a second loader is built for precise batch norms
+        mixing = ImageMixing(copy_paste_prob=0.0 if kind == "off" else 0.5)
+        mixing.set_records(records)
+    said = [x for x in caplog.records if "copy-paste" in x.getMessage()]
+    assert len(said) == (kind in ("crowd masks", "boxes"))

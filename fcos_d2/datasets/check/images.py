@@ -1,4 +1,4 @@
-"""Decoding every image once, in processes, and saying what is odd about it."""
+"""Decodes every image once, in parallel, and reports what is odd about it."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ _MODES = {
 def check_images(
     records: list[dict], images: str | Path, workers: int | None = None, progress: bool = True
 ) -> tuple[list[Problem], set[int]]:
-    """Reads all images as training would.
+    """Reads all images as training does.
 
     Args:
         records: COCO images, with file_name, height, width and id.
@@ -48,7 +48,7 @@ def check_images(
     check = partial(_check, Path(images))
     problems, unreadable, by_content = [], set(), {}
     try:
-        # Not multiprocessing.Pool, which waits for ever for what a killed process had in hand.
+        # Not multiprocessing.Pool, which waits for ever for the results of a killed process.
         with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
             results: Iterable = pool.map(check, records, chunksize=16)
             bar = tqdm(results, total=len(records), desc="images", disable=not progress)
@@ -62,8 +62,8 @@ def check_images(
                     problems.append(Problem("warning", kind, f"the same as {first}", place=place))
     except BrokenProcessPool:
         raise ValueError(
-            f"{images}: a process that decodes images was killed, for memory most likely; use "
-            "fewer with --workers, or --no-images"
+            f"{images}: a process that decodes images was killed, most likely for lack of memory; "
+            "use fewer with --workers, or --no-images"
         ) from None
     return problems, unreadable
 

@@ -61,7 +61,7 @@ class LevelStatistics(NamedTuple):
         return [*lines, *filter(None, [self.idle_levels()])]
 
     def idle_levels(self) -> str:
-        """Which levels learn (nearly) nothing, with the cure, in one line; "" for none."""
+        """Which levels learn almost nothing, with the cure, in one line; "" for none."""
         total = sum(self.positives)
         idle = [i for i, count in enumerate(self.positives) if count < IDLE * total]
         if not idle:
@@ -72,7 +72,7 @@ class LevelStatistics(NamedTuple):
             for i in idle
         ]
         return (
-            f"at a short side of {self.short_side} px (nearly) no location learns a box on "
+            f"at a short side of {self.short_side} px almost no location learns a box on "
             f"{', '.join(named)}: MODEL.FCOS.SIZES_OF_INTEREST (size_bounds) "
             f"{self.fitting_bounds()} would use all levels, and fewer levels would do"
         )
@@ -102,12 +102,12 @@ def level_statistics(
 
     Args:
         coco: repaired COCO dict.
-        generator: tells strides, size ranges, sampling and locations.
-        input_sizes: of training, for images of N sizes (N, 2) sizes at the network's input, such as
-            `sizes_after`.
+        generator: gives strides, size ranges, sampling and locations.
+        input_sizes: maps the sizes of N images to those at the network's input (N, 2) in training,
+            such as `sizes_after`.
 
     Raises:
-        ValueError: its assigner knows no size ranges.
+        ValueError: its assigner has no size ranges.
     """
     number = {image["id"]: i for i, image in enumerate(coco["images"])}
     kept = [a for a in coco["annotations"] if not a["iscrowd"]]
@@ -132,12 +132,12 @@ def statistics_of_boxes(
         image_idxs: (M,) the image of each box.
 
     Raises:
-        ValueError: the assigner knows no size ranges.
+        ValueError: the assigner has no size ranges.
     """
     maker = generator.target_maker
     if maker.assigner != "size_ranges":
         raise ValueError(
-            f"box sizes can be held against size ranges only, and the assigner is "
+            f"box sizes can only be compared with size ranges, and the assigner is "
             f"{maker.assigner!r}; give a config with MODEL.FCOS.ASSIGNER size_ranges"
         )
     old = np.array(sizes, dtype=np.float32).reshape(-1, 2)
@@ -199,7 +199,7 @@ def _lost_share(
     learned: torch.Tensor,
     generator: FCOSProposalGenerator,
 ) -> float:
-    """Share of the boxes of some images that could be learned but for the boxes around them."""
+    """Share of the boxes, in some images, that are not learned because of boxes around them."""
     lost = total = 0
     for image in image_idxs.unique()[:SAMPLE]:
         mine = image_idxs == image

@@ -111,7 +111,7 @@ def check_dataset(
     decode: bool = True,
     workers: int | None = None,
 ) -> DatasetReport:
-    """Everything that can be said of a dataset.
+    """Checks a dataset.
 
     Args:
         name: for the title.

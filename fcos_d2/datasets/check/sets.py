@@ -1,4 +1,4 @@
-"""What is odd about a set of annotations as a whole, and about two sets together."""
+"""Checks of a set of annotations as a whole, and of two sets together."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ Coco = dict[str, list[dict]]
 
 
 def check_sets(train: Coco, val: Coco | None = None) -> list[Problem]:
-    """Classes without boxes, images without, crowds, a class that dwarfs the others, shared images.
+    """Classes without boxes, images without, crowds, a class that dwarfs another, shared images.
 
     Args:
         train, val: repaired COCO dicts; `val` may be None.

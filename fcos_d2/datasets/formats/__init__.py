@@ -7,6 +7,7 @@ from typing import NamedTuple
 from fcos_deploy.files import files_below, is_hidden
 from fcos_deploy.vision import image_extensions
 
+from ...choices import check_choice
 from ..problems import Problem
 from .coco import read_coco, repair_coco
 from .lines import holds_boxes, read_csv, read_txt
@@ -45,15 +46,14 @@ def read_dataset(
             names a list of VOC or a split of YOLO.
         images: folder of the images, where it is not the usual one of the format.
         classes: file of the class names, for CSV and txt.
-        format: one of FORMATS, or "auto" to tell it by the content.
+        format: one of FORMATS, or "auto" to recognise it.
         usual_split: of a YOLO file where none is named.
-        decode: look at the image files, for their sizes; False is for COCO only, which states them.
+        decode: take the sizes from the image files; False works only for COCO, which states them.
 
     Raises:
         ValueError: no such dataset, or one that is not for detection; names it and the cure.
     """
-    if format not in ("auto", *FORMATS):
-        raise ValueError(f"format must be one of {('auto', *FORMATS)}, got {format!r}")
+    check_choice("format", format, ("auto", *FORMATS))
     path, split = _split_off(str(path))
     if not os.path.exists(path):  # unlike Path.exists it answers for names that are too long
         raise ValueError(f"{path}: no such file or folder")

@@ -1,4 +1,4 @@
-"""COCO json: what is wrong in it, and the same without that."""
+"""Reading COCO json, and repairing what is wrong in it."""
 
 import os
 import reprlib
@@ -170,7 +170,7 @@ def _repair_images(
         names.add(name)
         if _settle_size(image, images, place, problems):
             records[key] = image
-    # Nobody knows which of two images the boxes of one id belong to.
+    # It is unknown which of two images the boxes of one id belong to.
     return {i: image for i, image in records.items() if not image.pop("ambiguous", False)}
 
 

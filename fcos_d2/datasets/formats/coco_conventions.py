@@ -1,4 +1,4 @@
-"""Boxes of a COCO file that are not [x, y, width, height] in pixels, told by all of them."""
+"""Boxes of a COCO file that are not [x, y, width, height] in pixels; all of them decide."""
 
 from itertools import chain
 
@@ -9,6 +9,7 @@ from .coco_fields import is_finite
 
 SAMPLE = 100_000  # boxes that are looked at
 ROUNDING = 0.01  # of a share of the image, and of an area
+LEAST_PERCENT = 20  # boxes; of fewer it cannot be told
 COCO_BOX = "COCO's are [x, y, width, height] in pixels"
 
 
@@ -21,25 +22,28 @@ def settle_convention(
         annotations: with `image_id` and a `bbox` of four finite numbers.
         images: by id, with width and height.
         source: what the messages call the file.
-        problems: gets an error, because only the boxes themselves speak for it.
+        problems: gets an error, because the file does not say what its boxes mean.
     """
     sample = annotations[:: len(annotations) // SAMPLE + 1]
     if not sample:
         return
     boxes = np.fromiter(chain.from_iterable(a["bbox"] for a in sample), float).reshape(-1, 4)
     sizes = np.array([_size(images[a["image_id"]]) for a in sample], dtype=float)
-    shares = _are_shares(boxes, sizes)
+    shares, one = _are_shares(boxes, sizes), 1
+    percent = _are_percent(boxes, sizes)
     if shares.mean() >= 0.5:
         kind = "boxes that look relative, shares of the image"
         text = _say(sample, images, shares, "lie within [0, 1]")
-        repair = "multiplied by width and height of the image; polygons left out"
+    elif percent.any():
+        kind, one = "boxes that look relative, percent of the image", 100
+        text = _say(sample, images, percent, "lie within [0, 100] and reach from end to end of it")
+    else:
+        kind = ""
+    if kind:
+        repair = f"scaled to px, with {one} for width and height of the image; polygons left out"
         problems.append(Problem("error", kind, text, repair, Place(source)))
-        boxes = boxes * np.tile(sizes, 2)
-        for annotation in annotations:
-            sides = _size(images[annotation["image_id"]]) * 2
-            scaled = [x * side for x, side in zip(annotation["bbox"], sides, strict=True)]
-            _replace(annotation, scaled)
-            annotation.pop("segmentation", None)
+        boxes = boxes * np.tile(sizes, 2) / one
+        _scale(annotations, images, one)
     areas = np.array([a["area"] if is_finite(a.get("area")) else 0 for a in sample], dtype=float)
     if _are_corners(boxes, sizes, areas):
         kind = "boxes that look like corners, xyxy"
@@ -60,13 +64,45 @@ def _are_shares(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return within & fractions & (sizes > 2).all(axis=1)
 
 
+def _are_percent(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """(M,) bool: all of them or none; boxes within the first 100 px of far larger images.
+
+    Only where nothing else explains it: many boxes with fractions, in images of different sizes
+    that are all several times as large, fill [0, 100] up to its end in both directions and never
+    pass it.
+    """
+    ends = boxes[:, :2] + boxes[:, 2:]
+    if (ends > 100 + ROUNDING).any():  # corners, or none
+        ends = boxes[:, 2:]
+    within = (boxes >= -ROUNDING).all() and (ends <= 100 + ROUNDING).all()
+    filled = (ends.max(axis=0) > 97).all() and (boxes[:, :2].min(axis=0) < 10).all()
+    is_percent = (
+        len(boxes) >= LEAST_PERCENT
+        and (sizes >= 250).all()
+        and len(np.unique(sizes, axis=0)) > 1
+        and (boxes != boxes.round()).any(axis=1).mean() >= 0.5
+        and within
+        and filled
+    )
+    return np.full(len(boxes), is_percent)
+
+
+def _scale(annotations: list[dict], images: dict[int, dict], one: int) -> None:
+    """Turns relative boxes into px, in place; `one` stands for a whole side of the image."""
+    for annotation in annotations:
+        sides = _size(images[annotation["image_id"]]) * 2
+        box = annotation["bbox"]
+        _replace(annotation, [x * side / one for x, side in zip(box, sides, strict=True)])
+        annotation.pop("segmentation", None)
+
+
 def _are_corners(boxes: np.ndarray, sizes: np.ndarray, areas: np.ndarray) -> bool:
     """Whether all boxes make sense as corners, and too few as corner and size.
 
-    A few boxes over the border are a sloppy set, whose boxes do not all look like corners: in true
-    ones width and height know nothing of the place. Of corners, those over half of the images that
-    are not in the upper left quarter, as sizes, end beyond the border. A stated area decides
-    small sets.
+    A few boxes over the border are a sloppy set, whose boxes do not all look like corners: in
+    true ones width and height do not depend on the place. Corners taken as sizes end beyond the
+    border, unless they lie in the upper left quarter of the image. A stated area decides small
+    sets.
     """
     first, second = boxes[:, :2], boxes[:, 2:]
     as_corners = (second > first) & (first >= -1) & (second <= sizes + 1)

@@ -72,7 +72,7 @@ def read_yolo(data_yaml: str | Path, split: str = "train") -> tuple[Coco, list[P
 
 
 def _read_yaml(path: Path) -> Description:
-    """As `Description`; every value as it is written, for yaml would make False of a class `no`."""
+    """As `Description`; every value as it is written: yaml would turn a class `no` into False."""
     text = read_text(path)
     try:
         root = yaml.compose(text, Loader=LimitedLoader)

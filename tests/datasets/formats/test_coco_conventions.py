@@ -92,6 +92,58 @@ def test_shares_that_are_corners():
     np.testing.assert_allclose(found, boxes, atol=1e-9)
 
 
+PERCENT = "boxes that look relative, percent of the image"
+LARGE, WIDE = (640, 480), (1000, 300)  # sizes of images, width and height
+
+
+def percent_set(corners: bool = False, scale: float = 1.0, sizes: tuple = (LARGE, WIDE)) -> dict:
+    """Thirty boxes all over the images, in percent; one reaches to the lower right."""
+    boxes = as_shares(random_boxes(30, seed=3, largest=0.5)) * 100
+    boxes[0] = [60.5, 50.5, 39.5, 49.5]
+    boxes[1, :2] = 0.5
+    boxes *= scale
+    data = coco_of((as_corners(boxes) if corners else boxes).tolist())
+    for i, image in enumerate(data["images"]):
+        image["width"], image["height"] = sizes[i % len(sizes)]
+    return data
+
+
+@pytest.mark.parametrize("corners", [False, True])
+def test_percent_of_the_image(corners):
+    expected = copy.deepcopy(percent_set())
+    coco, problems = repair_coco(percent_set(corners), "x.json")
+    assert [p.kind for p in problems] == [PERCENT, CORNERS][: 1 + corners]
+    assert all(p.severity == "error" for p in problems)
+    assert "30 of 30 lie within [0, 100]" in problems[0].where and "640 x 480" in problems[0].where
+    for image, found, given in zip(
+        expected["images"], coco["annotations"], expected["annotations"], strict=True
+    ):
+        sides = np.tile([image["width"], image["height"]], 2)
+        np.testing.assert_allclose(found["bbox"], np.array(given["bbox"]) / 100 * sides)
+
+
+NO_PERCENT = {
+    "one passes 100": {"scale": 1.01},
+    "they end before": {"scale": 0.9},
+    "all images of one size, of which a corner may be used": {"sizes": (LARGE,)},
+    "images hardly larger": {"sizes": (LARGE, (200, 480))},
+}
+
+
+@pytest.mark.parametrize("name", NO_PERCENT)
+def test_what_may_be_pixels_stays(name):
+    assert errors(percent_set(**NO_PERCENT[name])) == []
+
+
+def test_few_boxes_and_whole_numbers_stay_pixels():
+    few, whole = percent_set(), percent_set()
+    few["annotations"] = few["annotations"][:19]
+    for annotation in whole["annotations"]:
+        annotation["bbox"] = [max(round(x) - 1, 0) for x in annotation["bbox"]]
+    whole["annotations"][0]["bbox"] = [60, 50, 40, 50]
+    assert errors(few) == errors(whole) == []
+
+
 SOUND = {
     "one pixel in the corner": [[0, 0, 1, 1]],
     "one pixel in the corner of many": [[0, 0, 1, 1]] * 10,

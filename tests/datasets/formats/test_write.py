@@ -1,7 +1,12 @@
 """What is written comes back, whatever the names are."""
 
+import itertools
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -140,3 +145,84 @@ def test_problems_name_image_class_and_box_in_every_format(images, tmp_path, for
     assert problem.place.image.endswith(name) and problem.place.category == "1 of 2: dog"
     assert problem.place.box == pytest.approx((30, 2, 20, 5), abs=1e-3)
     assert name in problem.where or format in FOLDERS
+
+
+class Killed(BaseException):
+    """Stands in for a kill."""
+
+
+def kill_at(patch: pytest.MonkeyPatch, number: int) -> None:
+    """Ends the program at one of the steps that change the disk, counted from 0."""
+    steps = itertools.count()
+
+    def killing(function):
+        def step(*args, **kwargs):
+            if next(steps) == number:
+                raise Killed
+            return function(*args, **kwargs)
+
+        return step
+
+    places = (os, "replace"), (os, "symlink"), (Path, "write_text"), (Path, "write_bytes")
+    for owner, name in (*places, (ElementTree.ElementTree, "write")):
+        patch.setattr(owner, name, killing(getattr(owner, name)))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_kill_at_any_step_leaves_nothing_or_all(images, tmp_path, format, monkeypatch):
+    classes = {"csv": "classes.csv", "txt": "classes.txt"}.get(format)
+    coco, killed = dataset(FILES[:3], CLASSES[:3]), 0
+    for number in itertools.count():
+        output = tmp_path / str(number) / f"a.{format}"
+        try:
+            with monkeypatch.context() as patch:
+                kill_at(patch, number)
+                write_dataset(coco, images, output, format)
+            break
+        except Killed:
+            killed += 1
+            assert {path.name for path in output.parent.iterdir()} <= {classes}
+    assert killed == {"coco": 2, "csv": 4, "txt": 4, "voc": 6, "yolo": 7}[format]
+
+
+@pytest.mark.parametrize("format", ["voc", "yolo"])
+def test_a_folder_that_is_there_keeps_its_other_files(images, tmp_path, format, monkeypatch):
+    first, second = dataset(FILES[:2], CLASSES[:2]), dataset(FILES[2:3], CLASSES[:1])
+    written = write_dataset(first, images, tmp_path / "out", format)
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at(patch, 2)  # while the new files are made
+        write_dataset(second, images, tmp_path / "out", format)
+    boxes = [x[1:] for x in content(read_dataset(written).coco)]
+    assert boxes == [x[1:] for x in content(first)]
+    write_dataset(second, images, tmp_path / "out", format)
+    split = {"voc": ":all", "yolo": ""}[format]
+    boxes = [x[1:] for x in content(read_dataset(f"{written}{split}").coco)]
+    assert boxes == [x[1:] for x in content(second)]
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_what_a_killed_run_has_left_goes(images, tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for name in (f"out.{ended.pid}.tmp", f"other.{ended.pid}.tmp"):
+        (tmp_path / name / "labels").mkdir(parents=True)
+    write_dataset(dataset(FILES[:1], CLASSES[:1]), images, tmp_path / "out", "yolo")
+    assert sorted(x.name for x in tmp_path.iterdir()) == [f"other.{ended.pid}.tmp", "out", "photos"]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_crowds_are_left_out_where_they_would_become_objects(images, tmp_path, format, caplog):
+    coco = dataset(FILES[:3], CLASSES[:3])
+    for annotation in coco["annotations"][:2]:
+        annotation["iscrowd"] = 1
+    output = tmp_path / f"a.{format}"
+    written = write_dataset(coco, images, output, format)
+    classes = {"csv": tmp_path / "classes.csv", "txt": tmp_path / "classes.txt"}.get(format)
+    given = images if format in ("coco", "csv", "txt") else None
+    read = read_dataset(written, images=given, format=format, classes=classes)
+    crowds = [annotation["iscrowd"] for annotation in read.coco["annotations"]]
+    assert crowds == ([1, 1, 0] if format == "coco" else [0]) and len(read.coco["images"]) == 3
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == (format != "coco") and all(x.startswith("2 crowd regions") for x in said)
+    assert len(coco["annotations"]) == 3, "the dict that was given stays as it is"

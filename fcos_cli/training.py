@@ -6,12 +6,10 @@ import sys
 from dataclasses import fields
 from functools import partial
 
-from fcos_d2.engine import launch, run
-from fcos_d2.engine.request import Request
+from fcos_d2.engine import Request, launch, run
 from fcos_deploy.door import enter
 
 from .model_choice import overrides_of
-from .overrides import plain_overrides
 
 
 def start(arguments: argparse.Namespace, **settings: object) -> int:
@@ -37,10 +35,8 @@ def request_of(
     """
     names = [field.name for field in fields(Request)]
     given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
-    weights, device = getattr(arguments, "weights", None), getattr(arguments, "device", None)
-    plain = plain_overrides(arguments.config, weights, output_dir, device)
-    opts = [*overrides_of(arguments), *plain]  # what a flag says wins
-    return Request(**given | {"config_file": arguments.config, "opts": opts} | settings)
+    given |= {"config_file": arguments.config, "opts": overrides_of(arguments)}
+    return Request(**given | {"output_dir": output_dir} | settings)
 
 
 def process(request: Request) -> None:

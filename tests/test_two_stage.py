@@ -6,10 +6,11 @@ import pytest
 import torch
 from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils.events import EventStorage
+from tiny_run import train_request
 
 from fcos_d2 import Predictor, model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
-from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.engine import run
 from fcos_d2.evaluation.views import ViewSettings, selection_limits
 
 SMALL = {
@@ -199,7 +200,7 @@ def test_fifty_iterations_on_blood_cells(shared_dir, tmp_path, name):
     for split in ("train", "val"):
         arguments += [f"--{split}-json", str(tmp_path / f"{split}.json")]
         arguments += [f"--{split}-images", images]
-    results = run(train_argument_parser().parse_args([*arguments, *words(options)]))
+    results = run(train_request([*arguments, *words(options)]))
 
     lines = (tmp_path / "out" / "metrics.json").read_text().splitlines()
     losses = [x["total_loss"] for x in map(json.loads, lines) if "total_loss" in x]

@@ -68,8 +68,8 @@ def show_training_images(arguments: argparse.Namespace) -> None:
 
     output = arguments.output
     with tempfile.TemporaryDirectory() as folder:
-        request = request_of(arguments, output_dir=folder, num_gpus=0)
-        loader, generator, names, image_format = training_images.build(prepare(request))
+        run = prepare(request_of(arguments, output_dir=folder, num_gpus=0))
+        loader, generator, names, image_format = training_images.build(run)
         drawn, titles = training_images.pictures(
             loader, generator, names, image_format, arguments.num_images
         )

@@ -90,22 +90,15 @@ def detector_of(arguments: argparse.Namespace, read: "ReadDataset") -> tuple:
         read: the dataset; what training with masks would refuse is added to its problems.
     """
     import torch
-    from detectron2.config import CfgNode
 
     from fcos_d2 import model_zoo
-    from fcos_d2.building import build_detector
-    from fcos_d2.data.input_size import InputSize, sizes_after
-    from fcos_d2.data.pipeline import build_augmentations
+    from fcos_d2.data.input_size import sizes_after
     from fcos_d2.datasets.training_set import learned_fields
     from fcos_d2.engine import run_of
 
-    name = arguments.config
-    cfg = model_zoo.get_config(name, ["MODEL.DEVICE", "meta"], arguments.trust_config)
-    if not isinstance(cfg, CfgNode):
-        raise ValueError(f"{name}: give the yaml config of the same name")
-    if (masks := run_of(cfg).masks) == "required":
-        learned_fields(read.coco, masks, read.problems)  # for what it says
+    run = run_of(model_zoo.get_config(arguments.config, trust_config=arguments.trust_config))
+    if run.masks == "required":
+        learned_fields(read.coco, run.masks, read.problems)  # for what it says
     with torch.device("meta"):  # without memory behind the tensors
-        generator = build_detector(cfg).proposal_generator
-    resize = InputSize(build_augmentations(cfg, is_train=True)).resize
-    return generator, partial(sizes_after, resize)
+        generator = run.on("meta").build_model().proposal_generator
+    return generator, partial(sizes_after, run.build_train_mapper().input_size.resize)

@@ -1,6 +1,5 @@
 """Running detectors: runs from configs, trainer, evaluation, processes and guards."""
 
-from .arguments import train_argument_parser
 from .command import run
 from .console import setup_logging
 from .distributed import launch
@@ -24,5 +23,4 @@ __all__ = [
     "run",
     "run_of",
     "setup_logging",
-    "train_argument_parser",
 ]

@@ -1,4 +1,4 @@
-"""What `train_net.py` does: one training or evaluation."""
+"""What `fcos train` and `fcos eval` do: one training or evaluation."""
 
 import logging
 import os

@@ -6,7 +6,7 @@ a config, `with_keys` adds what its user would write: "max_iter (SOLVER.MAX_ITER
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
@@ -48,6 +48,13 @@ KEYS = {
     "weights": ("MODEL.WEIGHTS", "train.init_checkpoint"),
 }
 _NAMED = re.compile(r"`(\w+)(=[^`]*)?`")
+
+
+def overrides(values: Mapping[str, object], kind: Kind) -> list[str]:
+    """The words of a command line that give a config these values, by argument."""
+    if kind == "lazy":
+        return [f"{KEYS[name][1]}={value}" for name, value in values.items()]
+    return [str(word) for name, value in values.items() for word in (KEYS[name][0], value)]
 
 
 def with_keys(text: str, kind: Kind) -> str:

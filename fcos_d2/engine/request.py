@@ -10,6 +10,10 @@ class Request:
     Attributes:
         config_file: name in the model zoo, or path of a .yaml or .py file.
         opts: overrides of the config: KEY VALUE pairs for yaml, key=value for python configs.
+        weights: checkpoint to start from or to evaluate; None: the one that the config names. These
+            three win over `opts`.
+        output_dir: of the run; None: the config's.
+        device: to run on; None: the config's.
         resume: go on from the last checkpoint in the output folder.
         eval_only: evaluate the weights that the config names, and train nothing.
         auto_scale: scale learning rate and schedule by the real batch over the config file's.
@@ -26,6 +30,9 @@ class Request:
 
     config_file: str
     opts: list[str] = field(default_factory=list)
+    weights: str | None = None
+    output_dir: str | None = None
+    device: str | None = None
     resume: bool = False
     eval_only: bool = False
     auto_scale: bool = False

@@ -52,6 +52,7 @@ def run_from_lazy(cfg: DictConfig) -> Run:
         make_model=partial(_model, cfg),
         make_optimizer=partial(_optimizer, cfg),
         make_scheduler=lambda optimizer: instantiate(cfg.lr_multiplier),
+        make_train_mapper=lambda: instantiate(cfg.dataloader.train.mapper),
         make_train_loader=partial(_train_loader, cfg),
         make_test_mapper=lambda: instantiate(cfg.dataloader.test.mapper),
         make_test_loader=partial(_test_loader, cfg),

@@ -79,6 +79,7 @@ class Run:
     make_model: Callable[[str], nn.Module]  # on a device
     make_optimizer: Callable[[nn.Module], Optimizer]
     make_scheduler: Callable[[Optimizer], object]  # of learning rates, or fvcore's multiplier
+    make_train_mapper: Callable[[], FCOSDatasetMapper]
     make_train_loader: Callable[[], DataLoader]
     make_test_mapper: Callable[[], FCOSDatasetMapper]
     make_test_loader: Callable[[str, FCOSDatasetMapper], DataLoader]
@@ -104,6 +105,10 @@ class Run:
     def build_model(self) -> nn.Module:
         """Raises ValueError where no model can be built with the values of the config."""
         return self.make_model(self.device)
+
+    def build_train_mapper(self) -> FCOSDatasetMapper:
+        """What makes the input of the model from a training image."""
+        return self.make_train_mapper()
 
     def build_train_loader(self) -> DataLoader:
         """Raises ValueError for data of which nothing can be learned."""

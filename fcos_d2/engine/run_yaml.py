@@ -70,6 +70,7 @@ def run_from_yaml(cfg: CfgNode) -> Run:
         make_model=partial(_model, cfg),
         make_optimizer=partial(build_optimizer, cfg),
         make_scheduler=partial(build_lr_scheduler, cfg),
+        make_train_mapper=partial(FCOSDatasetMapper, cfg, is_train=True),
         make_train_loader=partial(_train_loader, cfg),
         make_test_mapper=partial(FCOSDatasetMapper, cfg, is_train=False),
         make_test_loader=partial(_test_loader, cfg),

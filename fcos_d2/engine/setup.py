@@ -4,9 +4,11 @@ import logging
 import os
 
 import torch
+from detectron2.config import CfgNode
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
+from omegaconf import DictConfig
 
 from fcos_deploy.text import read_text
 from fcos_deploy.writing import remove_leftovers
@@ -16,7 +18,7 @@ from ..checkpoint import stored_class_names
 from ..datasets.own_data import DataFiles, OwnData, register_own_data
 from ..device import check_precision, resolve_device
 from .console import setup_logging
-from .keys import adding_keys
+from .keys import adding_keys, overrides
 from .request import Request
 from .restarts import is_restart
 from .run_of import run_of
@@ -35,7 +37,7 @@ def prepare(request: Request) -> Run:
         ValueError: bad config, override or data; names it.
     """
     request.config_file = model_zoo.get_config_file(request.config_file)
-    run = run_of(model_zoo.get_config(request.config_file, request.opts, request.trust_config))
+    run = run_of(_config(request, _overrides(request)))
     setup_logging(run.output_dir, request.verbose, run.kind)
     if comm.is_main_process():
         for path in remove_leftovers(run.output_dir):
@@ -50,6 +52,19 @@ def prepare(request: Request) -> Run:
     return run
 
 
+def _config(request: Request, opts: list[str] | None = None) -> CfgNode | DictConfig:
+    return model_zoo.get_config(request.config_file, opts, request.trust_config)
+
+
+def _overrides(request: Request) -> list[str]:
+    """Those of the user, and then what the request says in values of its own."""
+    names = ("weights", "output_dir", "device")
+    given = {name: value for name in names if (value := getattr(request, name)) is not None}
+    if not given:
+        return request.opts
+    return [*request.opts, *overrides(given, run_of(_config(request)).kind)]
+
+
 def _changes(request: Request, run: Run) -> Changes:
     own_data = _own_data(request, run)
     class_names = own_data.class_names if own_data is not None else None
@@ -59,8 +74,8 @@ def _changes(request: Request, run: Run) -> Changes:
         _refuse_other_class_count(request, run, len(class_names))
     factor = None
     if request.auto_scale:
-        config = model_zoo.get_config(request.config_file, trust_config=request.trust_config)
-        factor = run.training().total_batch_size / run_of(config).training().total_batch_size
+        of_the_file = run_of(_config(request)).training()
+        factor = run.training().total_batch_size / of_the_file.total_batch_size
     train, test = None, None
     if own_data is not None:
         train = (own_data.train,) if own_data.train else ()

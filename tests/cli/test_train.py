@@ -11,7 +11,6 @@ from fcos_cli import train_net, training
 from fcos_cli.commands import compare_recipes, quickstart
 from fcos_cli.exit_codes import FAILED, WRONG_USE
 from fcos_cli.main import main
-from fcos_cli.overrides import plain_overrides
 from fcos_cli.training import request_of
 from fcos_d2.datasets import shapes
 
@@ -60,16 +59,6 @@ def test_quickstart(monkeypatch, capsys):
     assert Path("datasets/shapes/shapes.json").is_file()
     assert Path("made/predictions.png").is_file() and Path("made/training.png").is_file()
     assert "fcos predict IMAGE --weights made/model_final.pth" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("config", ["FCOS-RT/R50", "lazy/FCOS-RT/R50"])
-def test_flags_become_overrides_of_either_kind_of_config(config):
-    assert plain_overrides(config, None, None, None) == []
-    words = plain_overrides(config, "a.pth", "made", "cpu")
-    if config.startswith("lazy"):
-        assert words == ["train.init_checkpoint=a.pth", "train.output_dir=made", "train.device=cpu"]
-    else:
-        assert words == ["MODEL.WEIGHTS", "a.pth", "OUTPUT_DIR", "made", "MODEL.DEVICE", "cpu"]
 
 
 def test_the_flags_of_train_net():

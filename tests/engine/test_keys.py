@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 import fcos_d2
 from fcos_d2 import model_zoo
 from fcos_d2.config import get_cfg
-from fcos_d2.engine.keys import KEYS, adding_keys, with_keys
+from fcos_d2.engine.keys import KEYS, adding_keys, overrides, with_keys
+from fcos_d2.engine.run_of import run_of
 from fcos_d2.key_effects import leaves
 
 PACKAGE = Path(fcos_d2.__file__).parent
@@ -26,6 +27,15 @@ def test_keys_are_added():
         "max_iter (train.max_iter) is 0; `tool.py` and `other` stay, and "
         "train.init_checkpoint=a b.pth starts anew"
     )
+
+
+@pytest.mark.parametrize("name", ["FCOS-RT/R50", "lazy/FCOS-RT/R50"])
+def test_values_become_overrides_of_either_kind_of_config(name):
+    values = {"weights": "a.pth", "output_dir": "made here", "device": "cpu"}
+    before = run_of(model_zoo.get_config(name))
+    after = run_of(model_zoo.get_config(name, overrides(values, before.kind)))
+    assert (after.weights, after.output_dir, after.device) == ("a.pth", "made here", "cpu")
+    assert overrides({}, before.kind) == []
 
 
 def test_errors_leave_with_keys_and_are_the_same_otherwise():

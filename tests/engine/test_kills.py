@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import tiny_command
+from tiny_run import tiny_command, train_request
 
-from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.engine import run
 
 SETTINGS = {
     "SOLVER.CHECKPOINT_PERIOD": 2,
@@ -28,7 +28,7 @@ def start_run(folder: Path, out: Path) -> int:
     if pid := os.fork():
         return pid
     try:
-        run(train_argument_parser().parse_args(command))
+        run(train_request(command))
         os._exit(0)
     finally:
         os._exit(1)

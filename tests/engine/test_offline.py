@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyCall as L
-from tiny_run import tiny_command
+from tiny_run import tiny_command, train_request
 
 from fcos_d2 import Predictor, model_zoo
 from fcos_d2.building import build_detector
 from fcos_d2.checkpoint import FCOSCheckpointer
-from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.engine import run
 from fcos_d2.modeling import TimmBackbone
 
 timm = pytest.importorskip("timm")
@@ -45,7 +45,7 @@ def test_runs_from_a_yaml_config(tmp_path, network):
 
     def start(output, max_iter, *flags, **overrides):
         words = tiny_command(tmp_path / "data", tmp_path / output, max_iter, *flags, **overrides)
-        return run(train_argument_parser().parse_args(words))
+        return run(train_request(words))
 
     with pytest.raises(ValueError, match="weights of mobilenetv3_small_050 cannot be had"):
         start("nothing", 1, "--resume", **BODY)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import TINY_MODEL, make_tiny_coco, tiny_command
+from tiny_run import TINY_MODEL, make_tiny_coco, tiny_command, train_request
 
-from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.engine import run
 from fcos_d2.engine.step import StepTrainer
 from fcos_d2.visualization.plots import read_metrics
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def start(folder, output, max_iter, *flags, **overrides):
     command = tiny_command(folder, output, max_iter, *flags, **overrides)
-    return run(train_argument_parser().parse_args(command))
+    return run(train_request(command))
 
 
 def test_train_resume_evaluate(tmp_path):
@@ -108,7 +108,7 @@ def test_results_carry_the_ids_of_the_file(tmp_path, shared_dir):
     settings |= {"TEST.EVAL_PERIOD": 1, "MODEL.FCOS.INFERENCE_TH_TEST": 0.0}
     opts = [str(word) for item in settings.items() for word in item]
     command = ["--config-file", "Recipes/R18-Scratch", *data, *opts]
-    run(train_argument_parser().parse_args(command))
+    run(train_request(command))
     rows = json.loads((tmp_path / "inference" / "coco_instances_results.json").read_text())
     assert {row["image_id"] for row in rows} == {2**53 + 1, 2**53 + 2, *texts[2:]}
     assert {row["category_id"] for row in rows} == {"a", "b"}
@@ -203,7 +203,7 @@ def test_lazy_run(tmp_path):
     flags = ["--train-json", json_file, "--train-images", images]
     flags += ["--val-json", json_file, "--val-images", images]
     command = ["--config-file", "lazy/FCOS-RT/R50", *flags, *overrides]
-    results = run(train_argument_parser().parse_args(command))
+    results = run(train_request(command))
     assert "AP50" in results["bbox"]
     checkpoint = torch.load(tmp_path / "out" / "model_final.pth")
     assert checkpoint["class_names"] == ["white thing"]

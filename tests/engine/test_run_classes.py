@@ -10,11 +10,11 @@ import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 from random_detector import confident
-from tiny_run import TINY_MODEL
+from tiny_run import TINY_MODEL, train_request
 
 from fcos_d2 import Predictor, model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
-from fcos_d2.engine import Trainer, run, train_argument_parser
+from fcos_d2.engine import Trainer, run
 from fcos_d2.evaluation.classes import EvaluatorByName
 
 SHAPES = ["circle", "square", "triangle", "star", "ring"]
@@ -38,12 +38,12 @@ def options(settings):
 def start(output, *flags, **settings):
     settings = SETTINGS | {"OUTPUT_DIR": output} | settings
     command = ["--config-file", "Recipes/R18-Scratch", *map(str, flags), *options(settings)]
-    return run(train_argument_parser().parse_args(command))
+    return run(train_request(command))
 
 
 def start_lazy(output, *flags_and_overrides):
     command = ["--config-file", "lazy/Recipes/R18-Scratch", *map(str, flags_and_overrides)]
-    return run(train_argument_parser().parse_args([*command, f"train.output_dir={output}", *LAZY]))
+    return run(train_request([*command, f"train.output_dir={output}", *LAZY]))
 
 
 @pytest.fixture(scope="module")

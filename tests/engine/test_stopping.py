@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import tiny_command
+from tiny_run import tiny_command, train_request
 
-from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.engine import run
 from fcos_d2.engine.step import StepTrainer
 from fcos_d2.engine.stopping import StoppedBySignal
 from fcos_d2.engine.trainer import Trainer
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def start(folder, output, max_iter, *flags, **overrides):
     command = tiny_command(folder, output, max_iter, *flags, **overrides)
-    return run(train_argument_parser().parse_args(command))
+    return run(train_request(command))
 
 
 def signal_in_step(number, at, monkeypatch):
@@ -108,12 +108,12 @@ def test_a_kill_before_the_last_file_takes_nothing(tmp_path):
     command = tiny_command(
         tmp_path / "data", tmp_path / "out", 2, **{"SOLVER.CHECKPOINT_PERIOD": 2}
     )
-    run(train_argument_parser().parse_args(command))
+    run(train_request(command))
     final = tmp_path / "out" / "model_final.pth"
     expected = torch.load(final)
     final.unlink()
     (tmp_path / "out" / "last_checkpoint").write_text("model_0000001.pth")
-    run(train_argument_parser().parse_args([*command[:2], "--resume", *command[2:]]))
+    run(train_request([*command[:2], "--resume", *command[2:]]))
     made = torch.load(final)
     assert made["iteration"] == expected["iteration"] == 1
     torch.testing.assert_close(made["model"], expected["model"], rtol=0, atol=0)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from detectron2.utils.events import EventStorage
-from tiny_run import tiny_command
+from tiny_run import tiny_command, train_request
 
 from fcos_d2 import model_zoo
-from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.engine import run
 from fcos_d2.engine.trainer import Trainer
 
 
@@ -22,7 +22,7 @@ def test_precise_statistics_are_those_of_the_model_that_is_saved(tmp_path, ema):
         "INPUT.RANDOM_FLIP": "none",
     }
     command = tiny_command(tmp_path / "data", tmp_path / "out", 2, **overrides)
-    run(train_argument_parser().parse_args(command))
+    run(train_request(command))
 
     cfg = model_zoo.get_config(str(tmp_path / "out" / "config.yaml"))
     model = Trainer.build_model(cfg).train()
@@ -51,7 +51,7 @@ def test_a_run_without_weights_freezes_nothing(tmp_path):
         "SOLVER.WARMUP_ITERS": 0,
     }
     command = tiny_command(tmp_path / "data", tmp_path / "out", 1, **overrides)
-    run(train_argument_parser().parse_args(command))
+    run(train_request(command))
     log = (tmp_path / "out" / "log.txt").read_text()
     assert "weights (MODEL.WEIGHTS) is empty, so 5 tensors and 20 norms" in log
     saved = torch.load(tmp_path / "out" / "model_final.pth")["model"]
@@ -61,6 +61,6 @@ def test_a_run_without_weights_freezes_nothing(tmp_path):
 
     overrides["MODEL.WEIGHTS"] = tmp_path / "out" / "model_final.pth"
     command = tiny_command(tmp_path / "data", tmp_path / "eval", 1, "--eval-only", **overrides)
-    run(train_argument_parser().parse_args(command))
+    run(train_request(command))
     log = (tmp_path / "eval" / "log.txt").read_text()
     assert "tensors loaded, all there are" in log and "would stay frozen" not in log

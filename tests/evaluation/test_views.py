@@ -5,7 +5,7 @@ import torch
 from bright_spots import BrightSpots, detections, picture
 from detectron2.modeling import build_model
 from detectron2.structures import Instances
-from tiny_run import make_tiny_coco, tiny_command
+from tiny_run import make_tiny_coco, tiny_command, train_request
 from torch import nn
 
 from fcos_d2 import model_zoo
@@ -13,7 +13,7 @@ from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.config import get_cfg
 from fcos_d2.data.augmentation import ResizeShortestEdge
 from fcos_d2.data.mapper import FCOSDatasetMapper
-from fcos_d2.engine import Trainer, run, run_of, train_argument_parser
+from fcos_d2.engine import Trainer, run, run_of
 from fcos_d2.evaluation import views
 from fcos_d2.evaluation.slicing import Region, Slicing
 from fcos_d2.evaluation.tta import FlipsAndScales
@@ -229,7 +229,7 @@ def test_yaml_evaluation(tmp_path, looks):
 
     def start(output, *flags, **more):
         command = tiny_command(tmp_path / "data", tmp_path / output, 2, *flags, **overrides, **more)
-        return run(train_argument_parser().parse_args(command))
+        return run(train_request(command))
 
     results = start("out")
     assert looks == [(5, 4)] * 2
@@ -261,5 +261,5 @@ def test_lazy_evaluation(tmp_path, looks):
     FCOSCheckpointer(model, str(tmp_path), class_names=["white thing"]).save("model")
     command = ["--config-file", "lazy/FCOS-RT/R50", "--eval-only"]
     command += ["--val-json", json_file, "--val-images", images, *overrides]
-    run(train_argument_parser().parse_args(command))
+    run(train_request(command))
     assert looks == [(4, 2)] * 2

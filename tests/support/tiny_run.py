@@ -5,6 +5,9 @@ import json
 import cv2
 import numpy as np
 
+from fcos_cli import train_net
+from fcos_cli.training import request_of
+
 TINY_MODEL = {
     "MODEL.DEVICE": "cpu",
     "MODEL.FPN.OUT_CHANNELS": 32,
@@ -51,3 +54,9 @@ def tiny_command(folder, output, max_iter, *flags, num_images=6, **overrides):
     data = ["--train-json", json_file, "--train-images", images]
     data += ["--val-json", json_file, "--val-images", images]
     return ["--config-file", "Recipes/R18-Scratch", *data, *flags, *opts]
+
+
+def train_request(words):
+    """What the engine is asked to do by these arguments of train_net.py."""
+    arguments = train_net.parser().parse_args(words)
+    return request_of(arguments, output_dir=None, eval_only=arguments.eval_only)

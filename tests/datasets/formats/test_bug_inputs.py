@@ -10,11 +10,11 @@ import check_dataset
 import convert_dataset
 import pytest
 import torch
-from tiny_run import TINY_MODEL, make_tiny_coco
+from tiny_run import TINY_MODEL, make_tiny_coco, train_request
 
 from fcos_d2.datasets.formats import read_dataset
 from fcos_d2.datasets.own_data import DataFiles, register_own_data
-from fcos_d2.engine import run, train_argument_parser
+from fcos_d2.engine import run
 
 # Of every label `0.32 0.36 0.43 0.43` in images of 96 x 72 px.
 BOX = [10.08, 10.44, 41.28, 30.96]
@@ -202,7 +202,7 @@ def test_whole_training(inputs, tmp_path, data, classes):
     settings = TINY_MODEL | {"OUTPUT_DIR": str(tmp_path), "SOLVER.MAX_ITER": 1}
     opts = [str(word) for item in settings.items() for word in item]
     given = ["--config-file", "Recipes/R18-Scratch", "--train-data", str(inputs / data)]
-    run(train_argument_parser().parse_args([*given, *opts]))
+    run(train_request([*given, *opts]))
     assert torch.load(tmp_path / "model_final.pth")["class_names"] == classes
 
 
@@ -221,7 +221,7 @@ def test_training_bears_every_name(tmp_path, capfd):
     opts = [str(word) for item in settings.items() for word in item]
     given = ["--config-file", "Recipes/R18-Scratch", "--train-data", str(path)]
     given += ["--train-images", images]
-    run(train_argument_parser().parse_args([*given, *opts]))
+    run(train_request([*given, *opts]))
     printed = "".join(capfd.readouterr())
     log = (tmp_path / "out" / "log.txt").read_text(encoding="utf-8")
     for text in (printed, log):

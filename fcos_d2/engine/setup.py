@@ -160,12 +160,12 @@ def _finish_lazy(
     if class_names is not None:
         num_classes = len(class_names)
         generator, two_stage = cfg.model.proposal_generator, "roi_heads" in cfg.model
-        key = "roi_heads" if two_stage else "proposal_generator"
+        key = "roi_heads" if two_stage else "proposal_generator.head"
         _refuse_other_class_count(f"model.{key}.num_classes", args, num_classes)
         if two_stage:
             cfg.model.roi_heads.num_classes = num_classes
-        if not two_stage or generator.num_classes > 1:
-            generator.num_classes = generator.head.num_classes = num_classes
+        if not two_stage or generator.head.num_classes > 1:
+            generator.head.num_classes = num_classes
     if own_data is not None:
         cfg.dataloader.train.dataset.names = own_data.train or []
         cfg.dataloader.test.dataset.names = own_data.val or []

@@ -269,7 +269,7 @@ def check_class_count(dataset_names: str | list[str], model: nn.Module) -> None:
     if not names or found is None or found == len(names):
         return
     yaml_key = f"MODEL.{'ROI_HEADS' if two_stages else 'FCOS'}.NUM_CLASSES"
-    lazy_key = f"model.{'roi_heads' if two_stages else 'proposal_generator'}.num_classes"
+    lazy_key = f"model.{'roi_heads' if two_stages else 'proposal_generator.head'}.num_classes"
     message = (
         f"the model has {found} classes ({yaml_key}, {lazy_key}), the training data "
         f"{dataset_names} have {len(names)}"

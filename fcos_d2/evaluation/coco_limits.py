@@ -15,8 +15,8 @@ def detections_limit(model: nn.Module) -> int | None:
     """How many detections of an image the model returns at most; None where it does not tell."""
     heads = getattr(model, "roi_heads", None)
     if heads is None:
-        selection = getattr(getattr(model, "proposal_generator", None), "test_selection", {})
-        limit = selection.get("max_detections", 0)
+        selection = getattr(getattr(model, "proposal_generator", None), "test_selection", None)
+        limit = getattr(selection, "max_detections", 0)
     else:
         predictor = getattr(heads, "box_predictor", None)
         last = predictor[-1] if isinstance(predictor, nn.ModuleList) else predictor  # of a cascade
@@ -57,8 +57,8 @@ def warn_of_limits(
         lines.append(
             f"{len(over_model)} images have up to {max(over_model)} objects, and the model returns "
             f"at most {model_limit}; MODEL.FCOS.POST_NMS_TOPK_TEST (LazyConfig: "
-            "model.proposal_generator.max_detections_test), or TEST.DETECTIONS_PER_IMAGE of a "
-            "two-stage model, raises that"
+            "model.proposal_generator.test_selection.max_detections), or "
+            "TEST.DETECTIONS_PER_IMAGE of a two-stage model, raises that"
         )
     if lines:
         text = f"{dataset_name}: AP cannot reach 100: {'; '.join(lines)}"

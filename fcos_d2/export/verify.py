@@ -154,7 +154,7 @@ def compare(
             found = boxes[real], scores[real], classes[real]
             wanted = wanted.pred_boxes.tensor, wanted.scores, wanted.pred_classes
             selection = model.proposal_generator.test_selection
-            limits = selection["max_detections"], selection["nms_thresh"]
+            limits = selection.max_detections, selection.nms_thresh
             worst = worst.merged(compare_detections(wanted, found, *limits, tolerance))
     return worst
 

@@ -31,7 +31,6 @@ def train_yaml(output_dir, dataset, num_classes):
 
 def train_lazily(output_dir, dataset, num_classes):
     cfg = model_zoo.get_config("lazy/Recipes/R18-Scratch")
-    cfg.model.proposal_generator.num_classes = num_classes
     cfg.model.proposal_generator.head.num_classes = num_classes
     cfg.dataloader.train.dataset.names = dataset
     cfg.dataloader.train.num_workers = 0

@@ -83,9 +83,9 @@ class ATSSAssigner:
             first_idx += grid.num_locations
         location_idxs, ious = torch.cat(location_idxs, dim=1), torch.cat(ious, dim=1)  # (M, C)
         inside = (boxes_to_ltrb(torch.cat(centers, dim=1), gt_boxes[:, None]) > 0).all(dim=-1)
-        # One candidate has no deviation, and no box has none, either.
-        several = ious.numel() > len(ious)
-        deviation = ious.std(dim=1) if several else torch.zeros_like(ious[:, 0])
+        # A single candidate has no deviation, and std() warns of an empty batch.
+        spread = ious.numel() > len(ious)
+        deviation = ious.std(dim=1) if spread else torch.zeros_like(ious[:, 0])
         thresholds = torch.minimum(ious.mean(dim=1) + deviation, ious.amax(dim=1))
         claims = inside & (ious >= thresholds[:, None] - ROUNDING)
         return location_idxs[claims], claims.nonzero()[:, 0], ious[claims]

@@ -16,8 +16,10 @@ from torchvision.models.detection import FCOS as TorchvisionFCOS
 from benchmarks.common import peak_memory
 from fcos_d2.benchmark.machine import describe_machine
 from fcos_d2.benchmark.timing import markdown_list, markdown_table, time_in_turns
-from fcos_d2.modeling.assignment import location_targets, size_ranges_from_bounds
+from fcos_d2.modeling.assignment import SizeRangeAssigner
+from fcos_d2.modeling.criterion import Targets
 from fcos_d2.modeling.geometry import LocationGrid, level_locations
+from fcos_d2.modeling.matching import Truth
 
 STRIDES = [8, 16, 32, 64, 128]
 SIZE_BOUNDS = [64, 128, 256, 512]
@@ -96,10 +98,15 @@ def assignment_subjects(
     the label and the distances: ours and detectron2's do a little more than torchvision's.
     """
     radius = arguments.center_sampling_radius
-    grids, locations, squares = levels
-    ranges = size_ranges_from_bounds(SIZE_BOUNDS)
-    targets = (boxes, classes, locations, grids, STRIDES, ranges, radius, NUM_CLASSES)
-    subjects = {"fcos_d2": functools.partial(location_targets, *targets)}
+    grids, _, squares = levels
+    assigner = SizeRangeAssigner(size_bounds=SIZE_BOUNDS, center_sampling_radius=radius)
+    truth = Truth(boxes, classes, [len(boxes)])
+
+    def targets() -> tuple[Tensor, Tensor]:
+        made = Targets.of_matches(assigner.assign(truth, grids), truth, grids)
+        return made.labels(NUM_CLASSES), made.ltrb_in_strides
+
+    subjects = {"fcos_d2": targets}
     if "torchvision" in arguments.peer:
         subjects["torchvision"] = torchvision_matching(boxes, classes, squares, radius)
     if "detectron2" in arguments.peer:

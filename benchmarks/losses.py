@@ -21,8 +21,10 @@ from torchvision.models.detection.fcos import FCOSHead as TorchvisionHead
 from benchmarks.assignment import NUM_CLASSES, SIZE_BOUNDS, STRIDES, levels_of, random_truth
 from benchmarks.common import peak_memory, row_beside_peers
 from fcos_d2.benchmark.timing import time_in_turns
-from fcos_d2.modeling import FCOSHead, FCOSProposalGenerator
+from fcos_d2.modeling import FCOSHead, FCOSProposalGenerator, SizeRangeAssigner
+from fcos_d2.modeling.criterion import Targets
 from fcos_d2.modeling.geometry import LocationGrid
+from fcos_d2.modeling.matching import Truth
 
 HEIGHT, WIDTH, NUM_IMAGES = 800, 1088, 2
 RADIUS = 1.5
@@ -67,7 +69,7 @@ def loss_subjects(truth: list[tuple[Tensor, Tensor]]) -> dict[str, Callable[[], 
     grids, locations, squares = levels_of(HEIGHT, WIDTH)
     predictions = random_predictions(sum(len(x) for x in locations))
     return {
-        "ours": ours(truth, grids, locations, predictions),
+        "ours": ours(truth, grids, predictions),
         "torchvision": torchvision_losses(truth, squares, predictions),
         "detectron2": detectron2_losses(truth, squares, predictions),
     }
@@ -87,24 +89,23 @@ def random_predictions(num_locations: int) -> tuple[Tensor, Tensor, Tensor]:
 def ours(
     truth: list[tuple[Tensor, Tensor]],
     grids: list[LocationGrid],
-    locations: list[Tensor],
     predictions: tuple[Tensor, Tensor, Tensor],
 ) -> Callable[[], dict]:
     """What FCOSProposalGenerator.losses does once the head's outputs are flattened."""
     levels = [f"p{i}" for i in range(3, 8)]
     generator = FCOSProposalGenerator(
         head=FCOSHead(in_channels=32, num_classes=NUM_CLASSES, num_levels=len(levels)),
-        num_classes=NUM_CLASSES,
         in_features=levels,
         strides=STRIDES,
-        size_bounds=SIZE_BOUNDS,
-        center_sampling_radius=RADIUS,
+        assigner=SizeRangeAssigner(size_bounds=SIZE_BOUNDS, center_sampling_radius=RADIUS),
     )
     criterion = generator.criterion
 
     def run() -> dict:
-        targets = generator.target_maker.batch_targets(truth, grids, locations)
-        divisors = generator.loss_normalizers(criterion.target_sums(targets, locations))
+        boxes, classes = (torch.cat(x) for x in zip(*truth, strict=True))
+        batch = Truth(boxes, classes, [len(x) for x, _ in truth])
+        targets = Targets.of_matches(generator.assigner.assign(batch, grids), batch, grids)
+        divisors = generator.loss_normalizers(criterion.target_sums(targets, grids), levels)
         return criterion.losses(*predictions, targets, divisors)
 
     return run

@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
 
+from detectron2.utils.registry import _convert_target_to_string
+
 TARGET = "_target_"
 # Modules, with all below them, whose classes are parts of a detector or of its training...
 CLASSES_OF = [
@@ -82,9 +84,10 @@ def resolve_targets(tree: object) -> object:
     resolved = {key: resolve_targets(value) for key, value in tree.items()}
     if TARGET in tree:
         target = resolve_target(tree[TARGET])
-        # Omegaconf would make an instance of a dataclass at once: these stay names.
+        # Omegaconf would make an instance of a dataclass at once: these stay the names that
+        # LazyCall gives them.
         is_data = dataclasses.is_dataclass(target)
-        resolved[TARGET] = f"{target.__module__}.{target.__qualname__}" if is_data else target
+        resolved[TARGET] = _convert_target_to_string(target) if is_data else target
         given = [name for name in REFUSED_ARGUMENTS if tree.get(name)]
         if given:
             raise ValueError(f"{given[0]} of {tree[TARGET]} is a pickle, which can run code")

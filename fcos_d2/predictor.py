@@ -116,7 +116,8 @@ class Predictor:
         # a quality branch it is the class probability.
         generator = self.model.proposal_generator
         with_quality = generator.fcos_head.quality_branch
-        generator.test_selection.update(
+        generator.test_selection = replace(
+            generator.test_selection,
             score_thresh=confidence_threshold**2 if with_quality else confidence_threshold,
             thresh_with_quality=with_quality,
         )

@@ -17,6 +17,8 @@ from tiny_run import make_tiny_coco
 from torch import nn
 
 from fcos_d2 import key_effects, model_zoo
+from fcos_d2.config import get_cfg
+from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.engine import Trainer
 from fcos_d2.engine.optimizer import build_lr_scheduler
 from fcos_d2.key_effects import (
@@ -122,6 +124,42 @@ def test_keys_that_a_detector_without_second_stage_does_not_read(dataset, tmp_pa
     listed = UNREAD["FCOS"] + NO_TOOL_OF_OURS_READS
     assert unread == {key for key in INHERITED if is_in(key, listed)} - {READ_BY_THE_LOADER}
     assert UNREAD["OneStageDetector"] == UNREAD["FCOS"]
+
+
+# Parts of a model that read keys of their own, by the config that has them.
+VARIANTS = [
+    ("FCOS/R50-1x", {"MODEL.FCOS.ASSIGNER": "atss"}),
+    ("FCOS/R50-1x", {"MODEL.FCOS.ASSIGNER": "task_aligned", "MODEL.FCOS.CLS_LOSS": "varifocal"}),
+    ("FCOS/R50-BiFPN-1x", {}),
+    ("FCOS/V39-MS-3x", {}),
+    ("FCOS/MobileNetV2-1x", {}),
+    ("FCOS-RT/DLA34", {}),
+    (
+        "FCOS-RT/R50",
+        {"MODEL.BACKBONE.NAME": "build_fcos_timm_fpn_backbone", "MODEL.BACKBONE.FREEZE_AT": 0},
+    ),
+    ("TwoStage/FasterRCNN-R50-FCOS-1x", {}),
+]
+SQUARES = {"RESIZE_RULE_TRAIN": "large_scale_jitter", "RESIZE_RULE_TEST": "letterbox"}
+AUGMENTED = {"AFFINE.PROB": 0.5, "CROP_WITH_BOXES.PROB": 0.5, "MIX.MOSAIC_PROB": 0.5}
+TRAINED = {
+    "SOLVER.AMP.ENABLED": True,
+    "SOLVER.AMP.PRECISION": "bf16",
+    "SOLVER.EMA.ENABLED": True,
+    "TEST.SLICE.SIZE": 40,
+}
+
+
+def test_every_key_of_ours_is_read(dataset, tmp_path):
+    """By what is built, trained and evaluated; a name in a message is no reader."""
+    read = keys_read_in_runs("FCOS/R50-1x", dataset, tmp_path, ON, TRAINED)
+    for rules in (SQUARES, AUGMENTED):
+        cfg = config("FCOS/R50-1x", **{f"INPUT.{key}": value for key, value in rules.items()})
+        read |= keys_read(cfg, lambda cfg: FCOSDatasetMapper(cfg, is_train=True))
+    for name, changes in VARIANTS:
+        with torch.device("meta"):
+            read |= keys_read(config(name, **{"MODEL.DEVICE": "meta"} | changes), build_model)
+    assert set(leaves(get_cfg())) - INHERITED - read == set()
 
 
 @pytest.mark.slow

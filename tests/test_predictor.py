@@ -66,7 +66,7 @@ def test_threshold_without_a_quality_branch(weights, image):
     opts = [*OPTS, "MODEL.FCOS.BOX_QUALITY", "none"]
     predictor = Predictor("Recipes/R18-Scratch", weights, confidence_threshold=0.7, opts=opts)
     selection = predictor.model.proposal_generator.test_selection
-    assert (selection["score_thresh"], selection["thresh_with_quality"]) == (0.7, False)
+    assert (selection.score_thresh, selection.thresh_with_quality) == (0.7, False)
     found = predictor(image)
     assert len(found) > 0 and (found.scores > 0.7).all()
 

@@ -8,7 +8,7 @@ from torch import nn
 from ..data.input_size import sizes_after
 from ..data.loader import SeededRecords
 from ..datasets.check.levels import SAMPLE, statistics_of_boxes
-from ..modeling import FCOSProposalGenerator
+from ..modeling import FCOSProposalGenerator, SizeRangeAssigner
 from ..sample import boxes_of
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def warn_of_idle_levels(model: nn.Module, loader: object) -> None:
     generator, data = getattr(model, "proposal_generator", None), getattr(loader, "dataset", None)
     is_ours = isinstance(generator, FCOSProposalGenerator) and isinstance(data, SeededRecords)
     sizes_of = getattr(data.mapper, "input_size", None) if is_ours else None
-    if sizes_of is None or generator.target_maker.assigner != "size_ranges":
+    if sizes_of is None or not isinstance(generator.assigner, SizeRangeAssigner):
         return
     chosen = np.unique(np.linspace(0, len(data) - 1, SAMPLE).astype(int)).tolist()
     records = [record for i in chosen if "annotations" in (record := data.records[i])]

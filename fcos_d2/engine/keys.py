@@ -27,7 +27,7 @@ KEYS = {
     "layer_decay": ("SOLVER.LAYER_DECAY", "optimizer.params.layer_decay"),
     "max_detections": (
         "MODEL.FCOS.POST_NMS_TOPK_TEST",
-        "model.proposal_generator.max_detections_test",
+        "model.proposal_generator.test_selection.max_detections",
     ),
     "max_detections_of_two_stages": (
         "TEST.DETECTIONS_PER_IMAGE",

@@ -45,7 +45,7 @@ def run_from_lazy(cfg: DictConfig) -> Run:
         train_datasets=_names(cfg, "train"),
         test_datasets=_names(cfg, "test"),
         image_format=cfg.dataloader.test.mapper.image_format,
-        num_classes_key=f"model.{'roi_heads' if two_stage else 'proposal_generator'}.num_classes",
+        num_classes_key=f"model.{'roi_heads' if two_stage else 'proposal_generator.head'}.num_classes",
         use_of_masks=partial(_use_of_masks, cfg),
         view_options=_view_options(train),
         training=partial(_training, cfg),
@@ -169,12 +169,12 @@ def _evaluator(cfg: DictConfig, dataset_name: str) -> DatasetEvaluator:
 def _finish(cfg: DictConfig, changes: Changes) -> Run:
     cfg = copy.deepcopy(cfg)
     if (num_classes := changes.num_classes) is not None:
-        generator = cfg.model.proposal_generator
+        head = cfg.model.proposal_generator.head
         if "roi_heads" in cfg.model:
             cfg.model.roi_heads.num_classes = num_classes
         # A first stage with 1 tells objects from background.
-        if "roi_heads" not in cfg.model or generator.num_classes > 1:
-            generator.num_classes = generator.head.num_classes = num_classes
+        if "roi_heads" not in cfg.model or head.num_classes > 1:
+            head.num_classes = num_classes
     for split, names in (("train", changes.train_datasets), ("test", changes.test_datasets)):
         if names is not None:
             cfg.dataloader[split].dataset.names = names[0] if len(names) == 1 else list(names)

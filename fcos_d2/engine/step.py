@@ -149,13 +149,13 @@ class StepTrainer(SimpleTrainer):
         return (
             num_batches > 1
             and isinstance(model, FCOS)
-            and not model.proposal_generator.normalizers_need_predictions
+            and not model.proposal_generator.assigner.needs_predictions
         )
 
     def _common_normalizers(self, batches: list[list[dict]]) -> AbstractContextManager:
         model = unwrapped(self.model)
         sums = sum(model.target_sums(batch) for batch in batches)
-        return model.proposal_generator.loss_normalizers.shared(sums)
+        return model.proposal_generator.shared_normalizers(sums)
 
     def _reducing_gradients(self, last: bool) -> AbstractContextManager:
         """Processes exchange gradients once, in the last backward pass."""

@@ -15,8 +15,8 @@ def detections_limit(model: nn.Module) -> int | None:
     """How many detections of an image the model returns at most; None where it does not tell."""
     heads = getattr(model, "roi_heads", None)
     if heads is None:
-        selection = getattr(getattr(model, "proposal_generator", None), "test_selection", {})
-        limit = selection.get("max_detections", 0)
+        selection = getattr(getattr(model, "proposal_generator", None), "test_selection", None)
+        limit = getattr(selection, "max_detections", 0)
     else:
         predictor = getattr(heads, "box_predictor", None)
         last = predictor[-1] if isinstance(predictor, nn.ModuleList) else predictor  # of a cascade

@@ -235,7 +235,7 @@ def selection_limits(model: nn.Module) -> tuple[float, int]:
         predictor = last_box_predictor(model.roi_heads)
         return predictor.test_nms_thresh, predictor.test_topk_per_image
     selection = model.proposal_generator.test_selection
-    return selection["nms_thresh"], selection["max_detections"]
+    return selection.nms_thresh, selection.max_detections
 
 
 def _in_image(found: Instances, view: View) -> Detections:

@@ -42,12 +42,11 @@ class ExportableDetector(nn.Module):
         super().__init__()
         generator = model.proposal_generator
         selection = generator.test_selection
-        for key, name in (
-            ("max_detections", "MODEL.FCOS.POST_NMS_TOPK_TEST"),
-            ("topk_candidates", "MODEL.FCOS.PRE_NMS_TOPK_TEST"),
-        ):
-            if selection[key] < 1:
-                raise ValueError(f"{name} must be at least 1 for an export, got {selection[key]}")
+        if selection.max_detections < 1:
+            raise ValueError(
+                "MODEL.FCOS.POST_NMS_TOPK_TEST must be at least 1 for an export, got "
+                f"{selection.max_detections}"
+            )
         self.backbone = fold_batch_norms(model.backbone)
         self.head = with_exportable_towers(generator.fcos_head, num_winograd)
         self.generator = generator
@@ -95,8 +94,8 @@ class ExportableDetector(nn.Module):
             boxes, _, products = (torch.cat(field, dim=1) for field in zip(*levels, strict=True))
             return boxes, self._score(products)
         selection = self.generator.test_selection
-        score_thresh = selection["score_thresh"] if score_thresh is None else score_thresh
-        nms_thresh = selection["nms_thresh"] if nms_thresh is None else nms_thresh
+        score_thresh = selection.score_thresh if score_thresh is None else score_thresh
+        nms_thresh = selection.nms_thresh if nms_thresh is None else nms_thresh
         candidates = [self._candidates(*level, score_thresh) for level in levels]
         return self._select(candidates, image_sizes, nms_thresh)
 
@@ -126,8 +125,8 @@ class ExportableDetector(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The best of one level: boxes (N, C, 4), products (N, C), 0 for none, classes (N, C)."""
         selection = self.generator.test_selection
-        topk, num_classes = selection["topk_candidates"], probabilities.shape[2]
-        compared = products if selection["thresh_with_quality"] else probabilities
+        topk, num_classes = selection.topk_candidates, probabilities.shape[2]
+        compared = products if selection.thresh_with_quality else probabilities
         # Not by torch.where, which takes engines several times as long as a product.
         products = (products * (compared > score_thresh).to(products.dtype)).flatten(1)
         # So that there are always enough to choose from, whatever the size of the level.
@@ -148,17 +147,17 @@ class ExportableDetector(nn.Module):
         limits = image_sizes.to(boxes.dtype).flip(1).repeat(1, 2)[:, None]
         clipped = torch.minimum(boxes.clamp(min=0), limits)
         scores = self._score(products)
-        if selection["nms_thresh"] > 0:
+        if selection.nms_thresh > 0:
             kept = self.suppress(
-                clipped if generator.clip_before_nms else boxes,
+                clipped if selection.clip_before_nms else boxes,
                 scores,
                 classes,
                 nms_thresh,
                 generator.num_classes,
             )
             scores = torch.where(kept, scores, 0.0)
-        num_candidates = len(levels) * selection["topk_candidates"]
-        scores, best = scores.topk(min(selection["max_detections"], num_candidates), dim=1)
+        num_candidates = len(levels) * selection.topk_candidates
+        scores, best = scores.topk(min(selection.max_detections, num_candidates), dim=1)
         boxes = clipped.gather(1, best[..., None].expand(-1, -1, 4))
         return boxes, scores, classes.gather(1, best)
 

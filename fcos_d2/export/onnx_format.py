@@ -131,7 +131,7 @@ def _suppression_in_onnx() -> Callable:
 
 def _setting_values(detector: ExportableDetector) -> tuple[Tensor, ...]:
     selection = detector.generator.test_selection
-    thresholds = (torch.tensor(float(selection[name])) for name in SETTINGS[2:])
+    thresholds = (torch.tensor(float(getattr(selection, name))) for name in SETTINGS[2:])
     return detector.mean, detector.std, *thresholds
 
 

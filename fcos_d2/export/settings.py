@@ -70,7 +70,7 @@ def infer_settings(
     generator = model.proposal_generator
     selection = generator.test_selection
     short_side, long_side = resize_sides(mapper)
-    nms_iou = selection["nms_thresh"]
+    nms_iou = selection.nms_thresh
     return {
         "format_version": FORMAT_VERSION,
         "model": model_file,
@@ -79,7 +79,7 @@ def infer_settings(
         "pixel_mean": _numbers(model.pixel_mean),
         "pixel_std": _numbers(model.pixel_std),
         "thresholds": {
-            "class_probability": selection["score_thresh"],
+            "class_probability": selection.score_thresh,
             "nms_iou": nms_iou if nms_iou > 0 else None,
             "score": 0.0,
             "draw": 0.5,
@@ -95,7 +95,7 @@ def infer_settings(
             "batch": batch,
             "raw_heads": raw_heads,
             "strides": generator.strides,
-            "max_detections": selection["max_detections"],
+            "max_detections": selection.max_detections,
         },
     }
 

@@ -154,7 +154,7 @@ def compare(
             found = boxes[real], scores[real], classes[real]
             wanted = wanted.pred_boxes.tensor, wanted.scores, wanted.pred_classes
             selection = model.proposal_generator.test_selection
-            limits = selection["max_detections"], selection["nms_thresh"]
+            limits = selection.max_detections, selection.nms_thresh
             worst = worst.merged(compare_detections(wanted, found, *limits, tolerance))
     return worst
 
@@ -191,7 +191,7 @@ def compare_detections(
         free[partner] = False
         if score > SCORE_THRESH:
             result = result.merged(Difference(float(distance[partner]), float(apart[partner])))
-    undecided = undecided_ones((wanted, found), (alone, free), nms_thresh)
+    undecided = borderline_detections((wanted, found), (alone, free), nms_thresh)
     counts = [0, 0]
     for (_, scores, _), lonely, excused in zip(
         (wanted, found), (alone, free), undecided, strict=True
@@ -202,7 +202,7 @@ def compare_detections(
     return result._replace(unmatched=counts[0], undecided=counts[1])
 
 
-def undecided_ones(
+def borderline_detections(
     sides: tuple[Found, Found], alone: tuple[Tensor, Tensor], nms_thresh: float
 ) -> list[Tensor]:
     """Which detections rounding keeps in one model and suppresses in the other.

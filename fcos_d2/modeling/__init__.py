@@ -1,5 +1,8 @@
 """The parts of FCOS; importing this registers them in detectron2's registries."""
 
+from .assignment import SizeRangeAssigner
+from .assignment_atss import ATSSAssigner
+from .assignment_tal import TaskAlignedAssigner
 from .backbone import (
     DLA,
     PAFPN,
@@ -10,20 +13,34 @@ from .backbone import (
     VoVNet,
     make_bottleneck_stages,
 )
+from .criterion import Criterion
 from .head import FCOSHead
+from .losses import FocalLoss
 from .meta_arch import FCOS
+from .normalizers import LossNormalizers
 from .proposal_generator import FCOSProposalGenerator
+from .quality_focal import QualityFocalLoss, VarifocalLoss
+from .selection import Selection
 
 __all__ = [
+    "ATSSAssigner",
+    "BiFPN",
+    "Criterion",
     "DLA",
     "FCOS",
-    "PAFPN",
-    "BiFPN",
     "FCOSHead",
     "FCOSProposalGenerator",
+    "FocalLoss",
+    "LossNormalizers",
     "MobileNetV2",
+    "PAFPN",
+    "QualityFocalLoss",
+    "Selection",
+    "SizeRangeAssigner",
+    "TaskAlignedAssigner",
     "TimmBackbone",
     "TopLevels",
+    "VarifocalLoss",
     "VoVNet",
     "make_bottleneck_stages",
 ]

@@ -13,131 +13,100 @@ Source: arXiv 1904.01355, section 3.2; centre sampling and ties as in the author
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .geometry import LocationGrid, boxes_to_ltrb
+from .matching import Matches, Truth, claims_of_batch
 
 
-def size_ranges_from_bounds(bounds: list[float]) -> list[tuple[float, float]]:
-    """The range of max(ltrb) that each level learns, closed at both ends.
-
-    Args:
-        bounds: L - 1 rising limits between neighbouring levels, px, such as [64, 128, 256, 512].
-
-    Returns:
-        L pairs (lowest, highest), px; the first lowest is 0, the last highest inf.
-    """
-    limits = [0.0, *bounds, math.inf]
-    if any(low >= high for low, high in zip(limits[:-1], limits[1:], strict=True)):
-        raise ValueError(f"size bounds must be positive and rise from level to level, got {bounds}")
-    return list(zip(limits[:-1], limits[1:], strict=True))
-
-
-@torch.no_grad()
-def location_targets(
-    gt_boxes: Tensor,
-    gt_classes: Tensor,
-    locations: list[Tensor],
-    grids: list[LocationGrid],
-    strides: list[int],
-    size_ranges: list[tuple[float, float]],
-    center_sampling_radius: float | None,
-    num_classes: int,
-    inclusive_size_ranges: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """What each location of one image shall predict.
+@dataclass(frozen=True, kw_only=True)
+class SizeRangeAssigner:
+    """The paper's rule: each level learns boxes of its range of sizes, near their centre.
 
     Args:
-        gt_boxes: (M, 4) xyxy, px.
-        gt_classes: (M,) int64 in [0, K).
-        locations: L tensors (Hi * Wi, 2), px, of `grids`; the result takes their dtype.
-        grids, strides, size_ranges, center_sampling_radius: see `assign_locations`.
-        num_classes: K.
-        inclusive_size_ranges: see `assign_locations`.
+        size_bounds: L - 1 rising limits of max(ltrb) between neighbouring levels, px.
+        inclusive_size_ranges: a distance that equals a limit belongs to both levels; False: to
+            neither.
+        center_sampling_radius: half side of the window around a box centre in which locations
+            learn the box, strides of the level; None: all within the box do.
 
-    Returns:
-        labels: (R,) int64 in [0, K]; K is background.
-        ltrb_in_strides: (R, 4), in strides of the level; without meaning for background.
+    Raises:
+        ValueError: limits that do not rise, or a radius that is not positive.
     """
-    gt_boxes = gt_boxes.to(locations[0].dtype)
-    matched_idxs = assign_locations(
-        gt_boxes, grids, strides, size_ranges, center_sampling_radius, inclusive_size_ranges
-    )
-    return targets_of_matches(gt_boxes, gt_classes, matched_idxs, locations, strides, num_classes)
 
+    size_bounds: Sequence[float] = (64, 128, 256, 512)
+    inclusive_size_ranges: bool = True
+    center_sampling_radius: float | None = 1.5
 
-def targets_of_matches(
-    gt_boxes: Tensor,
-    gt_classes: Tensor,
-    matched_idxs: Tensor,
-    locations: list[Tensor],
-    strides: list[int],
-    num_classes: int,
-) -> tuple[Tensor, Tensor]:
-    """What each location shall predict that learns the box `matched_idxs` (R,), or none (-1).
+    needs_predictions = False
 
-    The other arguments and the result are those of `location_targets`.
-    """
-    # One more row stands for "no box", so that index -1 needs no special case.
-    labels = torch.cat((gt_classes, gt_classes.new_tensor([num_classes])))[matched_idxs]
-    boxes = torch.cat((gt_boxes, gt_boxes.new_zeros(1, 4)))[matched_idxs]  # (R, 4)
-    ltrb = boxes_to_ltrb(torch.cat(locations), boxes).split([len(x) for x in locations])
-    scaled = [x / stride for x, stride in zip(ltrb, strides, strict=True)]
-    return labels, torch.cat(scaled)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size_bounds", tuple(self.size_bounds))  # lists can be changed
+        limits = [0.0, *self.size_bounds, math.inf]
+        if any(low >= high for low, high in zip(limits[:-1], limits[1:], strict=True)):
+            raise ValueError(
+                "size_bounds must be positive and rise from level to level, got "
+                f"{list(self.size_bounds)}"
+            )
+        if self.center_sampling_radius is not None and not self.center_sampling_radius > 0:
+            raise ValueError(
+                f"center_sampling_radius must be positive, or None for no centre sampling, got "
+                f"{self.center_sampling_radius}"
+            )
 
+    @property
+    def num_levels(self) -> int:
+        return len(self.size_bounds) + 1
 
-def assign_locations(
-    gt_boxes: Tensor,
-    grids: list[LocationGrid],
-    strides: list[int],
-    size_ranges: list[tuple[float, float]],
-    center_sampling_radius: float | None = 1.5,
-    inclusive_size_ranges: bool = True,
-    image_idxs: Tensor | None = None,
-    num_images: int = 1,
-) -> Tensor:
-    """The ground-truth box that each location of an image, or of several, learns.
+    @property
+    def size_ranges(self) -> list[tuple[float, float]]:
+        """L pairs (lowest, highest) of max(ltrb), px; the first lowest is 0, the last highest
+        inf."""
+        limits = [0.0, *self.size_bounds, math.inf]
+        return list(zip(limits[:-1], limits[1:], strict=True))
 
-    Args:
-        gt_boxes: (M, 4) xyxy, px, floating point. A box without area is learned nowhere.
-        grids: L grids.
-        strides: L ints, px, the unit of the radius.
-        size_ranges: L pairs (lowest, highest) of max(ltrb), px.
-        center_sampling_radius: half side of the window around a box centre, in strides of the
-            level; None lets every location inside the box take part.
-        inclusive_size_ranges: a distance equal to a limit is within the range.
-        image_idxs: (M,) int64 in [0, N), the image of each box; None: there is one image.
-        num_images: N.
+    @torch.no_grad()
+    def assign(
+        self,
+        truth: Truth,
+        grids: list[LocationGrid],
+        cls_logits: Tensor | None = None,
+        ltrb_in_strides: Tensor | None = None,
+    ) -> Matches:
+        """See `Assigner`; of several boxes the smallest wins, of equal ones the first."""
+        location_idxs, gt_idxs, _ = claims_of_batch(self.claims, truth, grids)
+        num_locations = len(truth.counts) * sum(grid.num_locations for grid in grids)
+        return Matches(smallest_claim(location_idxs, gt_idxs, truth.boxes, num_locations))
 
-    Returns:
-        matched_idxs: (N * R,) int64 in [-1, M), image after image, level after level, row by row;
-            -1 is background.
-    """
-    num_locations = sum(grid.height * grid.width for grid in grids)
-    if len(gt_boxes) == 0:
-        return gt_boxes.new_full((num_images * num_locations,), -1, dtype=torch.int64)
-    location_idxs, gt_idxs, _ = claims_of_boxes(
-        gt_boxes, grids, strides, size_ranges, center_sampling_radius, inclusive_size_ranges
-    )
-    if image_idxs is not None:
-        location_idxs = location_idxs + image_idxs[gt_idxs] * num_locations
-    return smallest_claim(location_idxs, gt_idxs, gt_boxes, num_images * num_locations)
+    def claims(self, gt_boxes: Tensor, grids: list[LocationGrid]) -> tuple[Tensor, Tensor, Tensor]:
+        """All pairs of a location and a box that it may learn, see `claims_of_boxes`."""
+        return claims_of_boxes(
+            gt_boxes,
+            grids,
+            self.size_ranges,
+            self.center_sampling_radius,
+            self.inclusive_size_ranges,
+        )
 
 
 def claims_of_boxes(
     gt_boxes: Tensor,
     grids: list[LocationGrid],
-    strides: list[int],
     size_ranges: list[tuple[float, float]],
-    center_sampling_radius: float | None = 1.5,
-    inclusive_size_ranges: bool = True,
+    center_sampling_radius: float | None,
+    inclusive_size_ranges: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """All pairs of a location and a box that it may learn, before the smallest box wins.
 
     Args:
-        gt_boxes: (M, 4) xyxy, px, M > 0; the others as in `assign_locations`.
+        gt_boxes: (M, 4) xyxy, px, floating point.
+        grids: L grids.
+        size_ranges: L pairs (lowest, highest) of max(ltrb), px.
+        center_sampling_radius, inclusive_size_ranges: see `SizeRangeAssigner`.
 
     Returns:
         location_idxs (C,) in [0, R), gt_idxs (C,) in [0, M) and levels (C,) in [0, L), all int64.
@@ -148,9 +117,8 @@ def claims_of_boxes(
     offsets = torch.tensor([grid.offset for grid in grids], device=device)[:, None]  # (L, 1)
     ranges = torch.tensor(size_ranges, device=device, dtype=gt_boxes.dtype)  # (L, 2)
 
-    regions = sampling_regions(
-        gt_boxes, torch.tensor(strides, device=device), center_sampling_radius
-    )
+    strides = torch.tensor([grid.stride for grid in grids], device=device)  # (L,)
+    regions = sampling_regions(gt_boxes, strides, center_sampling_radius)
     levels, gt_idxs, cells = enumerate_cells(gt_boxes, regions, sizes, steps, offsets, ranges)
 
     locations = (cells * steps[levels] + offsets[levels]).to(gt_boxes.dtype)
@@ -227,7 +195,8 @@ def enumerate_cells(
     pairs = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)  # (C,)
     nth = torch.arange(len(pairs), device=counts.device) - (counts.cumsum(0) - counts)[pairs]
     offsets = torch.stack((nth % columns[pairs], nth // columns[pairs]), dim=-1)
-    return pairs // len(gt_boxes), pairs % len(gt_boxes), first[pairs] + offsets
+    num_boxes = max(len(gt_boxes), 1)
+    return pairs // num_boxes, pairs % num_boxes, first[pairs] + offsets
 
 
 def smallest_claim(

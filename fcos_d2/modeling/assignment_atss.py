@@ -4,29 +4,21 @@ Source: arXiv 1912.02424, algorithm 1, with one square anchor for each location.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torchvision.ops import box_area
 
 from .geometry import LocationGrid, boxes_to_ltrb
+from .matching import Matches, Truth, best_claim, claims_of_batch
 
 ROUNDING = 1e-6  # by which IoUs that should be equal may differ
 
 
-@torch.no_grad()
-def assign_atss(
-    gt_boxes: Tensor,
-    grids: list[LocationGrid],
-    strides: list[int],
-    topk: int = 9,
-    anchor_scale: float = 8.0,
-    image_idxs: Tensor | None = None,
-    num_images: int = 1,
-) -> Tensor:
-    """The ground-truth box that each location of an image, or of several, learns.
-
-    The `topk` locations of each level whose distance to the centre of a box is least are its
+@dataclass(frozen=True, kw_only=True)
+class ATSSAssigner:
+    """The `topk` locations of each level whose distance to the centre of a box is least are its
     candidates (of equal ones the first). A candidate learns the box if it lies strictly inside,
     and if the IoU of box and anchor is at least the mean plus the standard deviation of this IoU
     over the candidates, as of a sample. Of several boxes the one of the highest IoU wins, of equal
@@ -37,38 +29,66 @@ def assign_atss(
     users found on data of their own (sfzhang15/ATSS, issue 90).
 
     Args:
-        gt_boxes: (M, 4) xyxy, px, floating point.
-        grids: L grids.
-        strides: L ints, px.
-        topk: candidates of a level, at least 1.
+        topk: candidates of a level.
         anchor_scale: side of the anchors, strides of their level.
-        image_idxs, num_images: see `assign_locations`.
 
-    Returns:
-        matched_idxs: (N * R,) int64 in [-1, M), see `assign_locations`.
+    Raises:
+        ValueError: `topk` below 1, or `anchor_scale` not positive.
     """
-    num_locations = sum(grid.height * grid.width for grid in grids)
-    if len(gt_boxes) == 0:
-        return gt_boxes.new_full((num_images * num_locations,), -1, dtype=torch.int64)
-    location_idxs, centers, ious = [], [], []
-    first_idx = 0
-    for grid, stride in zip(grids, strides, strict=True):
-        idxs, xy = nearest_locations(gt_boxes, grid, topk)
-        location_idxs.append(idxs + first_idx)
-        centers.append(xy)
-        ious.append(_anchor_ious(xy, anchor_scale * stride, gt_boxes))
-        first_idx += grid.height * grid.width
-    location_idxs, ious = torch.cat(location_idxs, dim=1), torch.cat(ious, dim=1)  # (M, C)
-    inside = (boxes_to_ltrb(torch.cat(centers, dim=1), gt_boxes[:, None]) > 0).all(dim=-1)
-    # One candidate has no deviation.
-    deviation = ious.std(dim=1) if ious.shape[1] > 1 else torch.zeros_like(ious[:, 0])
-    thresholds = torch.minimum(ious.mean(dim=1) + deviation, ious.amax(dim=1))
-    claims = inside & (ious >= thresholds[:, None] - ROUNDING)
-    gt_idxs = claims.nonzero()[:, 0]
-    location_idxs = location_idxs[claims]
-    if image_idxs is not None:
-        location_idxs = location_idxs + image_idxs[gt_idxs] * num_locations
-    return best_claim(location_idxs, gt_idxs, ious[claims], num_images * num_locations)
+
+    topk: int = 9
+    anchor_scale: float = 8.0
+
+    num_levels = None
+    needs_predictions = False
+
+    def __post_init__(self) -> None:
+        if self.topk < 1 or not self.anchor_scale > 0:
+            raise ValueError(
+                "topk must be at least 1 and anchor_scale positive, got "
+                f"{self.topk} and {self.anchor_scale}"
+            )
+
+    @torch.no_grad()
+    def assign(
+        self,
+        truth: Truth,
+        grids: list[LocationGrid],
+        cls_logits: Tensor | None = None,
+        ltrb_in_strides: Tensor | None = None,
+    ) -> Matches:
+        """See `Assigner`."""
+        location_idxs, gt_idxs, ious = claims_of_batch(self.claims, truth, grids)
+        num_locations = len(truth.counts) * sum(grid.num_locations for grid in grids)
+        return Matches(best_claim(location_idxs, gt_idxs, ious, num_locations))
+
+    def claims(self, gt_boxes: Tensor, grids: list[LocationGrid]) -> tuple[Tensor, Tensor, Tensor]:
+        """All pairs of a location and a box that suit each other.
+
+        Args:
+            gt_boxes: (M, 4) xyxy, px, floating point.
+            grids: L grids.
+
+        Returns:
+            location_idxs (C,) in [0, R), gt_idxs (C,) in [0, M), and the IoUs (C,) of anchor and
+            box.
+        """
+        location_idxs, centers, ious = [], [], []
+        first_idx = 0
+        for grid in grids:
+            idxs, xy = nearest_locations(gt_boxes, grid, self.topk)
+            location_idxs.append(idxs + first_idx)
+            centers.append(xy)
+            ious.append(_anchor_ious(xy, self.anchor_scale * grid.stride, gt_boxes))
+            first_idx += grid.num_locations
+        location_idxs, ious = torch.cat(location_idxs, dim=1), torch.cat(ious, dim=1)  # (M, C)
+        inside = (boxes_to_ltrb(torch.cat(centers, dim=1), gt_boxes[:, None]) > 0).all(dim=-1)
+        # A single candidate has no deviation, and std() warns of an empty batch.
+        spread = ious.numel() > len(ious)
+        deviation = ious.std(dim=1) if spread else torch.zeros_like(ious[:, 0])
+        thresholds = torch.minimum(ious.mean(dim=1) + deviation, ious.amax(dim=1))
+        claims = inside & (ious >= thresholds[:, None] - ROUNDING)
+        return location_idxs[claims], claims.nonzero()[:, 0], ious[claims]
 
 
 def nearest_locations(gt_boxes: Tensor, grid: LocationGrid, topk: int) -> tuple[Tensor, Tensor]:
@@ -116,25 +136,3 @@ def _anchor_ious(centers: Tensor, side: float, gt_boxes: Tensor) -> Tensor:
     lower_right = torch.minimum(centers + side / 2, gt_boxes[:, None, 2:])
     intersection = (lower_right - upper_left).clamp(min=0).prod(dim=-1)
     return intersection / (side**2 + box_area(gt_boxes)[:, None] - intersection)
-
-
-def best_claim(
-    location_idxs: Tensor, gt_idxs: Tensor, scores: Tensor, num_locations: int
-) -> Tensor:
-    """For each location the box that claims it with the highest score; of equal ones the first.
-
-    Args:
-        location_idxs, gt_idxs: (C,) pairs of a location in [0, R) and a box in [0, M).
-        scores: (C,).
-        num_locations: R.
-
-    Returns:
-        matched_idxs: (R,) int64 in [-1, M).
-    """
-    order = gt_idxs.argsort(stable=True)
-    order = order[scores[order].argsort(descending=True, stable=True)]
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=order.device)
-    best = order.new_full((num_locations,), len(order))
-    best.scatter_reduce_(0, location_idxs, rank, reduce="amin")
-    return torch.cat((gt_idxs[order], order.new_tensor([-1])))[best]

@@ -4,82 +4,117 @@ Source: arXiv 2108.07755, section 3.2.
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .assignment import claims_of_boxes
-from .assignment_atss import best_claim
-from .geometry import LocationGrid, boxes_to_ltrb
+from .geometry import LocationGrid, all_locations, boxes_to_ltrb, location_strides
 from .losses import smoothed_iou
+from .matching import Matches, Truth, best_claim
 
 CHUNK = 64  # boxes whose locations are enumerated at a time, which bounds the memory
 
 
-class AlignedMatches(NamedTuple):
-    """What each of the R locations of an image learns."""
-
-    matched_idxs: Tensor  # (R,) int64 in [-1, M); -1 is background
-    alignment: Tensor  # (R,) in [0, 1], 0 for background
-
-
-@torch.no_grad()
-def assign_task_aligned(
-    gt_boxes: Tensor,
-    gt_classes: Tensor,
-    grids: list[LocationGrid],
-    locations: Tensor,
-    cls_logits: Tensor,
-    pred_ltrb: Tensor,
-    topk: int = 13,
-    alpha: float = 1.0,
-    beta: float = 6.0,
-) -> AlignedMatches:
-    """The ground-truth box that each location of an image learns, and how well it does already.
-
-    Of the locations strictly inside a box, the `topk` with the largest
+@dataclass(frozen=True, kw_only=True)
+class TaskAlignedAssigner:
+    """Of the locations strictly inside a box, the `topk` with the largest
     p(class) ** alpha x IoU ** beta learn it (of equal ones the first). Of several boxes the one of
     the highest IoU wins, of equal ones the first. The alignment of the locations of a box is then
     scaled so that its largest value is the largest IoU among them.
 
     Args:
-        gt_boxes: (M, 4) xyxy, px, floating point.
-        gt_classes: (M,) int64 in [0, K).
-        grids: L grids.
-        locations: (R, 2) of these grids, px.
-        cls_logits: (R, K).
-        pred_ltrb: (R, 4) >= 0, px.
         topk: locations of a box.
-        alpha, beta: exponents.
-    """
-    if len(gt_boxes) == 0:
-        nothing = torch.full_like(cls_logits[:, 0], -1, dtype=torch.int64)
-        return AlignedMatches(nothing, torch.zeros_like(pred_ltrb[:, 0]))
-    anywhere = [(0.0, math.inf)] * len(grids)
-    strides = [grid.step[0] for grid in grids]  # without centre sampling they mean nothing
-    chunks = []
-    for part in torch.arange(len(gt_boxes), device=gt_boxes.device).split(CHUNK):
-        location_idxs, gt_idxs, _ = claims_of_boxes(
-            gt_boxes[part], grids, strides, anywhere, center_sampling_radius=None
-        )
-        gt_idxs = part[gt_idxs]
-        target_ltrb = boxes_to_ltrb(locations[location_idxs], gt_boxes[gt_idxs])
-        # In float64, because a small IoU to the power of 6 is 0 in float32.
-        ious = smoothed_iou(pred_ltrb[location_idxs], target_ltrb, smoothing=0).double()
-        probabilities = cls_logits[location_idxs, gt_classes[gt_idxs]].sigmoid().double()
-        scores = probabilities**alpha * ious**beta
-        shape = len(part), len(locations)
-        best = best_of_each(gt_idxs - part[0], location_idxs, scores, topk, shape)
-        chunks.append([field[best] for field in (location_idxs, gt_idxs, ious, scores)])
-    location_idxs, gt_idxs, ious, scores = (torch.cat(x) for x in zip(*chunks, strict=True))
+        alpha, beta: exponents, >= 0.
 
-    matched_idxs = best_claim(location_idxs, gt_idxs, ious, len(locations))
-    won = matched_idxs[location_idxs] == gt_idxs
-    alignment = pred_ltrb.new_zeros(len(locations))
-    normalised = normalised_alignment(gt_idxs[won], ious[won], scores[won], len(gt_boxes))
-    alignment[location_idxs[won]] = normalised.to(alignment.dtype)
-    return AlignedMatches(matched_idxs, alignment)
+    Raises:
+        ValueError: `topk` below 1, or an exponent below 0.
+    """
+
+    topk: int = 13
+    alpha: float = 1.0
+    beta: float = 6.0
+
+    num_levels = None
+    needs_predictions = True
+
+    def __post_init__(self) -> None:
+        if self.topk < 1 or not min(self.alpha, self.beta) >= 0:
+            raise ValueError(
+                "topk must be at least 1, alpha and beta at least 0, got "
+                f"{self.topk}, {self.alpha} and {self.beta}"
+            )
+
+    @torch.no_grad()
+    def assign(
+        self,
+        truth: Truth,
+        grids: list[LocationGrid],
+        cls_logits: Tensor | None = None,
+        ltrb_in_strides: Tensor | None = None,
+    ) -> Matches:
+        """See `Assigner`.
+
+        Raises:
+            ValueError: there are no predictions.
+        """
+        if cls_logits is None or ltrb_in_strides is None:
+            raise ValueError("task-aligned assignment depends on what the model predicts")
+        pred_ltrb = ltrb_in_strides * location_strides(grids, like=ltrb_in_strides)
+        image_truths = zip(
+            truth.boxes.split(truth.counts), truth.classes.split(truth.counts), strict=True
+        )
+        matched_idxs, alignments, first = [], [], 0
+        for image, predictions in zip(
+            image_truths, zip(cls_logits, pred_ltrb, strict=True), strict=True
+        ):
+            matched, alignment = self._assign_image(*image, grids, *predictions)
+            matched_idxs.append(torch.where(matched < 0, -1, matched + first))
+            alignments.append(alignment)
+            first += len(image[0])
+        return Matches(torch.cat(matched_idxs), torch.cat(alignments))
+
+    def _assign_image(
+        self,
+        gt_boxes: Tensor,
+        gt_classes: Tensor,
+        grids: list[LocationGrid],
+        cls_logits: Tensor,
+        pred_ltrb: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """matched_idxs (R,) in [-1, M) and alignment (R,) of one image.
+
+        Args:
+            gt_boxes: (M, 4) xyxy, px.
+            gt_classes: (M,) int64 in [0, K).
+            grids: L grids.
+            cls_logits: (R, K).
+            pred_ltrb: (R, 4) >= 0, px.
+        """
+        alignment = torch.zeros_like(pred_ltrb[:, 0])
+        if len(gt_boxes) == 0:
+            return torch.full_like(alignment, -1, dtype=torch.int64), alignment
+        locations, chunks = all_locations(grids, like=pred_ltrb), []
+        anywhere = [(0.0, math.inf)] * len(grids)
+        for part in torch.arange(len(gt_boxes), device=gt_boxes.device).split(CHUNK):
+            location_idxs, gt_idxs, _ = claims_of_boxes(gt_boxes[part], grids, anywhere, None, True)
+            gt_idxs = part[gt_idxs]
+            target_ltrb = boxes_to_ltrb(locations[location_idxs], gt_boxes[gt_idxs])
+            # In float64, because a small IoU to the power of 6 is 0 in float32.
+            ious = smoothed_iou(pred_ltrb[location_idxs], target_ltrb, smoothing=0).double()
+            probabilities = cls_logits[location_idxs, gt_classes[gt_idxs]].sigmoid().double()
+            scores = probabilities**self.alpha * ious**self.beta
+            shape = len(part), len(locations)
+            best = best_of_each(gt_idxs - part[0], location_idxs, scores, self.topk, shape)
+            chunks.append([field[best] for field in (location_idxs, gt_idxs, ious, scores)])
+        location_idxs, gt_idxs, ious, scores = (torch.cat(x) for x in zip(*chunks, strict=True))
+
+        matched_idxs = best_claim(location_idxs, gt_idxs, ious, len(locations))
+        won = matched_idxs[location_idxs] == gt_idxs
+        normalised = normalised_alignment(gt_idxs[won], ious[won], scores[won], len(gt_boxes))
+        alignment[location_idxs[won]] = normalised.to(alignment.dtype)
+        return matched_idxs, alignment
 
 
 def best_of_each(

@@ -18,6 +18,11 @@ class LocationGrid(NamedTuple):
     width: int  # cells
     step: tuple[int, int]  # x, y px between neighbouring cells
     offset: int  # px of the first cell, x and y alike
+    stride: int  # px, the unit of the level's distances
+
+    @property
+    def num_locations(self) -> int:
+        return self.height * self.width
 
     @classmethod
     def of_level(cls, height: int, width: int, stride: int) -> "LocationGrid":
@@ -25,7 +30,18 @@ class LocationGrid(NamedTuple):
 
         Source: arXiv 1904.01355, section 3.1.
         """
-        return cls(height, width, (stride, stride), stride // 2)
+        return cls(height, width, (stride, stride), stride // 2, stride)
+
+
+def level_sizes(padded_size: tuple[int, int], strides: list[int]) -> list[tuple[int, int]]:
+    """The sizes (Hi, Wi) of L feature maps, cells.
+
+    Args:
+        padded_size: height and width of the batch, px.
+        strides: L ints, px.
+    """
+    height, width = padded_size
+    return [(-(-height // stride), -(-width // stride)) for stride in strides]
 
 
 def location_grids(
@@ -54,8 +70,8 @@ def location_grids(
         return [LocationGrid.of_level(*size, stride) for size, stride in levels]
     padded_height, padded_width = padded_size
     return [
-        LocationGrid(height, width, (padded_width // width, padded_height // height), 0)
-        for (height, width), _ in levels
+        LocationGrid(height, width, (padded_width // width, padded_height // height), 0, stride)
+        for (height, width), stride in levels
     ]
 
 
@@ -73,6 +89,16 @@ def level_locations(grid: LocationGrid, like: Tensor) -> Tensor:
     y = torch.arange(grid.height, device=like.device) * grid.step[1] + grid.offset
     y, x = torch.meshgrid(y, x, indexing="ij")
     return torch.stack((x, y), dim=-1).reshape(-1, 2).to(like.dtype)
+
+
+def all_locations(grids: list[LocationGrid], like: Tensor) -> Tensor:
+    """The locations of all levels, (R, 2) x and y, px; dtype and device are those of `like`."""
+    return torch.cat([level_locations(grid, like) for grid in grids])
+
+
+def location_strides(grids: list[LocationGrid], like: Tensor) -> Tensor:
+    """The stride of the level of each location, (R, 1) px; dtype and device as those of `like`."""
+    return torch.cat([like.new_full((grid.num_locations, 1), grid.stride) for grid in grids])
 
 
 def boxes_to_ltrb(locations: Tensor, boxes: Tensor) -> Tensor:

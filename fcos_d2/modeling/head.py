@@ -8,6 +8,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec, get_norm
 from torch import Tensor, nn
 
+from .choices import check_choice
 from .layers import DeformConv, PerLevelNorm, Scale, at_least_float32
 
 HEAD_NORMS = ("GN", "BN", "SyncBN", "none")
@@ -155,8 +156,7 @@ class FCOSHead(nn.Module):
             raise ValueError(
                 f"num_classes (MODEL.FCOS.NUM_CLASSES) must be at least 1, got {num_classes}"
             )
-        if norm not in HEAD_NORMS:
-            raise ValueError(f"norm must be one of {HEAD_NORMS}, got {norm!r}")
+        check_choice("norm", norm, HEAD_NORMS)
         if norm == "GN" and in_channels % 32:
             raise ValueError(f'norm "GN" needs channels divisible by 32, got {in_channels}')
         self.num_classes = num_classes

@@ -5,55 +5,65 @@ training comes from all ranks, is the caller's work.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .choices import check_choice
 from .fused_focal import negative_focal_sum
 
 LOC_LOSS_TYPES = ("iou", "linear_iou", "giou", "diou", "ciou")
 
 
-def focal_loss(
-    cls_logits: Tensor, labels: Tensor, alpha: float = 0.25, gamma: float = 2.0
-) -> Tensor:
-    """Sum of the sigmoid focal loss over all locations and classes.
-
-    Every entry is first taken as negative; the P entries of positive locations are then exchanged.
-    That needs no one-hot matrix of locations x classes. Half precision is computed in float32.
+@dataclass(frozen=True, kw_only=True)
+class FocalLoss:
+    """The sigmoid focal loss: positive locations learn 1 at their class, and 0 elsewhere.
 
     Args:
-        cls_logits: (R, K).
-        labels: (R,) int64 in [0, K]; K is background.
         alpha: weight of the positive class, in [0, 1].
         gamma: focusing exponent, 0 or >= 1 (between them the gradient has no bound).
 
-    Returns:
-        Scalar.
-
     Raises:
-        ValueError: another `gamma`.
+        ValueError: another `alpha` or `gamma`.
 
     Source: arXiv 1708.02002, equation 5.
     """
-    if gamma != 0 and gamma < 1:
-        raise ValueError(f"gamma must be 0 or at least 1, got {gamma}")
-    total, label_logits = negative_focal_sum(cls_logits, labels, 1 - alpha, gamma)
-    exchanged = _focal_positive(label_logits, alpha, gamma) - _focal_negative(
-        label_logits, alpha, gamma
-    )
-    # A choice by `where` does not wait for a GPU, as one by a mask would.
-    positive = labels < cls_logits.shape[1]
-    return total + torch.where(positive, exchanged, 0.0).sum()
 
+    alpha: float = 0.25
+    gamma: float = 2.0
 
-def _focal_positive(logits: Tensor, alpha: float, gamma: float) -> Tensor:
-    return alpha * torch.sigmoid(-logits) ** gamma * F.softplus(-logits)
+    soft_targets = False  # see `quality_focal.py`
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha must be in [0, 1], got {self.alpha}")
+        if self.gamma != 0 and not self.gamma >= 1:
+            raise ValueError(f"gamma must be 0 or at least 1, got {self.gamma}")
 
-def _focal_negative(logits: Tensor, alpha: float, gamma: float) -> Tensor:
-    return (1 - alpha) * torch.sigmoid(logits) ** gamma * F.softplus(logits)
+    def __call__(self, cls_logits: Tensor, labels: Tensor) -> Tensor:
+        """Scalar, the sum over all locations and classes.
+
+        Every entry is first taken as negative; the P entries of positive locations are then
+        exchanged. That needs no one-hot matrix of locations x classes. Half precision is computed
+        in float32.
+
+        Args:
+            cls_logits: (R, K).
+            labels: (R,) int64 in [0, K]; K is background.
+        """
+        total, label_logits = negative_focal_sum(cls_logits, labels, 1 - self.alpha, self.gamma)
+        exchanged = self._positive(label_logits) - self._negative(label_logits)
+        # A choice by `where` does not wait for a GPU, as one by a mask would.
+        positive = labels < cls_logits.shape[1]
+        return total + torch.where(positive, exchanged, 0.0).sum()
+
+    def _positive(self, logits: Tensor) -> Tensor:
+        return self.alpha * torch.sigmoid(-logits) ** self.gamma * F.softplus(-logits)
+
+    def _negative(self, logits: Tensor) -> Tensor:
+        return (1 - self.alpha) * torch.sigmoid(logits) ** self.gamma * F.softplus(logits)
 
 
 def box_overlap(pred_ltrb: Tensor, target_ltrb: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,7 +83,7 @@ def box_overlap(pred_ltrb: Tensor, target_ltrb: Tensor) -> tuple[Tensor, Tensor]
     return intersection, pred_area + target_area - intersection
 
 
-def smoothed_iou(pred_ltrb: Tensor, target_ltrb: Tensor, smoothing: float = 1.0) -> Tensor:
+def smoothed_iou(pred_ltrb: Tensor, target_ltrb: Tensor, smoothing: float) -> Tensor:
     """IoU with a constant added to both areas: one square stride in the released models.
 
     Args:
@@ -89,9 +99,7 @@ def smoothed_iou(pred_ltrb: Tensor, target_ltrb: Tensor, smoothing: float = 1.0)
     return (intersection + smoothing) / (union + smoothing)
 
 
-def iou_loss(
-    pred_ltrb: Tensor, target_ltrb: Tensor, loss_type: str = "giou", smoothing: float = 1.0
-) -> Tensor:
+def iou_loss(pred_ltrb: Tensor, target_ltrb: Tensor, loss_type: str, smoothing: float) -> Tensor:
     """Box regression loss of each positive location, all on `smoothed_iou`.
 
     Args:
@@ -109,6 +117,7 @@ def iou_loss(
 
     Source: IoU arXiv 1608.01471, GIoU arXiv 1902.09630, DIoU and CIoU arXiv 1911.08287.
     """
+    check_choice("loss_type", loss_type, LOC_LOSS_TYPES)
     iou = smoothed_iou(pred_ltrb, target_ltrb, smoothing)
     if loss_type == "iou":
         return -iou.log()
@@ -118,10 +127,8 @@ def iou_loss(
         return 1 - iou + _hull_penalty(pred_ltrb, target_ltrb)
     if loss_type == "diou":
         return 1 - iou + _distance_penalty(pred_ltrb, target_ltrb)
-    if loss_type == "ciou":
-        penalty = _distance_penalty(pred_ltrb, target_ltrb)
-        return 1 - iou + penalty + _shape_penalty(pred_ltrb, target_ltrb, iou)
-    raise ValueError(f"loss_type must be one of {LOC_LOSS_TYPES}, got {loss_type!r}")
+    penalty = _distance_penalty(pred_ltrb, target_ltrb)
+    return 1 - iou + penalty + _shape_penalty(pred_ltrb, target_ltrb, iou)  # "ciou"
 
 
 def quality_loss(quality_logits: Tensor, quality_targets: Tensor) -> Tensor:

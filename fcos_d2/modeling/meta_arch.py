@@ -7,6 +7,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.modeling.backbone import Backbone
 from detectron2.modeling.meta_arch import ProposalNetwork
+from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import ImageList
 from torch import Tensor
 
@@ -42,8 +43,8 @@ class FCOS(ProposalNetwork):
         """
         if proposal_generator.yield_proposals:
             raise ValueError(
-                "yield_proposals (MODEL.FCOS.YIELD_PROPOSAL) is for FCOS as the first stage of a "
-                "two-stage detector; the FCOS meta-architecture needs it off"
+                "train_selection (MODEL.FCOS.YIELD_PROPOSAL) is for FCOS as the first stage of a "
+                "two-stage detector; the FCOS meta-architecture needs it None (False)"
             )
         super().__init__(
             backbone=backbone,
@@ -72,28 +73,41 @@ class FCOS(ProposalNetwork):
         Raises:
             ValueError: ground truth is missing or cannot be learned; names the image.
         """
-        if self.training:
-            for inputs in batched_inputs:
-                check_ground_truth(inputs, self.proposal_generator.num_classes)
-            return self._losses(batched_inputs)
-        return detect_by_shape(self.detect_padded, batched_inputs, self.backbone.size_divisibility)
+        if not self.training:
+            step = self.backbone.size_divisibility
+            return detect_by_shape(self.detect_padded, batched_inputs, step)
+        for inputs in batched_inputs:
+            check_ground_truth(inputs, self.proposal_generator.num_classes)
+        images = self.preprocess(batched_inputs)
+        features = self.backbone(images.tensor)
+        # The ground truth stays on the CPU.
+        gt_instances = [inputs["instances"] for inputs in batched_inputs]
+        _, losses = self.proposal_generator(images, features, gt_instances)
+        return losses
 
     def detect_padded(self, batched_inputs: list[dict]) -> list[dict]:
         """As `forward` in inference, but in one pass: images of unequal sizes are padded to the
         largest, and feel it."""
-        return [{"instances": result["proposals"]} for result in super().forward(batched_inputs)]
+        images = self.preprocess(batched_inputs)
+        detections, _ = self.proposal_generator(images, self.backbone(images.tensor))
+        results = []
+        for inputs, found in zip(batched_inputs, detections, strict=True):
+            height, width = found.image_size
+            size = inputs.get("height", height), inputs.get("width", width)
+            results.append({"instances": detector_postprocess(found, *size)})
+        return results
 
-    def _losses(self, batched_inputs: list[dict]) -> dict[str, Tensor]:
-        """As detectron2's forward, but the ground truth stays on the CPU."""
+    def preprocess(self, batched_inputs: list[dict]) -> ImageList:
+        """The images of a batch, normalised and padded to the largest, on the model's device."""
         images = [self._move_to_current_device(inputs["image"]) for inputs in batched_inputs]
-        images = ImageList.from_tensors(
-            [(x - self.pixel_mean) / self.pixel_std for x in images],
+        return self._padded([(x - self.pixel_mean) / self.pixel_std for x in images])
+
+    def _padded(self, images: list[Tensor]) -> ImageList:
+        return ImageList.from_tensors(
+            images,
             self.backbone.size_divisibility,
             padding_constraints=self.backbone.padding_constraints,
         )
-        gt_instances = [inputs["instances"] for inputs in batched_inputs]
-        _, losses = self.proposal_generator(images, self.backbone(images.tensor), gt_instances)
-        return losses
 
     def target_sums(self, batched_inputs: list[dict]) -> Tensor:
         """What the losses of a batch are divided by, from its ground truth alone.
@@ -105,11 +119,7 @@ class FCOS(ProposalNetwork):
             (L + 2,), see `Criterion.target_sums`; on the CPU, as the ground truth is.
         """
         # A tensor without memory tells the padded size as well as an image.
-        padded = ImageList.from_tensors(
-            [torch.empty_like(inputs["image"], device="meta") for inputs in batched_inputs],
-            self.backbone.size_divisibility,
-            padding_constraints=self.backbone.padding_constraints,
-        )
+        padded = self._padded([torch.empty_like(x["image"], device="meta") for x in batched_inputs])
         gt_instances = [inputs["instances"] for inputs in batched_inputs]
         return self.proposal_generator.target_sums(tuple(padded.tensor.shape[-2:]), gt_instances)
 

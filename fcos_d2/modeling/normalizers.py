@@ -9,6 +9,8 @@ from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage, has_event_storage
 from torch import Tensor, nn
 
+from .choices import check_choice
+
 LOSS_NORMALIZERS = ("fg", "moving_fg", "all", "moving_fg_shared")
 
 
@@ -19,50 +21,52 @@ class LossNormalizers(nn.Module):
     averaging the gradients, exactly what one process gives for the whole batch.
     """
 
-    def __init__(self, kind: str, level_names: list[str]) -> None:
+    def __init__(self, *, kind: str = "fg") -> None:
         """
         Args:
             kind: the classification loss is divided by the number of positives ("fg"), its moving
-                mean ("moving_fg", kept in the checkpoint) or of locations ("all");
-                "moving_fg_shared" divides all three losses by the moving mean, and "alignment" all
-                but the quality loss by the sum of the box weights, at least 1.
-            level_names: L names, under which the positives are logged.
+                mean ("moving_fg", kept in the checkpoint) or the number of locations ("all");
+                "moving_fg_shared" divides all three losses by the moving mean.
+
+        Raises:
+            ValueError: another kind.
         """
         super().__init__()
+        check_choice("kind of the loss normaliser", kind, LOSS_NORMALIZERS)
         self.kind = kind
-        self.level_names = level_names
         self._shared: tuple[Tensor, Tensor, Tensor] | None = None
         if kind.startswith("moving_fg"):
             # A buffer, so that a resumed run goes on with the same value.
             self.register_buffer("moving_num_pos", torch.tensor(100.0))
 
-    def forward(self, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, local: Tensor, level_names: list[str], aligned: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Normalisers of the classification, box and quality loss; scalars > 0.
 
-        They lie where `local` does, for losses on a GPU can be divided by a scalar of the CPU.
+        They lie where `local` does: losses on a GPU can be divided by a scalar of the CPU. Each
+        call counts as one iteration for the moving mean, and is logged; within `shared` it does
+        not, and `local` does not matter.
 
         Args:
-            local: (L + 2,) `Criterion.target_sums` of the batch; within `shared` they do not count.
+            local: (L + 2,) `Criterion.target_sums` of the batch, of this process.
+            level_names: L names, under which the positives are logged.
+            aligned: positives count as much as they are aligned: all but the quality loss are
+                divided by the sum of the box weights, at least 1.
         """
-        return self.from_sums(local) if self._shared is None else self._shared
-
-    def from_sums(self, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same; it counts as one iteration for the moving mean, and is logged.
-
-        Args:
-            local: (L + 2,), of this process.
-        """
+        if self._shared is not None:
+            return self._shared
         total = sum_over_ranks(local)
-        self._log(total[:-2] / comm.get_world_size())
+        _log(total[:-2] / comm.get_world_size(), level_names)
         sums = torch.stack((total[:-2].sum(), *total[-2:])) / comm.get_world_size()
         num_pos, weight, num_locations = sums
         floor = 1 / comm.get_world_size()
         num_pos, weight = num_pos.clamp(min=floor), weight.clamp(min=1e-6 * floor)
-        if self.kind == "fg":
-            return num_pos, weight, num_pos
-        if self.kind == "alignment":
+        if aligned:
             weight = weight.clamp(min=floor)
             return weight, weight, num_pos
+        if self.kind == "fg":
+            return num_pos, weight, num_pos
         if self.kind == "all":
             return num_locations, weight, num_pos
         self.moving_num_pos.mul_(0.9).add_(num_pos, alpha=0.1)
@@ -70,26 +74,28 @@ class LossNormalizers(nn.Module):
         return (moving, weight, num_pos) if self.kind == "moving_fg" else (moving, moving, moving)
 
     @contextmanager
-    def shared(self, local: Tensor) -> Iterator[None]:
+    def shared(self, local: Tensor, level_names: list[str]) -> Iterator[None]:
         """Within it, all batches are divided by the same: they are parts of one.
 
         Args:
             local: (L + 2,) sum of the `Criterion.target_sums` of these batches.
+            level_names: see `forward`.
         """
-        self._shared = self.from_sums(local)
+        self._shared = self(local, level_names)
         try:
             yield
         finally:
             self._shared = None
 
-    def _log(self, num_pos: Tensor) -> None:
-        if not has_event_storage():
-            return
-        counts = num_pos.tolist()  # on the CPU, unless the targets need predictions
-        storage = get_event_storage()
-        storage.put_scalar("fcos/num_pos", sum(counts))
-        for name, count in zip(self.level_names, counts, strict=True):
-            storage.put_scalar(f"fcos/num_pos_{name}", count)
+
+def _log(num_pos: Tensor, level_names: list[str]) -> None:
+    if not has_event_storage():
+        return
+    counts = num_pos.tolist()  # on the CPU, unless the targets need predictions
+    storage = get_event_storage()
+    storage.put_scalar("fcos/num_pos", sum(counts))
+    for name, count in zip(level_names, counts, strict=True):
+        storage.put_scalar(f"fcos/num_pos_{name}", count)
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:

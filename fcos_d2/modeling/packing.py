@@ -4,36 +4,26 @@ import torch
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
+from .matching import Truth
 from .selection import Detections
 
 
 def unpack_truth(
-    gt_instances: list[Instances], class_agnostic: bool = False
-) -> list[tuple[Tensor, Tensor]]:
-    """gt_boxes (M, 4) and gt_classes (M,) of N images.
+    gt_instances: list[Instances],
+    like: Tensor,
+    class_agnostic: bool = False,
+) -> Truth:
+    """The ground truth of N images, in two copies where it is not on the device yet.
 
     Args:
-        gt_instances: N, with these fields.
+        gt_instances: N, with gt_boxes and gt_classes.
+        like: whose device and dtype the boxes get.
         class_agnostic: all classes are 0.
     """
-    return [
-        (x.gt_boxes.tensor, torch.zeros_like(x.gt_classes) if class_agnostic else x.gt_classes)
-        for x in gt_instances
-    ]
-
-
-def truth_on(
-    device: torch.device, truth: list[tuple[Tensor, Tensor]]
-) -> list[tuple[Tensor, Tensor]]:
-    """`unpack_truth` on a device, in two copies where it is not there yet.
-
-    A first stage gets its ground truth on the device of the model.
-    """
-    if all(boxes.device == device for boxes, _ in truth):
-        return truth
-    counts = [len(boxes) for boxes, _ in truth]
-    boxes, classes = (torch.cat(x).to(device).split(counts) for x in zip(*truth, strict=True))
-    return list(zip(boxes, classes, strict=True))
+    boxes = torch.cat([x.gt_boxes.tensor for x in gt_instances])
+    classes = torch.cat([x.gt_classes for x in gt_instances]).to(like.device)
+    classes = torch.zeros_like(classes) if class_agnostic else classes
+    return Truth(boxes.to(like), classes, [len(x) for x in gt_instances])
 
 
 def pack_detections(

@@ -1,9 +1,11 @@
 """FCOS as a detectron2 proposal generator: head, losses and selection put together.
 
 This is the one place that unpacks and packs `Instances`. With the `FCOS` meta-architecture its
-proposals are the final detections; with `yield_proposals` it is the first stage of any two-stage
+proposals are the final detections; with a `train_selection` it is the first stage of any two-stage
 detector, and with one class a class-agnostic one.
 """
+
+from contextlib import AbstractContextManager
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -13,15 +15,22 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor, nn
 
 from ..key_effects import say_at_model
-from .assignment import size_ranges_from_bounds
-from .criterion import Criterion
-from .geometry import LOCATION_RULES, LocationGrid, level_locations, location_grids
+from .assembly import assigner_from_config, criterion_from_config, selection_from_config
+from .assignment import SizeRangeAssigner
+from .choices import check_choice
+from .criterion import Criterion, Targets
+from .geometry import (
+    LOCATION_RULES,
+    LocationGrid,
+    level_locations,
+    level_sizes,
+    location_grids,
+)
 from .head import FCOSHead, HeadOutputs, level_shapes
+from .matching import Assigner
 from .normalizers import LossNormalizers
-from .options import check_choice, check_head, check_levels, check_together
-from .packing import pack_detections, truth_on, unpack_truth
-from .selection import select_detections
-from .targets import TargetMaker
+from .packing import pack_detections, unpack_truth
+from .selection import Selection, select_detections
 
 
 class FCOSProposalGenerator(nn.Module):
@@ -32,177 +41,109 @@ class FCOSProposalGenerator(nn.Module):
         self,
         *,
         head: FCOSHead,
-        num_classes: int,
         in_features: list[str],
         strides: list[int],
-        size_bounds: list[float],
         location_rule: str = "center",
-        assigner: str = "size_ranges",
-        inclusive_size_ranges: bool = True,
-        center_sampling: bool = True,
-        center_sampling_radius: float = 1.5,
-        atss_topk: int = 9,
-        atss_anchor_scale: float = 8.0,
-        tal_topk: int = 13,
-        tal_alpha: float = 1.0,
-        tal_beta: float = 6.0,
-        cls_loss: str = "focal",
-        box_quality: str = "ctrness",
-        loc_loss_type: str = "giou",
-        iou_smoothing: float = 1.0,
-        centerness_weighted_loc: bool = True,
-        loss_normalizer: str = "fg",
-        loss_weight_cls: float = 1.0,
-        loss_weight_loc: float = 1.0,
-        loss_weight_quality: float = 1.0,
-        focal_alpha: float = 0.25,
-        focal_gamma: float = 2.0,
-        thresh_with_quality: bool = False,
-        nms_thresh: float = 0.6,
-        clip_before_nms: bool = False,
-        score_thresh_train: float = 0.05,
-        score_thresh_test: float = 0.05,
-        topk_candidates_train: int = 1000,
-        topk_candidates_test: int = 1000,
-        max_detections_train: int = 100,
-        max_detections_test: int = 100,
-        yield_proposals: bool = False,
+        assigner: Assigner = SizeRangeAssigner(),
+        criterion: Criterion = Criterion(),
+        normalizer: LossNormalizers | None = None,
+        train_selection: Selection | None = None,
+        test_selection: Selection = Selection(),
         yield_box_features: bool = False,
     ) -> None:
         """
         Args:
-            head: predicts for L levels.
-            num_classes: K.
+            head: predicts for L levels; K classes, and a quality of each box or none.
             in_features: L names of backbone outputs, finest first.
             strides: L strides of these outputs, px.
-            size_bounds: L - 1 limits of max(ltrb) between the levels, px.
             location_rule: the input pixel of a cell, "center" or "corner", see `location_grids`.
-            assigner, inclusive_size_ranges, center_sampling_radius, atss_*, tal_*: see
-                `TargetMaker`.
-            center_sampling: False: all locations within a box, whatever the radius.
-            cls_loss, box_quality, loc_loss_type, iou_smoothing, centerness_weighted_loc,
-                loss_weight_*, focal_*: see `Criterion`.
-            loss_normalizer: "fg", "moving_fg", "all" or "moving_fg_shared", see `LossNormalizers`.
-            thresh_with_quality, nms_thresh: see `select_detections`.
-            clip_before_nms: clip boxes to the image before suppression.
-            score_thresh_*, topk_candidates_*, max_detections_*: see `select_detections`; the train
-                values hold for proposals that are made in training.
-            yield_proposals: also propose in training, and return `Instances` with the fields of a
-                first stage, proposal_boxes and objectness_logits.
+            assigner: which locations learn a box.
+            criterion: the losses.
+            normalizer: what they are divided by; None: the number of positives.
+            train_selection: makes this the first stage of a two-stage detector: it also proposes in
+                training, by this selection, and `Instances` have the fields of a first stage,
+                proposal_boxes and objectness_logits. None: it is a detector.
+            test_selection: of inference.
             yield_box_features: add the field box_features (D, C), the vector of the box branch at
                 the location of each box.
 
         Raises:
-            ValueError: unknown name, options that exclude each other, or lists of other lengths.
+            ValueError: unknown name, or parts that do not fit together.
         """
         super().__init__()
         check_choice("location_rule", location_rule, LOCATION_RULES)
-        check_levels(in_features, strides, size_bounds)
         self.fcos_head = head
-        self.num_classes = num_classes
         self.in_features = list(in_features)
         self.strides = list(strides)
         self.location_rule = location_rule
-        self.target_maker = TargetMaker(
-            assigner=assigner,
-            num_classes=num_classes,
-            strides=self.strides,
-            size_ranges=size_ranges_from_bounds(list(size_bounds)),
-            inclusive_size_ranges=inclusive_size_ranges,
-            center_sampling_radius=center_sampling_radius if center_sampling else None,
-            atss_topk=atss_topk,
-            atss_anchor_scale=atss_anchor_scale,
-            tal_topk=tal_topk,
-            tal_alpha=tal_alpha,
-            tal_beta=tal_beta,
-        )
-        self.criterion = Criterion(
-            num_classes=num_classes,
-            cls_loss=cls_loss,
-            focal_alpha=focal_alpha,
-            focal_gamma=focal_gamma,
-            box_quality=box_quality,
-            loc_loss_type=loc_loss_type,
-            iou_smoothing=iou_smoothing,
-            centerness_weighted_loc=centerness_weighted_loc,
-            loss_weight_cls=loss_weight_cls,
-            loss_weight_loc=loss_weight_loc,
-            loss_weight_quality=loss_weight_quality,
-        )
-        check_together(
-            assigner=assigner,
-            cls_loss=cls_loss,
-            loss_normalizer=loss_normalizer,
-            box_quality=box_quality,
-            thresh_with_quality=thresh_with_quality,
-            yield_proposals=yield_proposals,
-            yield_box_features=yield_box_features,
-        )
-        check_head(head, num_classes, len(strides), quality_branch=box_quality != "none")
-        # Whether `target_sums` cannot be told from the ground truth.
-        self.normalizers_need_predictions = self.target_maker.needs_predictions
-        self.loss_normalizers = LossNormalizers(
-            "alignment" if self.normalizers_need_predictions else loss_normalizer, self.in_features
-        )
-        # A first stage with one class finds objects of all classes alike.
-        self.class_agnostic = yield_proposals and num_classes == 1
-        self.yield_proposals = yield_proposals
+        self.assigner = assigner
+        self.criterion = criterion
+        self.loss_normalizers = normalizer or LossNormalizers()
+        self.train_selection = train_selection
+        self.test_selection = test_selection
         self.yield_box_features = yield_box_features
-        self.clip_before_nms = clip_before_nms
-        shared = {"thresh_with_quality": thresh_with_quality, "nms_thresh": nms_thresh}
-        self.train_selection = shared | {
-            "score_thresh": score_thresh_train,
-            "topk_candidates": topk_candidates_train,
-            "max_detections": max_detections_train,
-        }
-        self.test_selection = shared | {
-            "score_thresh": score_thresh_test,
-            "topk_candidates": topk_candidates_test,
-            "max_detections": max_detections_test,
-        }
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        levels = len(self.in_features), len(self.strides), self.fcos_head.num_levels
+        if len({*levels, self.assigner.num_levels or levels[0]}) > 1:
+            raise ValueError(
+                "in_features, strides, head and assigner must be for the same number of levels, "
+                f"got {self.in_features}, {self.strides}, {self.fcos_head.num_levels} levels of "
+                f"the head and {self.assigner}"
+            )
+        if self.assigner.needs_predictions and not self.criterion.cls_loss.soft_targets:
+            raise ValueError(
+                f"{self.assigner} gives soft class targets: it needs the cls_loss QualityFocalLoss "
+                "or VarifocalLoss (MODEL.FCOS.CLS_LOSS 'quality_focal' or 'varifocal'), got "
+                f"{self.criterion.cls_loss}"
+            )
+        if self.assigner.needs_predictions and self.loss_normalizers.kind != "fg":
+            raise ValueError(
+                f"{self.assigner} divides by the sum of its alignment: it needs the normalizer "
+                f"'fg' (MODEL.FCOS.LOSS_NORMALIZER_CLS), got {self.loss_normalizers.kind!r}"
+            )
+        for selection in filter(None, (self.train_selection, self.test_selection)):
+            if selection.thresh_with_quality and not self.fcos_head.quality_branch:
+                raise ValueError("thresh_with_quality needs a head with a quality branch")
+        if self.yield_proposals and self.yield_box_features:
+            raise ValueError(
+                "train_selection (YIELD_PROPOSAL) and yield_box_features exclude each other: "
+                "detectron2's second stage takes proposals with their two fields only"
+            )
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         fcos = cfg.MODEL.FCOS
         return {
             "head": FCOSHead(cfg, level_shapes(input_shape, fcos.IN_FEATURES, fcos.FPN_STRIDES)),
-            "num_classes": fcos.NUM_CLASSES,
             "in_features": fcos.IN_FEATURES,
             "strides": fcos.FPN_STRIDES,
-            "size_bounds": fcos.SIZES_OF_INTEREST,
             "location_rule": fcos.LOCATION_RULE,
-            "assigner": fcos.ASSIGNER,
-            "inclusive_size_ranges": fcos.INCLUSIVE_SIZE_RANGES,
-            "center_sampling": fcos.CENTER_SAMPLE,
-            "center_sampling_radius": fcos.POS_RADIUS,
-            "atss_topk": fcos.ATSS_TOPK,
-            "atss_anchor_scale": fcos.ATSS_ANCHOR_SCALE,
-            "tal_topk": fcos.TAL_TOPK,
-            "tal_alpha": fcos.TAL_ALPHA,
-            "tal_beta": fcos.TAL_BETA,
-            "cls_loss": fcos.CLS_LOSS,
-            "box_quality": fcos.BOX_QUALITY,
-            "loc_loss_type": fcos.LOC_LOSS_TYPE,
-            "iou_smoothing": fcos.IOU_SMOOTHING,
-            "centerness_weighted_loc": fcos.CENTERNESS_WEIGHTED_LOC,
-            "loss_normalizer": fcos.LOSS_NORMALIZER_CLS,
-            "loss_weight_cls": fcos.LOSS_WEIGHT_CLS,
-            "loss_weight_loc": fcos.LOSS_WEIGHT_LOC,
-            "loss_weight_quality": fcos.LOSS_WEIGHT_CTR,
-            "focal_alpha": fcos.LOSS_ALPHA,
-            "focal_gamma": fcos.LOSS_GAMMA,
-            "thresh_with_quality": fcos.THRESH_WITH_CTR,
-            "nms_thresh": fcos.NMS_TH,
-            "clip_before_nms": fcos.CLIP_BEFORE_NMS,
-            "score_thresh_train": fcos.INFERENCE_TH_TRAIN,
-            "score_thresh_test": fcos.INFERENCE_TH_TEST,
-            "topk_candidates_train": fcos.PRE_NMS_TOPK_TRAIN,
-            "topk_candidates_test": fcos.PRE_NMS_TOPK_TEST,
-            "max_detections_train": fcos.POST_NMS_TOPK_TRAIN,
-            "max_detections_test": fcos.POST_NMS_TOPK_TEST,
-            "yield_proposals": fcos.YIELD_PROPOSAL,
+            "assigner": assigner_from_config(cfg),
+            "criterion": criterion_from_config(cfg),
+            "normalizer": LossNormalizers(kind=fcos.LOSS_NORMALIZER_CLS),
+            "train_selection": (
+                selection_from_config(cfg, training=True) if fcos.YIELD_PROPOSAL else None
+            ),
+            "test_selection": selection_from_config(cfg, training=False),
             "yield_box_features": fcos.YIELD_BOX_FEATURES,
         }
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self.fcos_head.num_classes
+
+    @property
+    def yield_proposals(self) -> bool:
+        """Whether this is a first stage."""
+        return self.train_selection is not None
+
+    @property
+    def class_agnostic(self) -> bool:
+        """Whether it is one that finds objects of all classes alike."""
+        return self.yield_proposals and self.num_classes == 1
 
     def forward(
         self,
@@ -218,7 +159,7 @@ class FCOSProposalGenerator(nn.Module):
                 CPU nothing waits for them.
 
         Returns:
-            detections: N `Instances`, or None in training unless `yield_proposals`.
+            detections: N `Instances`, or None in training without a `train_selection`.
             losses: empty in inference.
         """
         outputs = self.fcos_head([features[name] for name in self.in_features])
@@ -226,14 +167,25 @@ class FCOSProposalGenerator(nn.Module):
         with torch.autocast(images.tensor.device.type, enabled=False):
             outputs = outputs.at_least_float32()
             sizes = [tuple(x.shape[-2:]) for x in outputs.cls_logits]
-            padded_size = tuple(images.tensor.shape[-2:])
-            grids = location_grids(sizes, self.strides, padded_size, self.location_rule)
+            grids = self.grids(tuple(images.tensor.shape[-2:]), sizes)
             if not self.training:
                 return self.detect(images, grids, outputs, self.test_selection), {}
             losses = self.losses(grids, outputs, gt_instances)
-            if not self.yield_proposals:
+            if self.train_selection is None:
                 return None, losses
             return self.detect(images, grids, outputs, self.train_selection), losses
+
+    def grids(
+        self, padded_size: tuple[int, int], sizes: list[tuple[int, int]] | None = None
+    ) -> list[LocationGrid]:
+        """The locations of L levels.
+
+        Args:
+            padded_size: height and width of the batch, px.
+            sizes: L pairs (Hi, Wi) of the levels; None: those that follow from the strides.
+        """
+        sizes = sizes or level_sizes(padded_size, self.strides)
+        return location_grids(sizes, self.strides, padded_size, self.location_rule)
 
     def losses(
         self, grids: list[LocationGrid], outputs: HeadOutputs, gt_instances: list[Instances]
@@ -245,15 +197,21 @@ class FCOSProposalGenerator(nn.Module):
             outputs: of the head.
             gt_instances: N, with gt_boxes and gt_classes.
         """
-        predictions = outputs.flattened()
-        device = predictions[0].device
+        cls_logits, ltrb_in_strides, quality_logits = outputs.flattened()
         # While a GPU is busy with the head, the CPU makes the targets.
-        at = device if self.normalizers_need_predictions else torch.device("cpu")
-        locations = _locations(grids, predictions[0].dtype, at)
-        truth = truth_on(at, unpack_truth(gt_instances, self.class_agnostic))
-        targets = self.target_maker.batch_targets(truth, grids, locations, *predictions[:2])
-        normalizers = self.loss_normalizers(self.criterion.target_sums(targets, locations))
-        return self.criterion.losses(*predictions, targets.to(device), normalizers)
+        device = cls_logits.device if self.assigner.needs_predictions else torch.device("cpu")
+        like = torch.empty(0, dtype=cls_logits.dtype, device=device)
+        truth = unpack_truth(gt_instances, like, self.class_agnostic)
+        matches = self.assigner.assign(truth, grids, cls_logits, ltrb_in_strides)
+        targets = Targets.of_matches(matches, truth, grids)
+        normalizers = self.loss_normalizers(
+            self.criterion.target_sums(targets, grids),
+            self.in_features,
+            aligned=targets.alignment is not None,
+        )
+        return self.criterion.losses(
+            cls_logits, ltrb_in_strides, quality_logits, targets.to(cls_logits.device), normalizers
+        )
 
     def target_sums(self, padded_size: tuple[int, int], gt_instances: list[Instances]) -> Tensor:
         """What the losses of a batch are divided by, without a look at its images.
@@ -266,41 +224,42 @@ class FCOSProposalGenerator(nn.Module):
             (L + 2,), see `Criterion.target_sums`.
 
         Raises:
-            ValueError: `normalizers_need_predictions`.
+            ValueError: the assigner needs predictions.
         """
-        sizes = [tuple(-(-side // stride) for side in padded_size) for stride in self.strides]
-        grids = location_grids(sizes, self.strides, padded_size, self.location_rule)
-        truth = unpack_truth(gt_instances, self.class_agnostic)
-        locations = _locations(grids, truth[0][0].dtype, truth[0][0].device)
-        targets = self.target_maker.batch_targets(truth, grids, locations)
-        return self.criterion.target_sums(targets, locations)
+        grids = self.grids(padded_size)
+        truth = unpack_truth(gt_instances, gt_instances[0].gt_boxes.tensor, self.class_agnostic)
+        targets = Targets.of_matches(self.assigner.assign(truth, grids), truth, grids)
+        return self.criterion.target_sums(targets, grids)
+
+    def shared_normalizers(self, sums: Tensor) -> AbstractContextManager:
+        """Within it, the losses of all batches are divided by the same, see `LossNormalizers`.
+
+        Args:
+            sums: (L + 2,) of the `target_sums` of these batches.
+        """
+        return self.loss_normalizers.shared(sums, self.in_features)
 
     @torch.no_grad()
     def detect(
-        self, images: ImageList, grids: list[LocationGrid], outputs: HeadOutputs, selection: dict
+        self,
+        images: ImageList,
+        grids: list[LocationGrid],
+        outputs: HeadOutputs,
+        selection: Selection,
     ) -> list[Instances]:
-        """Boxes of every image, in pixels of the network input, best first.
-
-        Proposals are clipped to the image, and have an area, before suppression: as those of
-        detectron2's RPN, which second stages are made for.
-        """
-        locations = _locations(grids, outputs.cls_logits[0].dtype, outputs.cls_logits[0].device)
+        """Boxes of every image, in pixels of the network input, best first."""
+        locations = [level_locations(grid, like=outputs.ltrb_in_strides[0]) for grid in grids]
         ltrb = [x * stride for x, stride in zip(outputs.ltrb_in_strides, self.strides, strict=True)]
         outputs = outputs._replace(ltrb_in_strides=ltrb)
         packed = []
-        selection = {**selection, "drop_empty": self.yield_proposals}
         for n, image_size in enumerate(images.image_sizes):
             *predictions, features = outputs.of_image(n)
-            clip_size = image_size if self.clip_before_nms or self.yield_proposals else None
-            found = select_detections(locations, *predictions, clip_size=clip_size, **selection)
+            found = select_detections(
+                locations, *predictions, selection, image_size, self.yield_proposals
+            )
             features = features if self.yield_box_features else None
             packed.append(pack_detections(found, image_size, self.yield_proposals, features))
         return packed
-
-
-def _locations(grids: list[LocationGrid], dtype: torch.dtype, device: torch.device) -> list[Tensor]:
-    like = torch.empty(0, dtype=dtype, device=device)
-    return [level_locations(grid, like) for grid in grids]
 
 
 @PROPOSAL_GENERATOR_REGISTRY.register()

@@ -5,6 +5,7 @@ Boxes are not clipped here unless asked for: clipping changes which boxes overla
 """
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -23,19 +24,44 @@ class Detections(NamedTuple):
     location_idxs: Tensor  # (D,) int64 in [0, R), the location that predicted the box
 
 
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which predictions become detections; `dataclasses.replace` makes one with other values.
+
+    Args:
+        score_thresh: candidates need a class probability above it, in [0, 1].
+        thresh_with_quality: compare class x quality probability with it instead.
+        topk_candidates: candidates kept per level.
+        nms_thresh: IoU above which the weaker box of a class goes; <= 0 switches suppression off.
+        max_detections: kept per image; <= 0 keeps all.
+        clip_before_nms: clip boxes to the image before suppression, not only after it.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    score_thresh: float = 0.05
+    thresh_with_quality: bool = False
+    topk_candidates: int = 1000
+    nms_thresh: float = 0.6
+    max_detections: int = 100
+    clip_before_nms: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.score_thresh <= 1:
+            raise ValueError(f"score_thresh must be in [0, 1], got {self.score_thresh}")
+        if self.topk_candidates < 1:
+            raise ValueError(f"topk_candidates must be at least 1, got {self.topk_candidates}")
+
+
 def select_detections(
     locations: list[Tensor],
     cls_logits: list[Tensor],
     ltrb: list[Tensor],
     quality_logits: list[Tensor],
-    *,
-    score_thresh: float,
-    thresh_with_quality: bool,
-    topk_candidates: int,
-    nms_thresh: float,
-    max_detections: int,
-    clip_size: tuple[int, int] | None = None,
-    drop_empty: bool = False,
+    selection: Selection,
+    image_size: tuple[int, int],
+    as_proposals: bool = False,
 ) -> Detections:
     """The detections of one image.
 
@@ -45,14 +71,10 @@ def select_detections(
         ltrb: L tensors (Hi * Wi, 4), px.
         quality_logits: L tensors (Hi * Wi,) of centerness or IoU, and scores are the geometric mean
             of class and quality probability; no tensors: they are the class probability.
-        score_thresh: candidates need a class probability above it, in [0, 1).
-        thresh_with_quality: compare class x quality probability with it instead.
-        topk_candidates: candidates kept per level.
-        nms_thresh: IoU above which the weaker box of a class goes; <= 0 switches suppression off.
-        max_detections: kept per image; <= 0 keeps all.
-        clip_size: height and width, px, that boxes are clipped to before suppression; None: they
-            are not clipped.
-        drop_empty: boxes without area (within the image, with `clip_size`) are no candidates.
+        selection: thresholds and limits.
+        image_size: height and width, px.
+        as_proposals: clip boxes to the image before suppression, and take only those with an area
+            there as candidates: as detectron2's RPN does, which second stages are made for.
 
     Returns:
         Detections, best first.
@@ -62,36 +84,27 @@ def select_detections(
 
     Source: arXiv 1904.01355, section 3.3; order of the steps as in the authors' released models.
     """
-    if thresh_with_quality and not quality_logits:
+    if selection.thresh_with_quality and not quality_logits:
         raise ValueError("thresh_with_quality needs quality logits, and there are none")
-    if drop_empty:
-        cls_logits = _where_boxes_have_area(locations, cls_logits, ltrb, clip_size)
-    candidates = best_candidates(
-        locations,
-        cls_logits,
-        ltrb,
-        quality_logits,
-        score_thresh,
-        score_thresh if thresh_with_quality else 0.0,
-        topk_candidates,
-    )
-    if clip_size is not None:
-        candidates = candidates._replace(boxes=clip_boxes_to_image(candidates.boxes, clip_size))
-    return suppress(candidates, nms_thresh, max_detections)
+    if as_proposals:
+        cls_logits = _where_boxes_have_area(locations, cls_logits, ltrb, image_size)
+    candidates = best_candidates(locations, cls_logits, ltrb, quality_logits, selection)
+    if as_proposals or selection.clip_before_nms:
+        candidates = candidates._replace(boxes=clip_boxes_to_image(candidates.boxes, image_size))
+    return suppress(candidates, selection.nms_thresh, selection.max_detections)
 
 
 def _where_boxes_have_area(
     locations: list[Tensor],
     cls_logits: list[Tensor],
     ltrb: list[Tensor],
-    clip_size: tuple[int, int] | None,
+    image_size: tuple[int, int],
 ) -> list[Tensor]:
-    """`cls_logits` that are -inf, which is above no threshold, at the other locations."""
+    """`cls_logits` that are -inf, which is above no threshold, where a box has no area in the
+    image."""
     masked = []
     for points, logits, distances in zip(locations, cls_logits, ltrb, strict=True):
-        boxes = ltrb_to_boxes(points, distances)
-        if clip_size is not None:
-            boxes = clip_boxes_to_image(boxes, clip_size)
+        boxes = clip_boxes_to_image(ltrb_to_boxes(points, distances), image_size)
         has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
         masked.append(logits.masked_fill(~has_area[:, None], -math.inf))
     return masked
@@ -102,9 +115,7 @@ def best_candidates(
     cls_logits: list[Tensor],
     ltrb: list[Tensor],
     quality_logits: list[Tensor],
-    class_thresh: float,
-    product_thresh: float,
-    topk_candidates: int,
+    selection: Selection,
 ) -> Detections:
     """The best pairs of location and class of each level, level after level, best first.
 
@@ -113,20 +124,21 @@ def best_candidates(
     the number of candidates, and that of those kept, must be known, not at every level.
 
     Args:
-        locations, cls_logits, ltrb, quality_logits, topk_candidates: see `select_detections`.
-        class_thresh: the class probability must be above it, in [0, 1).
-        product_thresh: likewise class x quality probability; 0: whatever it is.
+        locations, cls_logits, ltrb, quality_logits, selection: see `select_detections`.
     """
     # Comparing logits spares a sigmoid for every class of every location.
-    above = torch.cat([x > _logit(class_thresh) for x in cls_logits])
+    # The product is below the class probability, so that is compared first in any case.
+    above = torch.cat([x > _logit(selection.score_thresh) for x in cls_logits])
     location_idxs, classes = above.nonzero(as_tuple=True)
     products = torch.cat(cls_logits)[location_idxs, classes].sigmoid()
     if quality_logits:
         products = products * torch.cat(quality_logits)[location_idxs].sigmoid()
     levels = torch.cat([x.new_full((len(x),), i, dtype=torch.int64) for i, x in enumerate(ltrb)])
-    order, products = best_of_groups(products, levels[location_idxs], len(ltrb), topk_candidates)
-    if product_thresh > 0:
-        above = products > product_thresh
+    order, products = best_of_groups(
+        products, levels[location_idxs], len(ltrb), selection.topk_candidates
+    )
+    if selection.thresh_with_quality and selection.score_thresh > 0:
+        above = products > selection.score_thresh
         order, products = order[above], products[above]
     location_idxs, classes = location_idxs[order], classes[order]
     boxes = ltrb_to_boxes(torch.cat(locations)[location_idxs], torch.cat(ltrb)[location_idxs])

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from fcos_deploy.vision import BLACK, WHITE, Color, class_color, contact_sheet, draw_detections
 
-from ..modeling import FCOSProposalGenerator
-from ..modeling.geometry import level_locations, location_grids
+from ..modeling import FCOSProposalGenerator, SizeRangeAssigner
+from ..modeling.geometry import level_locations
+from ..modeling.matching import Truth
 
 # Colours of the levels, finest first, chosen to differ from each other also in grey.
 LEVEL_COLORS: tuple[Color, ...] = (
@@ -36,12 +37,12 @@ def positive_locations(
     Returns:
         For each level the locations (P, 2) x and y px, and the boxes (P,) in [0, M) they learn.
     """
-    sizes = [tuple(-(-side // stride) for side in padded_size) for stride in generator.strides]
-    grids = location_grids(sizes, generator.strides, padded_size, generator.location_rule)
-    matched_idxs = generator.target_maker.match(gt_boxes, grids)
+    grids = generator.grids(padded_size)
+    classes = torch.zeros(len(gt_boxes), dtype=torch.int64)  # no matter which
+    matched_idxs = generator.assigner.assign(Truth(gt_boxes, classes, [len(gt_boxes)]), grids)[0]
     levels = []
     for grid, matched in zip(
-        grids, matched_idxs.split([grid.height * grid.width for grid in grids]), strict=True
+        grids, matched_idxs.split([grid.num_locations for grid in grids]), strict=True
     ):
         positive = matched >= 0
         levels.append((level_locations(grid, like=gt_boxes)[positive], matched[positive]))
@@ -78,7 +79,7 @@ def draw_assignment(
     boxes = gt_boxes * zoom
     large = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
     canvas = draw_detections(large, boxes.numpy(), gt_classes.numpy(), None, class_names)
-    if generator.target_maker.needs_predictions:
+    if generator.assigner.needs_predictions:
         return canvas, []
     levels = positive_locations(gt_boxes, padded_size or image.shape[:2], generator)
     learned = torch.zeros(len(gt_boxes), dtype=torch.bool)
@@ -104,20 +105,21 @@ def _level_color(level: int) -> Color:
 
 def legend(generator: FCOSProposalGenerator, width: int) -> np.ndarray:
     """A strip that tells the colour, stride and size range of each level; uint8 BGR."""
-    maker = generator.target_maker
-    if maker.needs_predictions:
+    assigner = generator.assigner
+    if assigner.needs_predictions:
         row = np.full((26, width, 3), WHITE, np.uint8)
-        text = f"{maker.assigner}: the locations follow from predictions"
+        text = f"{type(assigner).__name__}: the locations follow from predictions"
         cv2.putText(row, text, (8, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, BLACK, 1, cv2.LINE_AA)
         return row
     rows = []
-    for level, (name, stride, (low, high)) in enumerate(
-        zip(generator.in_features, generator.strides, maker.size_ranges, strict=True)
+    for level, (name, stride) in enumerate(
+        zip(generator.in_features, generator.strides, strict=True)
     ):
         row = np.full((26, width, 3), WHITE, np.uint8)
         cv2.circle(row, (16, 13), 8, _level_color(level), cv2.FILLED, cv2.LINE_AA)
         text = f"{name}: stride {stride} px"
-        if maker.assigner == "size_ranges":
+        if isinstance(assigner, SizeRangeAssigner):
+            low, high = assigner.size_ranges[level]
             text += f", farthest side {low:g} to {high:g} px"
         where = (34, 18)
         cv2.putText(row, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.5, BLACK, 1, cv2.LINE_AA)

@@ -29,7 +29,6 @@ def train_yaml(output_dir, dataset, num_classes):
 
 def train_lazily(output_dir, dataset, num_classes):
     cfg = model_zoo.get_config("lazy/Recipes/R18-Scratch")
-    cfg.model.proposal_generator.num_classes = num_classes
     cfg.model.proposal_generator.head.num_classes = num_classes
     cfg.dataloader.train.dataset.names = dataset
     cfg.dataloader.train.num_workers = 0
@@ -42,7 +41,7 @@ def train_lazily(output_dir, dataset, num_classes):
 def test_more_classes_than_the_data_have_are_named(train, dataset, tmp_path, caplog):
     train(tmp_path, dataset, 3)
     (line,) = [r.getMessage() for r in caplog.records if r.name == "fcos_d2.engine.class_count"]
-    yaml_key, lazy_key = "MODEL.FCOS.NUM_CLASSES", "model.proposal_generator.num_classes"
+    yaml_key, lazy_key = "MODEL.FCOS.NUM_CLASSES", "model.proposal_generator.head.num_classes"
     key = yaml_key if train is train_yaml else lazy_key
     assert f"the model has 3 classes ({key}), the training data" in line
     assert "class_count" in line and "have 1: 2 outputs never learn an object" in line

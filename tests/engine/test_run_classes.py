@@ -217,8 +217,8 @@ def test_evaluation_in_training_matches_names(orders, tmp_path, monkeypatch, kin
             tmp_path,
             *(f"dataloader.train.{x}" for x in ("num_workers=0", "total_batch_size=2")),
             *(f"dataloader.train.dataset.names={train}", f"dataloader.test.dataset.names={test}"),
-            *("model.proposal_generator.num_classes=2", "train.max_iter=1"),
-            *("model.proposal_generator.head.num_classes=2", "train.init_checkpoint="),
+            *("model.proposal_generator.head.num_classes=2", "train.max_iter=1"),
+            "train.init_checkpoint=",
         )
     assert seen == [[1, 0]] * 4
 

@@ -40,7 +40,7 @@ def test_a_run_is_its_own_run():
 def test_keys_of_the_number_of_classes():
     assert [x.num_classes_key for x in both("FCOS-RT/R50")] == [
         "MODEL.FCOS.NUM_CLASSES",
-        "model.proposal_generator.num_classes",
+        "model.proposal_generator.head.num_classes",
     ]
     assert [x.num_classes_key for x in both("TwoStage/FasterRCNN-R50-FCOS-1x")] == [
         "MODEL.ROI_HEADS.NUM_CLASSES",

@@ -28,11 +28,11 @@ OPTIONS = {
     "default": {},
     "no suppression": {"nms_thresh": 0.0},
     "other overlap": {"nms_thresh": 0.2},
-    "threshold with quality": {"thresh_with_quality": True, "score_thresh_test": 0.2},
+    "threshold with quality": {"thresh_with_quality": True, "score_thresh": 0.2},
     "clipped first": {"clip_before_nms": True},
     "corners": {"location_rule": "corner"},
-    "few candidates": {"topk_candidates_test": 7},
-    "few detections": {"max_detections_test": 5},
+    "few candidates": {"topk_candidates": 7},
+    "few detections": {"max_detections": 5},
     "class probability alone": {"quality": "none"},
 }
 
@@ -54,7 +54,7 @@ def test_values_can_be_given_with_each_call() -> None:
     mean, std = torch.tensor([90.0, 80.0, 70.0]), torch.tensor([60.0, 70.0, 80.0])
     found = detector(*inputs, mean, std, torch.tensor(0.3), torch.tensor(0.4))
 
-    other = tiny_detector(score_thresh_test=0.3, nms_thresh=0.4)
+    other = tiny_detector(score_thresh=0.3, nms_thresh=0.4)
     other.pixel_mean.copy_(mean.view(3, 1, 1))
     other.pixel_std.copy_(std.view(3, 1, 1))
     for one, wanted in zip(found, ExportableDetector(other)(*inputs), strict=True):
@@ -111,7 +111,7 @@ def test_nothing_to_suppress() -> None:
 
 
 def test_endless_detections_are_refused() -> None:
-    model = tiny_detector(max_detections_test=0)
+    model = tiny_detector(max_detections=0)
     with pytest.raises(ValueError, match="POST_NMS_TOPK_TEST must be at least 1"):
         ExportableDetector(model)
 

@@ -132,7 +132,7 @@ def test_edited_settings_are_taken_up(onnx_folder: Path, tmp_path: Path, format:
 
     image = pictures((96, 144))[0].permute(1, 2, 0).numpy()
     found = Detector(tmp_path)(image)  # of a size that needs no resize now
-    other = tiny_detector(score_thresh_test=0.1, nms_thresh=0.2)
+    other = tiny_detector(score_thresh=0.1, nms_thresh=0.2)
     other.pixel_mean.copy_(torch.tensor([90.0, 80.0, 70.0]).view(3, 1, 1))
     (wanted,) = other([{"image": torch.from_numpy(image.transpose(2, 0, 1).copy())}])
     wanted = wanted["instances"]

@@ -8,8 +8,10 @@ import torch
 from detectron2.structures import Instances
 from torch import Tensor
 
-from fcos_d2.modeling.assignment import assign_locations, location_targets
-from fcos_d2.modeling.geometry import LocationGrid, level_locations
+from fcos_d2.modeling.assignment import SizeRangeAssigner
+from fcos_d2.modeling.criterion import Targets
+from fcos_d2.modeling.geometry import LocationGrid
+from fcos_d2.modeling.packing import unpack_truth
 
 # Tolerances: relative, but boxes in px, targets in strides.
 HEAD, LOSS, GRADIENT, GRADIENT_FLOOR, STATISTIC = 1e-5, 1e-6, 1e-5, 1e-6, 1e-5
@@ -142,9 +144,7 @@ def location_markers(levels: list[Tensor]) -> list[Tensor]:
 def level_targets(
     gt_instances: list[Instances],
     grids: list[LocationGrid],
-    strides: list[int],
-    size_ranges: list[tuple[float, float]],
-    center_sampling_radius: float | None,
+    assigner: SizeRangeAssigner,
     num_classes: int,
 ) -> list[dict[str, Tensor]]:
     """The targets of a batch in the layout of the reference, computed in float64.
@@ -153,19 +153,17 @@ def level_targets(
         For each level labels (N, Hi * Wi); for its positives, image by image and row by row,
         reg_pos (P, 4) in strides and gtind_pos (P,), an index over the boxes of the whole batch.
     """
-    like = torch.zeros((), dtype=torch.float64)
-    locations = [level_locations(grid, like) for grid in grids]
-    where = (grids, strides, size_ranges, center_sampling_radius)
-    labels, ltrb, matched_idxs, num_boxes = [], [], [], 0
-    for instances in gt_instances:
-        boxes = instances.gt_boxes.tensor.double()
-        targets = location_targets(boxes, instances.gt_classes, locations, *where, num_classes)
-        labels.append(targets[0])
-        ltrb.append(targets[1])
-        matched_idxs.append(assign_locations(boxes, *where) + num_boxes)
-        num_boxes += len(boxes)
-    lengths = [len(x) for x in locations]
-    fields = [torch.stack(x).split(lengths, dim=1) for x in (labels, ltrb, matched_idxs)]
+    truth = unpack_truth(gt_instances, like=torch.zeros((), dtype=torch.float64))
+    matches = assigner.assign(truth, grids)
+    targets = Targets.of_matches(matches, truth, grids)
+    labels = targets.labels(num_classes)
+    ltrb = torch.zeros(len(labels), 4, dtype=torch.float64)
+    ltrb[targets.positive_idxs] = targets.ltrb_in_strides
+    lengths = [grid.num_locations for grid in grids]
+    fields = [
+        x.unflatten(0, (len(gt_instances), -1)).split(lengths, dim=1)
+        for x in (labels, ltrb, matches.matched_idxs)
+    ]
     levels = []
     for level_labels, level_ltrb, level_idxs in zip(*fields, strict=True):
         positive = level_labels < num_classes

@@ -1,6 +1,6 @@
 """Whole models against what a folder of golden data has for them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import golden_rules as rules
@@ -25,7 +25,7 @@ from golden_compare import (
 from golden_configs import config_of
 from torch import Tensor
 
-from fcos_d2.modeling import FCOS
+from fcos_d2.modeling import FCOS, Selection
 from fcos_d2.modeling.head import HeadOutputs
 
 # The fields of HeadOutputs in the data.
@@ -139,7 +139,7 @@ def check_inference(report: Report, model: FCOS, batch: list, records: Records) 
     for i, (image, expected) in enumerate(records.info.get("eval", {}).items()):
         counts = _candidates(marked, i, generator.test_selection)
         report.same(f"candidates {image}", counts, expected["candidates_per_level"])
-    uncut = {**generator.test_selection, "max_detections": 0}
+    uncut = replace(generator.test_selection, max_detections=0)
     stages = {
         "nms": generator.detect(images, grids, marked, uncut),
         "raw": generator.detect(images, grids, marked, generator.test_selection),
@@ -177,14 +177,14 @@ def _check_head_outputs(report: Report, outputs: HeadOutputs, records: Records) 
             report.compare(what, actual, expected, HEAD, scale=np.abs(expected).max())
 
 
-def _candidates(outputs: HeadOutputs, image: int, selection: dict) -> list[int]:
+def _candidates(outputs: HeadOutputs, image: int, selection: Selection) -> list[int]:
     """How many pairs of location and class of an image pass the threshold on each level."""
     counts = []
     for cls_logits, quality_logits in zip(outputs.cls_logits, outputs.quality_logits, strict=True):
         scores = cls_logits[image].sigmoid()
-        if selection["thresh_with_quality"]:
+        if selection.thresh_with_quality:
             scores = scores * quality_logits[image].sigmoid()
-        counts.append((scores > selection["score_thresh"]).sum().item())
+        counts.append((scores > selection.score_thresh).sum().item())
     return counts
 
 
@@ -199,9 +199,7 @@ def check_targets(
     levels = level_targets(
         [x["instances"] for x in batch],
         grids_of(outputs.cls_logits, generator.strides),
-        generator.strides,
-        generator.target_maker.size_ranges,
-        generator.target_maker.center_sampling_radius,
+        generator.assigner,
         generator.num_classes,
     )
     if "num_pos_per_level" in records.info:

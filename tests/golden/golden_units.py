@@ -23,33 +23,40 @@ from golden_compare import (
 )
 from torch import Tensor, nn
 
-from fcos_d2.modeling import FCOSProposalGenerator
-from fcos_d2.modeling.assignment import size_ranges_from_bounds
+from fcos_d2.modeling import (
+    Criterion,
+    FCOSProposalGenerator,
+    FocalLoss,
+    LossNormalizers,
+    Selection,
+    SizeRangeAssigner,
+)
 from fcos_d2.modeling.geometry import LocationGrid
 from fcos_d2.modeling.head import HeadOutputs
 
 SIZE_BOUNDS = [64, 128, 256, 512]
+# The options of each case, by the part of the generator that has them.
 LOSS_OPTIONS = {
     "default": {},
-    "center_sample_off": {"center_sampling": False},
-    "radius_1": {"center_sampling_radius": 1.0},
-    "loc_iou": {"loc_loss_type": "iou"},
-    "loc_linear_iou": {"loc_loss_type": "linear_iou"},
-    "quality_iou": {"box_quality": "iou"},
-    "quality_iou_loc_iou": {"box_quality": "iou", "loc_loss_type": "iou"},
-    "norm_all": {"loss_normalizer": "all"},
-    "norm_moving": {"loss_normalizer": "moving_fg"},
-    "weight_cls_2": {"loss_weight_cls": 2.0},
-    "focal_a5_g15": {"focal_alpha": 0.5, "focal_gamma": 1.5},
+    "center_sample_off": {"assigner": {"center_sampling_radius": None}},
+    "radius_1": {"assigner": {"center_sampling_radius": 1.0}},
+    "loc_iou": {"criterion": {"loc_loss_type": "iou"}},
+    "loc_linear_iou": {"criterion": {"loc_loss_type": "linear_iou"}},
+    "quality_iou": {"criterion": {"box_quality": "iou"}},
+    "quality_iou_loc_iou": {"criterion": {"box_quality": "iou", "loc_loss_type": "iou"}},
+    "norm_all": {"normalizer": {"kind": "all"}},
+    "norm_moving": {"normalizer": {"kind": "moving_fg"}},
+    "weight_cls_2": {"criterion": {"loss_weight_cls": 2.0}},
+    "focal_a5_g15": {"criterion": {"cls_loss": FocalLoss(alpha=0.5, gamma=1.5)}},
 }
 INFERENCE_OPTIONS = {
     "default": {},
     "thresh_with_ctr": {"thresh_with_quality": True},
-    "post20": {"max_detections_test": 20},
-    "pre50": {"topk_candidates_test": 50},
+    "post20": {"max_detections": 20},
+    "pre50": {"topk_candidates": 50},
     "nms_off": {"nms_thresh": 0.0},
     "nms_03": {"nms_thresh": 0.3},
-    "thr_099": {"score_thresh_test": 0.99},
+    "thr_099": {"score_thresh": 0.99},
 }
 # Input and output height and width of the two images of the inference cases.
 INFERENCE_SIZES = (((250, 320), (375, 480)), ((200, 300), (100, 150)))
@@ -116,29 +123,30 @@ class Units:
         """A generator that is given these head outputs."""
         return FCOSProposalGenerator(
             head=RecordedHead(outputs),
-            num_classes=self.info["num_classes"],
             in_features=[f"p{i + 3}" for i in range(len(self.info["strides"]))],
             strides=self.info["strides"],
-            size_bounds=SIZE_BOUNDS,
+            assigner=self.assigner(options),
+            criterion=Criterion(**options.get("criterion", {})),
+            normalizer=LossNormalizers(**options.get("normalizer", {})),
+            test_selection=Selection(**options.get("test_selection", {})),
             yield_box_features=True,
-            **options,
         ).double()
+
+    def assigner(self, options: dict) -> SizeRangeAssigner:
+        return SizeRangeAssigner(size_bounds=SIZE_BOUNDS, **options.get("assigner", {}))
 
     def images(self, sizes: list[tuple[int, int]]) -> ImageList:
         return ImageList(torch.zeros(len(sizes), 3, self.info["H"], self.info["W"]), sizes)
 
     def targets(self, gt_instances: list[Instances], options: dict) -> dict[str, Tensor]:
         """Labels (N, R); reg_pos and gtind_pos of the positives, level after level; num_pos."""
-        radius = options.get("center_sampling_radius", 1.5)
         levels = level_targets(
             gt_instances,
             [
                 LocationGrid.of_level(*size, stride)
                 for size, stride in zip(self.info["shapes"], self.info["strides"], strict=True)
             ],
-            self.info["strides"],
-            size_ranges_from_bounds(SIZE_BOUNDS),
-            radius if options.get("center_sampling", True) else None,
+            self.assigner(options),
             self.info["num_classes"],
         )
         labels = torch.cat([x["labels"] for x in levels], dim=1)
@@ -156,7 +164,7 @@ def reference_is_defective(batch: str, options: dict) -> bool:
 
     `center_x0_second` lists the boxes of `center_x0_first` the other way round.
     """
-    return batch == "center_x0_first" and options.get("center_sampling", True)
+    return batch == "center_x0_first" and options != LOSS_OPTIONS["center_sample_off"]
 
 
 def check_units(folder: Path) -> Report:
@@ -230,7 +238,7 @@ def _check_losses(report: Report, units: Units, batch: str, option: str) -> None
 
 def _check_inference(report: Report, units: Units, option: str, left: dict) -> None:
     outputs = units.head_outputs(len(INFERENCE_SIZES))
-    generator = units.generator(outputs, INFERENCE_OPTIONS[option]).eval()
+    generator = units.generator(outputs, {"test_selection": INFERENCE_OPTIONS[option]}).eval()
     images = units.images([size for size, _ in INFERENCE_SIZES])
     detections, _ = generator(images, dict.fromkeys(generator.in_features))
     # Without suppression the reference does not sort by score.

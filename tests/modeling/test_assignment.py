@@ -7,38 +7,32 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fcos_d2.modeling.assignment import (
-    assign_locations,
-    location_targets,
-    size_ranges_from_bounds,
-)
-from fcos_d2.modeling.geometry import LocationGrid, level_locations, location_grids
+from fcos_d2.modeling import SizeRangeAssigner
+from fcos_d2.modeling.geometry import LocationGrid, level_sizes, location_grids
+from fcos_d2.modeling.matching import Truth
 
 FIVE_LEVELS = {"strides": [8, 16, 32, 64, 128], "bounds": [64, 128, 256, 512]}
 FIVE_SMALL_RANGES = {"strides": [8, 16, 32, 64, 128], "bounds": [16, 32, 64, 128]}
 THREE_LEVELS = {"strides": [8, 16, 32], "bounds": [64, 128]}
 
 
-def level_sizes_of(height: int, width: int, strides: list[int]) -> list[tuple[int, int]]:
-    return [(math.ceil(height / stride), math.ceil(width / stride)) for stride in strides]
-
-
 def grids_of(height: int, width: int, strides: list[int]) -> list[LocationGrid]:
-    sizes = level_sizes_of(height, width, strides)
-    return [
-        LocationGrid.of_level(*size, stride) for size, stride in zip(sizes, strides, strict=True)
-    ]
+    return location_grids(level_sizes((height, width), strides), strides, (height, width))
+
+
+def assign_locations(
+    boxes: Tensor, grids: list[LocationGrid], counts: list[int] | None = None, **options: object
+) -> Tensor:
+    """Of one image, or of several with so many boxes each."""
+    classes = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
+    truth = Truth(boxes, classes, counts or [len(boxes)])
+    return SizeRangeAssigner(**options).assign(truth, grids).matched_idxs
 
 
 def assign_one_level(boxes: list, radius: float | None = 1.5, size=(4, 4)) -> Tensor:
     """One level of stride 8 that learns every size."""
-    return assign_locations(
-        torch.tensor(boxes).reshape(-1, 4),
-        [LocationGrid.of_level(*size, 8)],
-        [8],
-        [(0, math.inf)],
-        radius,
-    )
+    boxes, grids = torch.tensor(boxes).reshape(-1, 4), [LocationGrid.of_level(*size, 8)]
+    return assign_locations(boxes, grids, size_bounds=[], center_sampling_radius=radius)
 
 
 # --- worked out on paper ----------------------------------------------------------------------
@@ -49,24 +43,6 @@ def test_one_box_on_one_level():
     # columns and rows 1 and 2 are positive: cells 1*4+1, 1*4+2, 2*4+1, 2*4+2.
     matched_idxs = assign_one_level([[8.0, 8.0, 24.0, 24.0]])
     assert matched_idxs.tolist() == [-1, -1, -1, -1, -1, 0, 0, -1, -1, 0, 0, -1, -1, -1, -1, -1]
-
-
-def test_targets_of_one_box():
-    grid = LocationGrid.of_level(4, 4, 8)
-    labels, ltrb_in_strides = location_targets(
-        gt_boxes=torch.tensor([[8.0, 8.0, 24.0, 24.0]]),
-        gt_classes=torch.tensor([3]),
-        locations=[level_locations(grid, like=torch.zeros(()))],
-        grids=[grid],
-        strides=[8],
-        size_ranges=[(0, math.inf)],
-        center_sampling_radius=1.5,
-        num_classes=7,
-    )
-    assert labels.tolist() == [7, 7, 7, 7, 7, 3, 3, 7, 7, 3, 3, 7, 7, 7, 7, 7]
-    # Location (12, 12): 12-8, 12-8, 24-12, 24-12 px; divided by 8. Location (20, 12) likewise.
-    assert ltrb_in_strides[5].tolist() == [0.5, 0.5, 1.5, 1.5]
-    assert ltrb_in_strides[6].tolist() == [1.5, 0.5, 0.5, 1.5]
 
 
 def test_window_around_the_centre():
@@ -87,14 +63,14 @@ def test_window_is_cut_to_the_box():
 
 def test_size_ranges():
     expected = [(0, 64), (64, 128), (128, math.inf)]
-    assert size_ranges_from_bounds([64, 128]) == expected
-    assert size_ranges_from_bounds([]) == [(0, math.inf)]
+    assert SizeRangeAssigner(size_bounds=[64, 128]).size_ranges == expected
+    assert SizeRangeAssigner(size_bounds=[]).size_ranges == [(0, math.inf)]
 
 
 @pytest.mark.parametrize("bounds", [[128, 64], [-1, 64]])
 def test_size_bounds_must_rise(bounds):
     with pytest.raises(ValueError, match="rise"):
-        size_ranges_from_bounds(bounds)
+        SizeRangeAssigner(size_bounds=bounds)
 
 
 # --- edges ------------------------------------------------------------------------------------
@@ -123,8 +99,7 @@ def test_a_distance_on_a_size_bound_belongs_to_both_levels_or_to_none(bound, inc
     matched_idxs = assign_locations(
         torch.tensor([[-4.0, -4.0, 24.0, 24.0]]),
         grids=grids_of(32, 32, [8, 16]),
-        strides=[8, 16],
-        size_ranges=size_ranges_from_bounds([bound]),
+        size_bounds=[bound],
         center_sampling_radius=None,
         inclusive_size_ranges=inclusive,
     )
@@ -186,23 +161,6 @@ def test_no_boxes():
     assert matched_idxs.tolist() == [-1] * 15
 
 
-def test_targets_without_boxes():
-    grids = grids_of(24, 40, [8, 16])
-    labels, ltrb_in_strides = location_targets(
-        gt_boxes=torch.zeros(0, 4),
-        gt_classes=torch.zeros(0, dtype=torch.int64),
-        locations=[level_locations(grid, like=torch.zeros(())) for grid in grids],
-        grids=grids,
-        strides=[8, 16],
-        size_ranges=size_ranges_from_bounds([64]),
-        center_sampling_radius=1.5,
-        num_classes=7,
-    )
-    assert labels.tolist() == [7] * 21
-    assert ltrb_in_strides.shape == (21, 4)
-    assert ltrb_in_strides.isfinite().all()
-
-
 # --- properties -------------------------------------------------------------------------------
 
 
@@ -222,8 +180,8 @@ def random_boxes(num: int, height: int, width: int, step: float, seed: int) -> T
 
 def assign(boxes: Tensor, height: int, width: int, levels: dict, radius: float | None) -> Tensor:
     grids = grids_of(height, width, levels["strides"])
-    ranges = size_ranges_from_bounds(levels["bounds"])
-    return assign_locations(boxes, grids, levels["strides"], ranges, radius)
+    options = {"size_bounds": levels["bounds"], "center_sampling_radius": radius}
+    return assign_locations(boxes, grids, **options)
 
 
 @pytest.mark.parametrize("radius", [1.5, None])
@@ -243,7 +201,7 @@ def test_order_of_the_boxes_does_not_matter(radius):
 def test_padding_does_not_matter(radius):
     boxes = random_boxes(60, 200, 300, step=0.25, seed=2)
     strides = FIVE_LEVELS["strides"]
-    sizes, padded_sizes = level_sizes_of(200, 300, strides), level_sizes_of(416, 512, strides)
+    sizes, padded_sizes = (level_sizes(x, strides) for x in ((200, 300), (416, 512)))
     matched_idxs = assign(boxes, 200, 300, FIVE_LEVELS, radius)
     padded = assign(boxes, 416, 512, FIVE_LEVELS, radius)
     levels = matched_idxs.split([h * w for h, w in sizes])
@@ -266,28 +224,6 @@ def test_boxes_that_no_location_learns_change_nothing():
     )
 
 
-def test_targets_agree_with_the_assignment():
-    boxes = random_boxes(40, 200, 300, step=0.25, seed=4)
-    classes = torch.randint(7, (len(boxes),))
-    strides, ranges = THREE_LEVELS["strides"], size_ranges_from_bounds(THREE_LEVELS["bounds"])
-    grids = grids_of(200, 300, strides)
-    locations = [level_locations(grid, like=boxes) for grid in grids]
-    labels, ltrb_in_strides = location_targets(
-        boxes, classes, locations, grids, strides, ranges, 1.5, 7
-    )
-    matched_idxs = assign_locations(boxes, grids, strides, ranges, 1.5)
-    stride = torch.cat([torch.full((len(x),), s) for x, s in zip(locations, strides, strict=True)])
-    for i, (x, y) in enumerate(torch.cat(locations).tolist()):
-        if matched_idxs[i] < 0:
-            assert labels[i] == 7
-            continue
-        x1, y1, x2, y2 = boxes[matched_idxs[i]].tolist()
-        assert labels[i] == classes[matched_idxs[i]]
-        expected = [d / stride[i].item() for d in (x - x1, y - y1, x2 - x, y2 - y)]
-        assert ltrb_in_strides[i].tolist() == expected
-        assert min(expected) > 0
-
-
 # --- the slow, obvious way ----------------------------------------------------------------------
 
 
@@ -301,7 +237,7 @@ def assign_slowly(
     """Every location looks at every box."""
     matched_idxs = []
     for level, (grid, stride) in enumerate(zip(grids, strides, strict=True)):
-        height, width, (step_x, step_y), offset = grid
+        height, width, (step_x, step_y), offset, _ = grid
         lowest = bounds[level - 1] if level > 0 else 0
         highest = bounds[level] if level < len(bounds) else math.inf
         for row in range(height):
@@ -339,13 +275,13 @@ def test_against_the_slow_way(levels, radius, dtype):
 def test_locations_on_the_corners_against_the_slow_way(radius):
     boxes = random_boxes(40, 160, 224, step=0.25, seed=6)
     strides, bounds = FIVE_SMALL_RANGES.values()
-    sizes = level_sizes_of(160, 224, strides)
+    sizes = level_sizes((160, 224), strides)
     grids = location_grids(sizes, strides, padded_size=(160, 224), rule="corner")
     # 160 px in ceil(160 / 64) = 3 cells, 224 px in 4: steps of 53 and 56 px, not of 64.
-    assert grids[3] == LocationGrid(height=3, width=4, step=(56, 53), offset=0)
+    assert grids[3] == LocationGrid(height=3, width=4, step=(56, 53), offset=0, stride=64)
     expected = assign_slowly(boxes.tolist(), grids, strides, bounds, radius)
-    ranges = size_ranges_from_bounds(bounds)
-    assert assign_locations(boxes, grids, strides, ranges, radius).tolist() == expected
+    options = {"size_bounds": bounds, "center_sampling_radius": radius}
+    assert assign_locations(boxes, grids, **options).tolist() == expected
     assert len(set(expected)) > 5
 
 
@@ -391,18 +327,29 @@ def test_no_matrix_of_locations_and_boxes_is_made(radius):
 @pytest.mark.parametrize("bounds", [[64, 64], [0, 64], [128, 64]])
 def test_bounds_must_be_positive_and_rise(bounds):
     with pytest.raises(ValueError, match="must be positive and rise"):
-        size_ranges_from_bounds(bounds)
+        SizeRangeAssigner(size_bounds=bounds)
 
 
 def test_several_images_at_once():
     """Image after image; boxes of equal size in two images do not compete."""
     grids = [LocationGrid.of_level(4, 4, 8)]
     boxes = torch.tensor([[0.0, 0, 32, 32], [0, 0, 32, 32], [8, 8, 24, 24]])
-    together = assign_locations(
-        boxes, grids, [8], [(0.0, math.inf)], None,
-        image_idxs=torch.tensor([0, 2, 2]), num_images=3,
-    )  # fmt: skip
-    first = assign_locations(boxes[:1], grids, [8], [(0.0, math.inf)], None)
-    third = assign_locations(boxes[1:], grids, [8], [(0.0, math.inf)], None)
+    options = {"size_bounds": [], "center_sampling_radius": None}
+    together = assign_locations(boxes, grids, counts=[1, 0, 2], **options)
+    first = assign_locations(boxes[:1], grids, **options)
+    third = assign_locations(boxes[1:], grids, **options)
     empty = torch.full((16,), -1)
     assert together.equal(torch.cat((first, empty, torch.where(third < 0, -1, third + 1))))
+
+
+@pytest.mark.parametrize("radius", [0, -1.5, math.nan])
+def test_a_window_must_have_a_side(radius):
+    with pytest.raises(ValueError, match="center_sampling_radius must be positive, or None.*got"):
+        SizeRangeAssigner(center_sampling_radius=radius)
+
+
+def test_bounds_cannot_be_changed_afterwards():
+    bounds = [64.0, 128.0]
+    assigner = SizeRangeAssigner(size_bounds=bounds)
+    bounds[0] = 500.0
+    assert assigner.size_bounds == (64, 128) and assigner.num_levels == 3

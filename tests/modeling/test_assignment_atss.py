@@ -6,12 +6,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from fcos_d2.modeling.assignment_atss import assign_atss, best_claim, nearest_locations
+from fcos_d2.modeling import ATSSAssigner
+from fcos_d2.modeling.assignment_atss import nearest_locations
 from fcos_d2.modeling.geometry import LocationGrid, level_locations
+from fcos_d2.modeling.matching import Truth
 
 
 def grids_of(height, width, strides):
     return [LocationGrid.of_level(-(-height // s), -(-width // s), s) for s in strides]
+
+
+def assign_atss(boxes: Tensor, grids: list[LocationGrid], **options: object) -> Tensor:
+    truth = Truth(boxes, torch.zeros(len(boxes), dtype=torch.int64), [len(boxes)])
+    return ATSSAssigner(**options).assign(truth, grids).matched_idxs
 
 
 def iou(a, b) -> float:
@@ -68,8 +75,12 @@ def test_on_paper():
     """
     grids = [LocationGrid.of_level(1, 3, 8)]
     wide, narrow = ([[0.0, 0.0, right, 8.0]] for right in (16.0, 9.0))
-    assert assign_atss(torch.tensor(wide), grids, [8], 9, 1.0).tolist() == [0, 0, -1]
-    assert assign_atss(torch.tensor(narrow), grids, [8], 9, 1.0).tolist() == [0, -1, -1]
+    assert assign_atss(torch.tensor(wide), grids, topk=9, anchor_scale=1.0).tolist() == [0, 0, -1]
+    assert assign_atss(torch.tensor(narrow), grids, topk=9, anchor_scale=1.0).tolist() == [
+        0,
+        -1,
+        -1,
+    ]
 
 
 @pytest.mark.parametrize("size", [(64, 96), (200, 150), (33, 500)])
@@ -78,7 +89,7 @@ def test_against_the_slow_way(size, num, topk, scale):
     torch.manual_seed(num)
     strides = [8, 16, 32]
     grids, boxes = grids_of(*size, strides), random_boxes(num, *size)
-    actual = assign_atss(boxes, grids, strides, topk, scale)
+    actual = assign_atss(boxes, grids, topk=topk, anchor_scale=scale)
     assert actual.tolist() == slowly(boxes, grids, strides, topk, scale)
     assert num == 1 or (actual >= 0).any()
 
@@ -101,23 +112,15 @@ def test_the_window_holds_the_nearest_locations(topk):
     )
 
 
-def test_best_claim():
-    """Location 1 goes to the higher score, location 2 of equal scores to the first box."""
-    location_idxs = torch.tensor([1, 1, 2, 2, 3])
-    gt_idxs = torch.tensor([0, 1, 2, 0, 1])
-    scores = torch.tensor([0.4, 0.6, 0.5, 0.5, 0.0])
-    assert best_claim(location_idxs, gt_idxs, scores, 5).tolist() == [-1, 1, 0, 1, -1]
-
-
 def test_no_boxes():
     grids = grids_of(32, 32, [8])
-    assert (assign_atss(torch.zeros(0, 4), grids, [8]) == -1).all()
+    assert (assign_atss(torch.zeros(0, 4), grids) == -1).all()
 
 
 def test_one_candidate():
     """Its own IoU is the threshold."""
     grids = [LocationGrid.of_level(1, 1, 8)]
-    assert assign_atss(torch.tensor([[0.0, 0.0, 8.0, 8.0]]), grids, [8]).tolist() == [0]
+    assert assign_atss(torch.tensor([[0.0, 0.0, 8.0, 8.0]]), grids).tolist() == [0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -128,34 +131,40 @@ def test_equal_ious_are_not_lost_to_rounding(dtype):
         torch.manual_seed(seed)
         half, center = torch.rand(2, dtype=dtype) * 50 + 55, 160 + torch.rand(2, dtype=dtype)
         box = torch.cat((center - half, center + half))[None]
-        assert (assign_atss(box, grids, [8]) == 0).sum() == 9
+        assert (assign_atss(box, grids) == 0).sum() == 9
 
 
 def test_boxes_between_or_outside_of_the_locations():
     """None of them has a location inside; the one at the border has one, (4, 4)."""
     grids = grids_of(32, 32, [8])
     boxes = torch.tensor([[5.0, 5.0, 11.0, 11.0], [-60.0, -60.0, -10.0, -10.0]])
-    assert (assign_atss(boxes, grids, [8], anchor_scale=1.0) == -1).all()
+    assert (assign_atss(boxes, grids, anchor_scale=1.0) == -1).all()
     border = torch.tensor([[-4.0, -4.0, 8.0, 8.0]])
-    assert (assign_atss(border, grids, [8], anchor_scale=1.0) == 0).nonzero().tolist() == [[0]]
+    assert (assign_atss(border, grids, anchor_scale=1.0) == 0).nonzero().tolist() == [[0]]
 
 
 def test_a_location_on_a_side_is_not_inside():
     grids = grids_of(32, 32, [8])
     box = torch.tensor([[4.0, 4.0, 20.0, 20.0]])
-    matched = assign_atss(box, grids, [8], anchor_scale=2.0).reshape(4, 4)
+    matched = assign_atss(box, grids, anchor_scale=2.0).reshape(4, 4)
     assert (matched == 0).nonzero().tolist() == [[1, 1]]
 
 
 def test_boxes_inside_all_anchors_of_two_levels():
     """9 IoUs of 32^2 / 64^2 = 1/4 and 9 of 1/16: mean 0.15625, deviation 0.0965, together > 1/4."""
     grids, box = grids_of(64, 64, [8, 16]), torch.tensor([[12.0, 12.0, 44.0, 44.0]])
-    matched = assign_atss(box, grids, [8, 16])
+    matched = assign_atss(box, grids)
     assert (matched[:64] == 0).sum() == 9 and (matched[64:] == -1).all()
 
 
 def test_of_equal_boxes_the_first_takes_all():
     grids, boxes = grids_of(64, 64, [8, 16]), torch.tensor([[10.0, 12.0, 50.0, 40.0]])
-    alone = assign_atss(boxes, grids, [8, 16])
+    alone = assign_atss(boxes, grids)
     assert (alone == 0).any()
-    assert assign_atss(boxes.repeat(500, 1), grids, [8, 16]).equal(alone)
+    assert assign_atss(boxes.repeat(500, 1), grids).equal(alone)
+
+
+@pytest.mark.parametrize("options", [{"topk": 0}, {"anchor_scale": 0.0}])
+def test_options_are_checked(options):
+    with pytest.raises(ValueError, match="topk must be at least 1 and anchor_scale positive, got"):
+        ATSSAssigner(**options)

@@ -5,9 +5,17 @@ import math
 import pytest
 import torch
 
-from fcos_d2.modeling import assignment_tal
-from fcos_d2.modeling.assignment_tal import assign_task_aligned
-from fcos_d2.modeling.geometry import LocationGrid, level_locations
+from fcos_d2.modeling import TaskAlignedAssigner, assignment_tal
+from fcos_d2.modeling.geometry import LocationGrid, level_locations, location_strides
+from fcos_d2.modeling.matching import Matches, Truth
+
+
+def assign_task_aligned(boxes, classes, grids, cls_logits, ltrb, **options) -> Matches:
+    """Of one image, whose predictions are in px."""
+    truth = Truth(boxes, classes, [len(boxes)])
+    ltrb_in_strides = ltrb / location_strides(grids, like=ltrb)
+    assigner = TaskAlignedAssigner(**options)
+    return assigner.assign(truth, grids, cls_logits[None], ltrb_in_strides[None])
 
 
 def iou(pred, target) -> float:
@@ -60,7 +68,7 @@ def test_against_the_slow_way(monkeypatch, num, topk, alpha, beta):
     monkeypatch.setattr(assignment_tal, "CHUNK", 7)  # several chunks, the last one smaller
     boxes, classes, grids, locations, cls_logits, ltrb = random_case(num, seed=num)
     actual = assign_task_aligned(
-        boxes, classes, grids, locations, cls_logits, ltrb, topk, alpha, beta
+        boxes, classes, grids, cls_logits, ltrb, topk=topk, alpha=alpha, beta=beta
     )
     matched, alignment = slowly(boxes, classes, locations, cls_logits, ltrb, topk, alpha, beta)
     assert actual.matched_idxs.tolist() == matched
@@ -70,19 +78,10 @@ def test_against_the_slow_way(monkeypatch, num, topk, alpha, beta):
 
 def on_one_row(ltrb: list, boxes: list, topk: int = 13):
     """Locations at x = 4, 12, 20; one class of probability 1/2."""
-    grids = [LocationGrid.of_level(1, 3, 8)]
-    locations = level_locations(grids[0], like=torch.zeros(0))
+    grids, logits = [LocationGrid.of_level(1, 3, 8)], torch.zeros(3, 1)
     classes = torch.zeros(len(boxes), dtype=torch.int64)
-    logits = torch.zeros(3, 1)
-    return assign_task_aligned(
-        torch.tensor(boxes).reshape(-1, 4),
-        classes,
-        grids,
-        locations,
-        logits,
-        torch.tensor(ltrb),
-        topk,
-    )
+    boxes, ltrb = torch.tensor(boxes).reshape(-1, 4), torch.tensor(ltrb)
+    return assign_task_aligned(boxes, classes, grids, logits, ltrb, topk=topk)
 
 
 def test_on_paper():
@@ -147,3 +146,9 @@ def test_of_equal_scores_the_first_locations():
     """Both neighbours of the middle have the same prediction, mirrored: IoU 1/2 each."""
     ltrb = [[4.0, 4.0, 8.0, 4.0], [12.0, 4.0, 12.0, 4.0], [8.0, 4.0, 4.0, 4.0]]
     assert on_one_row(ltrb, [[0.0, 0.0, 24.0, 8.0]], topk=2).matched_idxs.tolist() == [0, 0, -1]
+
+
+@pytest.mark.parametrize("options", [{"topk": 0}, {"alpha": -1.0}, {"beta": -0.5}])
+def test_options_are_checked(options):
+    with pytest.raises(ValueError, match="topk must be at least 1, alpha and beta at least 0, got"):
+        TaskAlignedAssigner(**options)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fcos_d2.modeling import fused_focal
 from fcos_d2.modeling.fused_focal import negative_focal_sum
-from fcos_d2.modeling.losses import focal_loss
+from fcos_d2.modeling.losses import FocalLoss
 
 
 @pytest.fixture(autouse=True)
@@ -97,9 +97,9 @@ def test_under_autocast():
     expected = negative_focal_sum(cls_logits, labels, 0.75, 2.0)
     with torch.autocast("cpu", torch.bfloat16):
         actual = negative_focal_sum(cls_logits, labels, 0.75, 2.0)
-        loss = focal_loss(cls_logits, labels)
+        loss = FocalLoss()(cls_logits, labels)
     torch.testing.assert_close(actual, expected)
-    torch.testing.assert_close(loss, focal_loss(cls_logits, labels))
+    torch.testing.assert_close(loss, FocalLoss()(cls_logits, labels))
 
 
 def test_no_locations():

@@ -27,7 +27,8 @@ FUNCTION_FILES = (
     "fused_focal",
     "quality_focal",
     "transfer",
-    "targets",
+    "matching",
+    "choices",
     "criterion",
 )
 
@@ -49,10 +50,10 @@ def test_grids_of_the_two_rules():
     # 96 x 160 px: 12 x 20 cells of 8 px, and ceil(96 / 64) = 2 by ceil(160 / 64) = 3 of 64 px.
     sizes, strides = [(12, 20), (2, 3)], [8, 64]
     center = location_grids(sizes, strides, padded_size=(96, 160))
-    assert center == [LocationGrid(12, 20, (8, 8), 4), LocationGrid(2, 3, (64, 64), 32)]
+    assert center == [LocationGrid(12, 20, (8, 8), 4, 8), LocationGrid(2, 3, (64, 64), 32, 64)]
     # 160 // 3 = 53 and 96 // 2 = 48 px.
     corner = location_grids(sizes, strides, padded_size=(96, 160), rule="corner")
-    assert corner == [LocationGrid(12, 20, (8, 8), 0), LocationGrid(2, 3, (53, 48), 0)]
+    assert corner == [LocationGrid(12, 20, (8, 8), 0, 8), LocationGrid(2, 3, (53, 48), 0, 64)]
     locations = level_locations(corner[1], like=torch.zeros(()))
     assert locations.tolist() == [[0, 0], [53, 0], [106, 0], [0, 48], [53, 48], [106, 48]]
 

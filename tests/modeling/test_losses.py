@@ -11,12 +11,26 @@ from torchvision import ops
 from fcos_d2.modeling.geometry import ltrb_to_boxes
 from fcos_d2.modeling.losses import (
     LOC_LOSS_TYPES,
+    FocalLoss,
     box_overlap,
-    focal_loss,
-    iou_loss,
     quality_loss,
-    smoothed_iou,
 )
+from fcos_d2.modeling.losses import iou_loss as iou_loss_of
+from fcos_d2.modeling.losses import smoothed_iou as smoothed_iou_of
+
+
+def focal_loss(
+    cls_logits: Tensor, labels: Tensor, alpha: float = 0.25, gamma: float = 2.0
+) -> Tensor:
+    return FocalLoss(alpha=alpha, gamma=gamma)(cls_logits, labels)
+
+
+def smoothed_iou(pred: Tensor, target: Tensor, smoothing: float = 1.0) -> Tensor:
+    return smoothed_iou_of(pred, target, smoothing)
+
+
+def iou_loss(pred: Tensor, target: Tensor, loss_type: str, smoothing: float = 1.0) -> Tensor:
+    return iou_loss_of(pred, target, loss_type, smoothing)
 
 
 def random_ltrb(num: int, unit: float = 1.0) -> tuple[Tensor, Tensor]:

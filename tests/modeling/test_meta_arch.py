@@ -13,7 +13,7 @@ from stand_ins import three_class_detector
 from torch import nn
 
 from fcos_d2.config import get_cfg
-from fcos_d2.modeling import FCOS, FCOSProposalGenerator
+from fcos_d2.modeling import FCOS, FCOSProposalGenerator, Selection, SizeRangeAssigner
 from fcos_d2.modeling.head import HeadOutputs
 
 
@@ -77,11 +77,10 @@ def test_detections_on_paper(max_detections):
     # Cell (3, 3), location (28, 28): (24, 24)-(32, 32) lies in the padding and goes.
     generator = FCOSProposalGenerator(
         head=PaperHead(),
-        num_classes=1,
         in_features=["p3"],
         strides=[8],
-        size_bounds=[],
-        max_detections_test=max_detections,
+        assigner=SizeRangeAssigner(size_bounds=[]),
+        test_selection=Selection(max_detections=max_detections),
     )
     mean, std = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
     model = FCOS(
@@ -230,8 +229,8 @@ def test_missing_ground_truth_names_the_image(tiny_backbone, names, expected):
 
 
 def test_a_generator_that_yields_proposals_is_refused(tiny_backbone):
-    with pytest.raises(ValueError, match="yield_proposals.*YIELD_PROPOSAL"):
-        build(tiny_backbone, yield_proposals=True)
+    with pytest.raises(ValueError, match="train_selection.*YIELD_PROPOSAL"):
+        build(tiny_backbone, train_selection=Selection())
 
 
 @pytest.mark.parametrize("name", ["FCOS", "OneStageDetector"])

@@ -4,6 +4,7 @@ import pytest
 import torch
 from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage
+from parts import generator_of
 from torch import Tensor
 
 from fcos_d2.modeling import FCOSHead, FCOSProposalGenerator
@@ -15,9 +16,7 @@ LEVELS = ["p3", "p4"]
 
 def build(**options) -> FCOSProposalGenerator:
     head = FCOSHead(in_channels=32, num_classes=3, num_levels=2, num_cls_convs=1, num_box_convs=1)
-    return FCOSProposalGenerator(
-        head=head, num_classes=3, in_features=LEVELS, strides=[8, 16], size_bounds=[32], **options
-    ).train()
+    return generator_of(head, [32], in_features=LEVELS, strides=[8, 16], **options).train()
 
 
 def random_truth(num_images: int) -> list[Instances]:
@@ -55,7 +54,7 @@ def test_four_batches_of_two_equal_one_of_eight(options, more):
 
     pairs = [slice(i, i + 2) for i in range(0, 8, 2)]
     totals = dict.fromkeys(expected, 0.0)
-    with parts.loss_normalizers.shared(
+    with parts.shared_normalizers(
         sum(parts.target_sums(SIZE, gt_instances[pair]) for pair in pairs)
     ):
         for pair in pairs:
@@ -69,25 +68,24 @@ def test_four_batches_of_two_equal_one_of_eight(options, more):
     torch.testing.assert_close(dict(parts.named_buffers()), dict(whole.named_buffers()))
 
 
-@pytest.mark.parametrize("center_sampling", [True, False])
-@pytest.mark.parametrize("assigner", ["size_ranges", "atss"])
-def test_sums_from_the_ground_truth_are_those_of_the_batch(assigner, center_sampling):
-    generator = build(assigner=assigner, center_sampling=center_sampling).double()
+@pytest.mark.parametrize(
+    "options", [{}, {"center_sampling_radius": None}, {"assigner": "atss"}], ids=str
+)
+def test_sums_from_the_ground_truth_are_those_of_the_batch(options):
+    generator = build(**options).double()
     seen = []
     generator.loss_normalizers.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     gt_instances = random_truth(3)
     features = [torch.randn(3, 32, *size, dtype=torch.float64) for size in ((8, 12), (4, 6))]
     forward(generator, features, gt_instances)
-    assert not generator.normalizers_need_predictions
+    assert not generator.assigner.needs_predictions
     torch.testing.assert_close(generator.target_sums(SIZE, gt_instances), seen[0])
     assert seen[0][-1] == 3 * (8 * 12 + 4 * 6)
 
 
 def test_aligned_sums_need_predictions():
     generator = build(assigner="task_aligned", cls_loss="quality_focal")
-    assert generator.normalizers_need_predictions
-    assert generator.loss_normalizers.kind == "alignment"
-    with pytest.raises(ValueError, match="'task_aligned' depends on what the model predicts"):
+    with pytest.raises(ValueError, match="depends on what the model predicts"):
         generator.target_sums(SIZE, random_truth(2))
 
 
@@ -99,27 +97,28 @@ def numbers(normalizers: tuple[Tensor, Tensor, Tensor]) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "some", "none"),
+    ("kind", "aligned", "some", "none"),
     [
         # 4 positives of weight 0.5 among 6 locations; then none. Moving means 90.4 and 81.46.
-        ("fg", [4, 0.5, 4], [1, 1e-6, 1]),
-        ("all", [6, 0.5, 4], [6, 1e-6, 1]),
-        ("alignment", [1, 1, 4], [1, 1, 1]),
-        ("moving_fg", [90.4, 0.5, 4], [81.46, 1e-6, 1]),
-        ("moving_fg_shared", [90.4] * 3, [81.46] * 3),
+        ("fg", False, [4, 0.5, 4], [1, 1e-6, 1]),
+        ("all", False, [6, 0.5, 4], [6, 1e-6, 1]),
+        ("fg", True, [1, 1, 4], [1, 1, 1]),
+        ("moving_fg", False, [90.4, 0.5, 4], [81.46, 1e-6, 1]),
+        ("moving_fg_shared", False, [90.4] * 3, [81.46] * 3),
     ],
 )
-def test_kinds(kind, some, none):
-    normalizers = LossNormalizers(kind, LEVELS)
-    assert numbers(normalizers(torch.tensor([3, 1, 0.5, 6]))) == pytest.approx(some)
-    assert numbers(normalizers(torch.tensor([0, 0, 0.0, 6]))) == pytest.approx(none)
+def test_kinds(kind, aligned, some, none):
+    normalizers = LossNormalizers(kind=kind)
+    for sums, expected in (([3, 1, 0.5, 6], some), ([0, 0, 0.0, 6], none)):
+        found = normalizers(torch.tensor(sums), LEVELS, aligned)
+        assert numbers(found) == pytest.approx(expected)
 
 
 def test_positives_of_all_shared_batches_are_logged_once():
-    normalizers = LossNormalizers("moving_fg", LEVELS)
+    normalizers = LossNormalizers(kind="moving_fg")
     with EventStorage() as storage:
-        with normalizers.shared(torch.tensor([5.0, 2.0, 1.0, 12.0])):
-            inside = [numbers(normalizers(torch.tensor([1.0, 0, 1, 6]))) for _ in range(3)]
+        with normalizers.shared(torch.tensor([5.0, 2.0, 1.0, 12.0]), LEVELS):
+            inside = [numbers(normalizers(torch.tensor([1.0, 0, 1, 6]), LEVELS)) for _ in range(3)]
         histories = {name: x.values() for name, x in storage.histories().items()}
         assert {name: [x for x, _ in values] for name, values in histories.items()} == {
             "fcos/num_pos": [7],
@@ -127,11 +126,11 @@ def test_positives_of_all_shared_batches_are_logged_once():
             "fcos/num_pos_p4": [2],
         }
     assert inside == [pytest.approx([90.7, 1, 7])] * 3  # 0.9 x 100 + 0.1 x 7
-    assert numbers(normalizers(torch.tensor([1.0, 0, 1, 6])))[2] == 1, "no longer shared"
+    assert numbers(normalizers(torch.tensor([1.0, 0, 1, 6]), LEVELS))[2] == 1, "no longer shared"
 
 
 def test_an_error_ends_the_sharing():
-    normalizers = LossNormalizers("fg", LEVELS)
-    with pytest.raises(RuntimeError), normalizers.shared(torch.tensor([5.0, 2, 1, 12])):
+    normalizers = LossNormalizers(kind="fg")
+    with pytest.raises(RuntimeError), normalizers.shared(torch.tensor([5.0, 2, 1, 12]), LEVELS):
         raise RuntimeError
-    assert numbers(normalizers(torch.tensor([1.0, 0, 1, 6]))) == [1, 1, 1]
+    assert numbers(normalizers(torch.tensor([1.0, 0, 1, 6]), LEVELS)) == [1, 1, 1]

@@ -41,5 +41,8 @@ def test_truth():
     instances = Instances((20, 30))
     instances.gt_boxes, instances.gt_classes = Boxes(FOUND.boxes), FOUND.classes
     for class_agnostic, expected in ((False, [2, 0]), (True, [0, 0])):
-        ((boxes, classes),) = unpack_truth([instances], class_agnostic)
-        assert boxes.equal(FOUND.boxes) and classes.tolist() == expected
+        like = torch.zeros(0, dtype=torch.float64)
+        found = unpack_truth([instances, instances[:1]], like, class_agnostic)
+        assert found.boxes.equal(torch.cat((FOUND.boxes, FOUND.boxes[:1])).double())
+        assert found.classes.tolist() == [*expected, expected[0]]
+        assert found.counts == [2, 1]

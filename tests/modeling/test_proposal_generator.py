@@ -14,11 +14,13 @@ from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
 from detectron2.utils.events import EventStorage
 from golden_units import RecordedHead
+from parts import generator_of
 from torch import Tensor, nn
 
 from fcos_d2.config import get_cfg
-from fcos_d2.modeling import FCOSHead, FCOSProposalGenerator
+from fcos_d2.modeling import FCOSHead, FCOSProposalGenerator, Selection
 from fcos_d2.modeling.criterion import BOX_QUALITIES
+from fcos_d2.modeling.geometry import LocationGrid
 from fcos_d2.modeling.head import HeadOutputs
 from fcos_d2.modeling.losses import LOC_LOSS_TYPES
 from fcos_d2.modeling.normalizers import LOSS_NORMALIZERS
@@ -32,12 +34,16 @@ def build_head(**options) -> FCOSHead:
 
 
 def build(head: nn.Module | None = None, **options) -> FCOSProposalGenerator:
-    """Two levels of strides 8 and 16, three classes."""
-    return FCOSProposalGenerator(
-        head=head or build_head(quality_branch=options.get("box_quality") != "none"),
-        num_classes=3,
-        **{"in_features": ["p3", "p4"], "strides": [8, 16], "size_bounds": [32], **options},
-    )
+    """Two levels of strides 8 and 16, three classes; see `generator_of`."""
+    options = {"in_features": ["p3", "p4"], "strides": [8, 16], "size_bounds": [32], **options}
+    return generator_of(head or build_head(), **options)
+
+
+def learning(quality: str) -> dict:
+    """Options of `build` for a quality branch that learns this; "none": without the branch."""
+    if quality == "none":
+        return {"head": build_head(quality_branch=False)}
+    return {"box_quality": quality}
 
 
 def image_list(num_images: int, height: int = 64, width: int = 96) -> ImageList:
@@ -79,9 +85,7 @@ def paper_generator(num_images: int, **options) -> FCOSProposalGenerator:
         box_features=[torch.zeros(num_images, 1, 2, 2)],
     )
     levels = {"in_features": ["p3"], "strides": [8], "size_bounds": []}
-    return FCOSProposalGenerator(
-        head=RecordedHead(outputs), num_classes=1, **levels, **options
-    ).train()
+    return generator_of(RecordedHead(outputs), **levels, **options).train()
 
 
 def paper_losses(generator: FCOSProposalGenerator, num_images: int) -> dict[str, float]:
@@ -106,7 +110,7 @@ def paper_losses(generator: FCOSProposalGenerator, num_images: int) -> dict[str,
         ),
         # alpha 0.5, gamma 0: 0.5 * log 2 each.
         (
-            {"focal_alpha": 0.5, "focal_gamma": 0.0},
+            {"alpha": 0.5, "gamma": 0.0},
             {"loss_fcos_cls": 0.346574, "loss_fcos_loc": 0.598519, "loss_fcos_ctr": 0.693147},
         ),
     ],
@@ -210,9 +214,9 @@ def test_order_of_images_does_not_matter():
     torch.testing.assert_close(actual, expected)
 
 
-@pytest.mark.parametrize("box_quality", BOX_QUALITIES)
-def test_a_batch_is_the_sum_of_its_images(box_quality):
-    generator = build(box_quality=box_quality)
+@pytest.mark.parametrize("quality", [*BOX_QUALITIES, "none"])
+def test_a_batch_is_the_sum_of_its_images(quality):
+    generator = build(**learning(quality))
     features, gt_instances = random_features(2), some_truth()
     batch = train_losses(generator, features, gt_instances)
     sums, weights = dict.fromkeys(batch, 0.0), dict.fromkeys(batch, 0.0)
@@ -225,7 +229,7 @@ def test_a_batch_is_the_sum_of_its_images(box_quality):
         for name, loss in losses.items():
             sums[name] += loss.item() * num_pos
             weights[name] += num_pos
-    if box_quality != "iou":
+    if quality != "iou":
         # The box loss is over summed centerness, which is not looked at here.
         sums.pop("loss_fcos_loc")
     for name, total in sums.items():
@@ -256,17 +260,17 @@ def assert_all_gradients(module: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("loss_normalizer", LOSS_NORMALIZERS)
-@pytest.mark.parametrize("box_quality", BOX_QUALITIES)
+@pytest.mark.parametrize("quality", [*BOX_QUALITIES, "none"])
 @pytest.mark.parametrize("loc_loss_type", LOC_LOSS_TYPES)
-def test_no_boxes_in_the_batch(loc_loss_type, box_quality, loss_normalizer):
+def test_no_boxes_in_the_batch(loc_loss_type, quality, loss_normalizer):
     generator = build(
-        loc_loss_type=loc_loss_type, box_quality=box_quality, loss_normalizer=loss_normalizer
+        loc_loss_type=loc_loss_type, loss_normalizer=loss_normalizer, **learning(quality)
     )
     losses = train_losses(generator, random_features(2), no_truth())
     sum(losses.values()).backward()
     cls_loss, *others = losses.values()
     assert cls_loss > 0
-    assert [loss.item() for loss in others] == [0] * (1 if box_quality == "none" else 2)
+    assert [loss.item() for loss in others] == [0] * (1 if quality == "none" else 2)
     assert_all_gradients(generator)
     assert (generator.fcos_head.bbox_pred.weight.grad == 0).all()
 
@@ -296,20 +300,21 @@ def test_one_image_of_two_without_boxes(empty):
 
 
 OTHERS = [
-    {"cls_loss": "quality_focal", "box_quality": "none"},
+    {"cls_loss": "quality_focal", "quality_branch": False},
     {"cls_loss": "varifocal", "box_quality": "iou"},
     {"assigner": "atss"},
     {"assigner": "atss", "cls_loss": "quality_focal"},
-    {"assigner": "task_aligned", "cls_loss": "quality_focal", "box_quality": "none"},
+    {"assigner": "task_aligned", "cls_loss": "quality_focal", "quality_branch": False},
     {"assigner": "task_aligned", "cls_loss": "varifocal"},
 ]
 
 
-@pytest.mark.parametrize("options", OTHERS, ids=lambda x: "-".join(x.values()))
+@pytest.mark.parametrize("options", OTHERS, ids=lambda x: "-".join(map(str, x.values())))
 @pytest.mark.parametrize("gt_instances", [some_truth, no_truth])
 def test_other_losses_and_assigners(options, gt_instances):
     """One step in bfloat16: losses in float32, and gradients that reach all of the head."""
-    branch = options.get("box_quality") != "none"
+    options = {**options}
+    branch = options.pop("quality_branch", True)
     generator = build(build_head(quality_branch=branch, box_bias_init=2.0), **options)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses = train_losses(generator, random_features(2), gt_instances())
@@ -321,11 +326,12 @@ def test_other_losses_and_assigners(options, gt_instances):
     assert_all_gradients(generator)
 
 
-@pytest.mark.parametrize("options", OTHERS, ids=lambda x: "-".join(x.values()))
+@pytest.mark.parametrize("options", OTHERS, ids=lambda x: "-".join(map(str, x.values())))
 def test_other_losses_and_assigners_learn(options):
     """Two pictures by heart: every box is found, with the right class and half the full score."""
     torch.manual_seed(0)
-    branch = options.get("box_quality") != "none"
+    options = {**options}
+    branch = options.pop("quality_branch", True)
     generator = build(build_head(quality_branch=branch, box_bias_init=2.0), **options)
     features, gt_instances = random_features(2), some_truth()
     optimizer = torch.optim.AdamW(generator.parameters(), lr=3e-3)
@@ -369,7 +375,7 @@ def test_task_aligned_losses_on_paper():
 
 
 def test_scores_without_a_quality_branch():
-    generator = build(box_quality="none", score_thresh_test=0.0).eval()
+    generator = build(build_head(quality_branch=False), score_thresh=0.0).eval()
     features = random_features(1)
     (instances,), _ = generator(image_list(1), features)
     outputs = generator.fcos_head(list(features.values()))
@@ -500,11 +506,9 @@ def test_box_features_belong_to_the_location_of_the_box():
 def test_settings_of_training_and_inference_are_separate():
     generator = build(
         build_head(prior_prob=0.3),
-        yield_proposals=True,
+        train_selection=Selection(nms_thresh=0.9, max_detections=5, topk_candidates=4),
         nms_thresh=0.9,
-        max_detections_train=5,
-        max_detections_test=3,
-        topk_candidates_train=4,
+        max_detections=3,
     )
     images, features = image_list(2), random_features(2)
     train_proposals, losses = generator.train()(images, features, some_truth())
@@ -512,19 +516,19 @@ def test_settings_of_training_and_inference_are_separate():
     assert set(losses) == LOSSES
     assert [len(x) for x in train_proposals] == [5, 5]
     assert [len(x) for x in test_proposals] == [3, 3]
-    strict = build(
-        build_head(prior_prob=0.3), yield_proposals=True, score_thresh_train=0.99
-    ).train()
+    strict = build(build_head(prior_prob=0.3), train_selection=Selection(score_thresh=0.99)).train()
     assert [len(x) for x in strict(images, features, some_truth())[0]] == [0, 0]
 
 
 def test_proposals_have_the_fields_of_a_first_stage():
     """They are the detections, but that they lie within the image and have an area."""
     head, features = build_head(prior_prob=0.3), random_features(1)
-    options = {"nms_thresh": 0.0, "max_detections_test": 0}
+    options = {"nms_thresh": 0.0, "max_detections": 0}
     nn.init.normal_(head.bbox_pred.weight, std=0.2)  # some boxes leave the image
     (detections,), _ = build(head, **options).eval()(image_list(1), features)
-    (proposals,), _ = build(head, yield_proposals=True, **options).eval()(image_list(1), features)
+    (proposals,), _ = build(head, train_selection=Selection(), **options).eval()(
+        image_list(1), features
+    )
     assert set(proposals.get_fields()) == {"proposal_boxes", "objectness_logits"}
     boxes = detections.pred_boxes.clone()
     boxes.clip(detections.image_size)
@@ -539,10 +543,10 @@ def test_proposals_without_area_take_no_places():
     """An untrained head with ReLU gives mostly boxes of a point: they are neither among the four
     candidates of a level nor among the proposals, in training and in inference."""
     head, features = build_head(prior_prob=0.3), random_features(1)
-    limits = {"topk_candidates_train": 4, "topk_candidates_test": 4, "nms_thresh": 0.0}
+    limits = {"topk_candidates": 4, "nms_thresh": 0.0}
     (detections,), _ = build(head, **limits).eval()(image_list(1), features)
     assert not detections.pred_boxes.nonempty().all()
-    generator = build(head, yield_proposals=True, **limits)
+    generator = build(head, train_selection=Selection(**limits), **limits)
     for training in (True, False):
         truths = some_truth()[:1] if training else None
         (proposals,), _ = generator.train(training)(image_list(1), features, truths)
@@ -580,7 +584,7 @@ def build_two_stage(backbone, prior_prob: float) -> GeneralizedRCNN:
     )
     return GeneralizedRCNN(
         backbone=backbone,
-        proposal_generator=build(build_head(prior_prob=prior_prob), yield_proposals=True),
+        proposal_generator=build(build_head(prior_prob=prior_prob), train_selection=Selection()),
         roi_heads=roi_heads,
         pixel_mean=[100.0, 100.0, 100.0],
         pixel_std=[50.0, 50.0, 50.0],
@@ -613,120 +617,50 @@ def test_first_stage_of_a_two_stage_detector(tiny_backbone, prior_prob):
 
 
 @pytest.mark.parametrize(
-    "yielded",
-    [
-        {"YIELD_PROPOSAL": True, "YIELD_BOX_FEATURES": False},
-        {"YIELD_PROPOSAL": False, "YIELD_BOX_FEATURES": True},
-    ],
-)
-def test_from_config(yielded):
-    cfg = get_cfg()
-    changes = {
-        "NUM_CLASSES": 3,
-        "IN_FEATURES": ["p3", "p4"],
-        "FPN_STRIDES": [8, 16],
-        "SIZES_OF_INTEREST": [32],
-        "CENTER_SAMPLE": True,
-        "POS_RADIUS": 2.5,
-        "BOX_QUALITY": "iou",
-        "LOC_LOSS_TYPE": "diou",
-        "ASSIGNER": "task_aligned",
-        "ATSS_TOPK": 5,
-        "ATSS_ANCHOR_SCALE": 6.0,
-        "TAL_TOPK": 7,
-        "TAL_ALPHA": 0.5,
-        "TAL_BETA": 3.0,
-        "CLS_LOSS": "varifocal",
-        "LOSS_WEIGHT_CLS": 3.0,
-        "LOSS_WEIGHT_LOC": 2.0,
-        "LOSS_WEIGHT_CTR": 0.5,
-        "LOSS_ALPHA": 0.4,
-        "LOSS_GAMMA": 1.0,
-        "THRESH_WITH_CTR": True,
-        "NMS_TH": 0.5,
-        "INFERENCE_TH_TRAIN": 0.1,
-        "INFERENCE_TH_TEST": 0.2,
-        "PRE_NMS_TOPK_TRAIN": 11,
-        "PRE_NMS_TOPK_TEST": 12,
-        "POST_NMS_TOPK_TRAIN": 13,
-        "POST_NMS_TOPK_TEST": 14,
-        **yielded,
-    }
-    cfg.MODEL.FCOS.update(changes)
-    shapes = {"p3": ShapeSpec(channels=32, stride=8), "p4": ShapeSpec(channels=32, stride=16)}
-    actual = FCOSProposalGenerator(cfg, {**shapes, "p5": ShapeSpec(channels=32, stride=32)})
-    expected = build(
-        actual.fcos_head,
-        center_sampling_radius=2.5,
-        box_quality="iou",
-        loc_loss_type="diou",
-        assigner="task_aligned",
-        atss_topk=5,
-        atss_anchor_scale=6.0,
-        tal_topk=7,
-        tal_alpha=0.5,
-        tal_beta=3.0,
-        cls_loss="varifocal",
-        loss_weight_cls=3.0,
-        loss_weight_loc=2.0,
-        loss_weight_quality=0.5,
-        focal_alpha=0.4,
-        focal_gamma=1.0,
-        thresh_with_quality=True,
-        nms_thresh=0.5,
-        score_thresh_train=0.1,
-        score_thresh_test=0.2,
-        topk_candidates_train=11,
-        topk_candidates_test=12,
-        max_detections_train=13,
-        max_detections_test=14,
-        yield_proposals=yielded["YIELD_PROPOSAL"],
-        yield_box_features=yielded["YIELD_BOX_FEATURES"],
-    )
-    assert plain_attributes(actual) == plain_attributes(expected)
-    cfg.MODEL.FCOS.CENTER_SAMPLE = False
-    assert FCOSProposalGenerator(cfg, shapes).target_maker.center_sampling_radius is None
-    assert len(actual.fcos_head.scales) == 2
-
-
-def plain_attributes(module: nn.Module) -> dict:
-    return {key: x for key, x in vars(module).items() if not key.startswith("_")}
-
-
-def test_size_ranges_cover_all_sizes():
-    assert build().target_maker.size_ranges == [(0, 32), (32, math.inf)]
-
-
-@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"box_quality": "centerness"}, "box_quality must be one of.*'ctrness'.*got 'centerness'"),
-        ({"assigner": "max_iou"}, "assigner must be one of.*'atss'.*got 'max_iou'"),
-        ({"cls_loss": "bce"}, "cls_loss must be one of.*'varifocal'.*got 'bce'"),
-        ({"head": build_head(quality_branch=False)}, "and only then; got quality_branch=False"),
-        ({"cls_loss": "quality_focal", "focal_gamma": 0.0}, "focal_gamma .*got 0.0 with 'quality_"),
-        ({"focal_gamma": 0.5}, "focal_gamma must be 0 .*or at least 1, got 0.5 with 'focal'"),
-        ({"assigner": "task_aligned"}, "soft class targets.*needs cls_loss.*got 'focal'"),
+        ({"assigner": "task_aligned"}, "TaskAligned.*soft class targets.*cls_loss.*got FocalLoss"),
         (
             {"assigner": "task_aligned", "cls_loss": "varifocal", "loss_normalizer": "all"},
-            "needs loss_normalizer 'fg', got 'all'",
+            "needs the normalizer 'fg'.*got 'all'",
         ),
-        ({"box_quality": "none", "thresh_with_quality": True}, "needs a quality branch"),
-        ({"head": build_head(), "box_quality": "none"}, "only then; got quality_branch=True"),
+        (
+            {"head": build_head(quality_branch=False), "thresh_with_quality": True},
+            "needs a head with a quality branch",
+        ),
         ({"loc_loss_type": "l1"}, "loc_loss_type must be one of.*'giou'.*got 'l1'"),
-        ({"loss_normalizer": "pos"}, "loss_normalizer must be one of.*'fg'.*got 'pos'"),
+        ({"loss_normalizer": "pos"}, "normaliser must be one of.*'fg'.*got 'pos'"),
         ({"location_rule": "middle"}, "location_rule must be one of.*'corner'.*got 'middle'"),
         ({"iou_smoothing": -1.0}, "iou_smoothing must be positive.*got -1.0"),
         ({"iou_smoothing": 0.0, "loc_loss_type": "iou"}, "iou_smoothing .*got 0.0 with 'iou'"),
-        ({"strides": [8, 16, 32]}, r"in_features, strides and size_bounds.*\[8, 16, 32\]"),
-        ({"in_features": ["p3"]}, r"in_features, strides and size_bounds.*\['p3'\]"),
-        ({"size_bounds": [32, 64]}, r"in_features, strides and size_bounds.*\[32, 64\]"),
-        ({"size_bounds": [-1]}, r"size bounds.*got \[-1\]"),
+        ({"strides": [8, 16, 32]}, r"same number of levels, got .*\[8, 16, 32\]"),
+        ({"in_features": ["p3"]}, r"same number of levels, got \['p3'\]"),
+        ({"size_bounds": [32, 64]}, r"same number of levels, got .*size_bounds=\(32, 64\)"),
+        ({"head": build_head(num_levels=3)}, "same number of levels, got .*3 levels of the head"),
+        ({"size_bounds": [-1]}, r"size_bounds must be positive and rise.*got \[-1\]"),
+        (
+            {"train_selection": Selection(), "yield_box_features": True},
+            "train_selection .YIELD_PROPOSAL. and yield_box_features exclude",
+        ),
     ],
 )
 def test_wrong_arguments(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+def test_the_head_says_how_many_classes_there_are():
+    generator = build(build_head(num_classes=5))
+    assert generator.num_classes == 5 and not generator.class_agnostic
+    first_stage = build(build_head(num_classes=1), train_selection=Selection())
+    assert first_stage.class_agnostic and first_stage.yield_proposals
+
+
+def test_grids_follow_from_the_padded_size():
+    assert build().grids((60, 96)) == [LocationGrid.of_level(8, 12, 8)] + [
+        LocationGrid.of_level(4, 6, 16)
+    ]
 
 
 def test_backbone_and_config_must_agree():
@@ -739,13 +673,3 @@ def test_backbone_and_config_must_agree():
         FCOSProposalGenerator(cfg, {"p3": p3, "p4": p4})
     with pytest.raises(ValueError, match=r"IN_FEATURES names \['p4'\].*gives \['p3', 'p5'\]"):
         FCOSProposalGenerator(cfg, {"p3": p3, "p5": p4})
-
-
-def test_a_head_for_other_classes_or_levels_is_refused():
-    with pytest.raises(ValueError, match="head is for 5 classes and 2 levels.*for 3 and 2"):
-        build(FCOSHead(in_channels=32, num_classes=5, num_levels=2))
-
-
-def test_proposals_cannot_carry_box_features():
-    with pytest.raises(ValueError, match="yield_proposals and yield_box_features exclude"):
-        build(yield_proposals=True, yield_box_features=True)

@@ -6,10 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from fcos_d2.modeling.losses import focal_loss
-from fcos_d2.modeling.quality_focal import quality_focal_loss, varifocal_loss
+from fcos_d2.modeling import FocalLoss, QualityFocalLoss, VarifocalLoss
 
 LOG2 = math.log(2)
+
+
+def of(loss: QualityFocalLoss | VarifocalLoss, cls_logits, labels, quality) -> Tensor:
+    positive_idxs = (labels < cls_logits.shape[1]).nonzero()[:, 0]
+    return loss(cls_logits, labels, quality, positive_idxs)
 
 
 def test_on_paper():
@@ -19,8 +23,8 @@ def test_on_paper():
     (1/2)^2 at three others. Varifocal: 0.8 at the positive one, 0.75 (1/2)^2 at the others.
     """
     inputs = torch.zeros(2, 2), torch.tensor([0, 2]), torch.tensor([0.8])
-    assert quality_focal_loss(*inputs).item() == pytest.approx((0.09 + 0.75) * LOG2)
-    assert varifocal_loss(*inputs).item() == pytest.approx((0.8 + 3 * 0.1875) * LOG2)
+    assert of(QualityFocalLoss(), *inputs).item() == pytest.approx((0.09 + 0.75) * LOG2)
+    assert of(VarifocalLoss(), *inputs).item() == pytest.approx((0.8 + 3 * 0.1875) * LOG2)
 
 
 def slowly(cls_logits: Tensor, labels: Tensor, quality: Tensor, term) -> float:
@@ -39,16 +43,14 @@ def entropy(q, p):
 
 
 CASES = [
-    (quality_focal_loss, {"beta": 2.0}, lambda q, p: abs(q - p) ** 2 * entropy(q, p)),
-    (quality_focal_loss, {"beta": 1.5}, lambda q, p: abs(q - p) ** 1.5 * entropy(q, p)),
+    (QualityFocalLoss(beta=2.0), lambda q, p: abs(q - p) ** 2 * entropy(q, p)),
+    (QualityFocalLoss(beta=1.5), lambda q, p: abs(q - p) ** 1.5 * entropy(q, p)),
     (
-        varifocal_loss,
-        {"alpha": 0.75, "gamma": 2.0},
+        VarifocalLoss(alpha=0.75, gamma=2.0),
         lambda q, p: q * entropy(q, p) if q > 0 else -0.75 * p**2 * math.log(1 - p),
     ),
     (
-        varifocal_loss,
-        {"alpha": 0.5, "gamma": 0.0},
+        VarifocalLoss(alpha=0.5, gamma=0.0),
         lambda q, p: q * entropy(q, p) if q > 0 else -0.5 * math.log(1 - p),
     ),
 ]
@@ -64,31 +66,31 @@ def random_case():
     return cls_logits, labels, quality
 
 
-@pytest.mark.parametrize("loss, options, term", CASES)
-def test_against_the_slow_way(loss, options, term):
+@pytest.mark.parametrize(("loss", "term"), CASES)
+def test_against_the_slow_way(loss, term):
     case = random_case()
-    assert loss(*case, **options).item() == pytest.approx(slowly(*case, term), rel=1e-12)
+    assert of(loss, *case).item() == pytest.approx(slowly(*case, term), rel=1e-12)
 
 
-@pytest.mark.parametrize("loss, options, term", CASES)
-def test_gradient(loss, options, term):
+@pytest.mark.parametrize(("loss", "term"), CASES)
+def test_gradient(loss, term):
     cls_logits, labels, quality = random_case()
     cls_logits.requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: loss(x, labels, quality, **options), cls_logits)
+    assert torch.autograd.gradcheck(lambda x: of(loss, x, labels, quality), cls_logits)
 
 
-@pytest.mark.parametrize("loss", [quality_focal_loss, varifocal_loss])
+@pytest.mark.parametrize("loss", [QualityFocalLoss(), VarifocalLoss()])
 def test_the_target_gets_no_gradient(loss):
     cls_logits, labels, quality = random_case()
     cls_logits.requires_grad_(), quality.requires_grad_()
-    loss(cls_logits, labels, quality).backward()
+    of(loss, cls_logits, labels, quality).backward()
     assert quality.grad is None and cls_logits.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("loss", [quality_focal_loss, varifocal_loss])
+@pytest.mark.parametrize("loss", [QualityFocalLoss(), VarifocalLoss()])
 def test_far_logits_stay_finite(loss):
     cls_logits = torch.tensor([[200.0, -200.0], [-200.0, 200.0]], requires_grad=True)
-    total = loss(cls_logits, torch.tensor([1, 2]), torch.tensor([0.5]))
+    total = of(loss, cls_logits, torch.tensor([1, 2]), torch.tensor([0.5]))
     total.backward()
     assert total.isfinite() and cls_logits.grad.isfinite().all()
 
@@ -97,14 +99,15 @@ def test_without_positives():
     cls_logits, labels = torch.randn(4, 3), torch.full((4,), 3)
     nothing = torch.zeros(0)
     # The focal loss with alpha 0 has the negatives only.
-    expected = focal_loss(cls_logits, labels, alpha=0.0)
-    torch.testing.assert_close(quality_focal_loss(cls_logits, labels, nothing), expected)
-    torch.testing.assert_close(varifocal_loss(cls_logits, labels, nothing), 0.75 * expected)
+    expected = FocalLoss(alpha=0.0)(cls_logits, labels)
+    torch.testing.assert_close(of(QualityFocalLoss(), cls_logits, labels, nothing), expected)
+    torch.testing.assert_close(of(VarifocalLoss(), cls_logits, labels, nothing), 0.75 * expected)
 
 
-def test_exponents_are_checked():
-    case = random_case()
+def test_options_are_checked():
     with pytest.raises(ValueError, match="beta must be at least 1, got 0.5"):
-        quality_focal_loss(*case, beta=0.5)
+        QualityFocalLoss(beta=0.5)
     with pytest.raises(ValueError, match="gamma must be 0 or at least 1, got 0.5"):
-        varifocal_loss(*case, gamma=0.5)
+        VarifocalLoss(gamma=0.5)
+    with pytest.raises(ValueError, match="alpha must be at least 0, got -0.5"):
+        VarifocalLoss(alpha=-0.5)

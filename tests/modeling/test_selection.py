@@ -1,17 +1,19 @@
 """From head outputs of one image to its boxes."""
 
+import dataclasses
 import math
 
 import pytest
 import torch
 from torch import Tensor
 
+from fcos_d2.modeling import selection
 from fcos_d2.modeling.geometry import LocationGrid, level_locations
 from fcos_d2.modeling.selection import (
     Detections,
+    Selection,
     best_candidates,
     best_of_groups,
-    select_detections,
     suppress,
 )
 
@@ -22,6 +24,11 @@ DEFAULTS = {
     "nms_thresh": 0.6,
     "max_detections": 100,
 }
+
+
+def select_detections(*levels, image_size=(10**4, 10**4), as_proposals=False, **options):
+    chosen = Selection(**options)
+    return selection.select_detections(*levels, chosen, image_size, as_proposals)
 
 
 def logit(probability: float) -> float:
@@ -83,7 +90,9 @@ def test_clipping_comes_before_suppression_if_asked_for():
         "quality_logits": [certain(0.5, 0.5)],
     }
     assert select(**arguments).boxes.tolist() == [[-60, 0, 20, 20], [0, 0, 20, 20]]
-    assert select(**arguments, clip_size=(30, 30)).boxes.tolist() == [[0, 0, 20, 20]]
+    assert select(**arguments, image_size=(30, 30), clip_before_nms=True).boxes.tolist() == [
+        [0, 0, 20, 20]
+    ]
 
 
 def test_the_threshold_is_on_the_class_unless_told_otherwise():
@@ -142,7 +151,7 @@ def test_exactly_k_candidates_are_kept_when_scores_tie(topk):
     # 4 locations with 2 classes: 8 equal scores.
     locations, _, ltrb, _ = one_level(4, 2)
     candidates = best_candidates(
-        [locations], [torch.zeros(4, 2)], [ltrb], [torch.zeros(4)], 0.05, 0.0, topk
+        [locations], [torch.zeros(4, 2)], [ltrb], [torch.zeros(4)], Selection(topk_candidates=topk)
     )
     assert len(candidates.scores) == min(topk, 8)
     pairs = set(zip(candidates.location_idxs.tolist(), candidates.classes.tolist(), strict=True))
@@ -377,3 +386,21 @@ def test_boxes_far_left_of_the_image_do_not_suppress_another_class():
     boxes = torch.tensor([[200.0, 200, 800, 800], [-600.0, -600, 100, 100]])
     detections = Detections(boxes, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]), torch.arange(2))
     assert len(suppress(detections, 0.6, 100).scores) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"score_thresh": 1.5}, r"score_thresh must be in \[0, 1\], got 1.5"),
+        ({"score_thresh": -0.1}, r"score_thresh must be in \[0, 1\], got -0.1"),
+        ({"topk_candidates": 0}, "topk_candidates must be at least 1, got 0"),
+    ],
+)
+def test_options_are_checked(options, message):
+    with pytest.raises(ValueError, match=message):
+        Selection(**options)
+
+
+def test_a_selection_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Selection().score_thresh = 0.5

@@ -8,15 +8,17 @@ from collections import Counter
 import pytest
 import torch
 from detectron2.structures import Boxes, Instances
+from parts import CLS_LOSSES, generator_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fcos_d2.modeling import FCOSHead, FCOSProposalGenerator
-from fcos_d2.modeling.criterion import BOX_QUALITIES, CLS_LOSSES
+from fcos_d2.modeling import FCOSHead
+from fcos_d2.modeling.criterion import BOX_QUALITIES
 from fcos_d2.modeling.geometry import location_grids
 from fcos_d2.modeling.normalizers import LOSS_NORMALIZERS
 from fcos_d2.modeling.transfer import upload
 
 SIZE = (64, 96)
+NO_BRANCH = {"quality_branch": False}
 
 
 class DeviceCounter(TorchDispatchMode):
@@ -38,7 +40,7 @@ class DeviceCounter(TorchDispatchMode):
 
 
 def count_losses(num_images, **options):
-    branch = options.get("box_quality") != "none"
+    branch = options.pop("quality_branch", True)
     head = FCOSHead(
         in_channels=32,
         num_classes=3,
@@ -47,10 +49,8 @@ def count_losses(num_images, **options):
         num_cls_convs=1,
         num_box_convs=1,
     )
-    generator = FCOSProposalGenerator(
-        head=head, num_classes=3, in_features=["p3", "p4"], strides=[8, 16], size_bounds=[32],
-        **options,
-    )  # fmt: skip
+    levels = {"in_features": ["p3", "p4"], "strides": [8, 16]}
+    generator = generator_of(head, [32], **levels, **options)
     generator.to("meta").train()
     truth = []
     for n in range(num_images):
@@ -73,9 +73,9 @@ def count_losses(num_images, **options):
 
 @pytest.mark.parametrize("assigner", ["size_ranges", "atss"])
 @pytest.mark.parametrize("cls_loss", CLS_LOSSES)
-@pytest.mark.parametrize("box_quality", BOX_QUALITIES)
-def test_one_upload_and_no_wait(assigner, cls_loss, box_quality):
-    counter = count_losses(3, assigner=assigner, cls_loss=cls_loss, box_quality=box_quality)
+@pytest.mark.parametrize("quality", [*({"box_quality": x} for x in BOX_QUALITIES), NO_BRANCH])
+def test_one_upload_and_no_wait(assigner, cls_loss, quality):
+    counter = count_losses(3, assigner=assigner, cls_loss=cls_loss, **quality)
     assert counter.uploads == 1
 
 

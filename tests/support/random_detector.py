@@ -69,13 +69,12 @@ class UnevenBackbone(TinyBackbone):
 
 
 def tiny_detector(quality: str = "ctrness", **options: object) -> FCOS:
-    """Three classes on two levels, always of the same weights; `options` are of the proposal
-    generator."""
+    """Three classes on two levels, always of the same weights; `options` are those of
+    `generator_of`."""
     torch.manual_seed(0)
-    if quality == "none":
-        options["cls_loss"] = "quality_focal"
     head_options = {"quality_branch": quality != "none"}
-    model = three_class_detector(UnevenBackbone(), head_options, box_quality=quality, **options)
+    options |= {"cls_loss": "quality_focal"} if quality == "none" else {"box_quality": quality}
+    model = three_class_detector(UnevenBackbone(), head_options, **options)
     return calm(confident(model, bias=0.0), pictures((64, 96))[0])
 
 

@@ -2,6 +2,7 @@
 
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.backbone import Backbone
+from parts import generator_of
 from torch import Tensor, nn
 
 from fcos_d2.modeling import FCOS, FCOSHead, FCOSProposalGenerator
@@ -34,20 +35,14 @@ class NoHead(nn.Module):
 
 def headless_generator(**options: object) -> FCOSProposalGenerator:
     """Levels of stride 8 and 16 that meet at 16 px."""
-    return FCOSProposalGenerator(
-        head=NoHead(),
-        num_classes=2,
-        in_features=["p3", "p4"],
-        strides=[8, 16],
-        size_bounds=[16],
-        **options,
-    )
+    levels = {"in_features": ["p3", "p4"], "strides": [8, 16]}
+    return generator_of(NoHead(), [16], **levels, **options)
 
 
 def three_class_detector(
     backbone: Backbone, head_options: dict | None = None, **options: object
 ) -> FCOS:
-    """On the levels of `TinyBackbone`; `options` are of the proposal generator."""
+    """On the levels of `TinyBackbone`; `options` are those of `generator_of`."""
     head = FCOSHead(
         in_channels=32,
         num_classes=3,
@@ -56,14 +51,8 @@ def three_class_detector(
         num_box_convs=1,
         **(head_options or {}),
     )
-    generator = FCOSProposalGenerator(
-        head=head,
-        num_classes=3,
-        in_features=["p3", "p4"],
-        strides=[8, 16],
-        size_bounds=[32],
-        **options,
-    )
+    levels = {"in_features": ["p3", "p4"], "strides": [8, 16]}
+    generator = generator_of(head, [32], **levels, **options)
     return FCOS(
         backbone=backbone,
         proposal_generator=generator,

@@ -46,7 +46,7 @@ def test_legend_and_sheet():
         [np.zeros((40, 300, 3), np.uint8)] * 3, list("abc"), headless_generator(), 2
     )
     assert sheet.shape[1] >= 600 and sheet.shape[0] > 80 + 52
-    assert math.isfinite(headless_generator().target_maker.size_ranges[0][1])
+    assert math.isfinite(headless_generator().assigner.size_ranges[0][1])
 
 
 def test_an_assigner_that_needs_predictions_shows_boxes_alone():

@@ -4,4 +4,4 @@ from ..common.train_2x import lr_multiplier, optimizer, train
 
 __all__ = ["dataloader", "lr_multiplier", "model", "optimizer", "train"]
 
-model.proposal_generator.box_quality = "iou"
+model.proposal_generator.criterion.box_quality = "iou"

@@ -9,6 +9,6 @@ model.backbone.in_features = ["res2", "res3", "res4", "res5"]
 model.backbone.top_block.num_levels = 1
 model.proposal_generator.in_features = ["p2", "p3", "p4", "p5", "p6"]
 model.proposal_generator.strides = [4, 8, 16, 32, 64]
-model.proposal_generator.size_bounds = [32, 64, 128, 256]
+model.proposal_generator.assigner.size_bounds = [32, 64, 128, 256]
 
 dataloader.train.mapper.augmentations[0].short_edge_length = [800]

@@ -16,6 +16,6 @@ model.backbone.bottom_up.stages = L(make_bottleneck_stages)(
     deform_modulated=True,
 )
 model.proposal_generator.head.deformable_last_conv = True
-model.proposal_generator.box_quality = "iou"
+model.proposal_generator.criterion.box_quality = "iou"
 model.pixel_std = [57.375, 57.12, 58.395]
 train.init_checkpoint = "detectron2://ImageNetPretrained/FAIR/X-101-32x8d.pkl"

@@ -17,7 +17,7 @@ model.backbone.bottom_up = L(ResNet)(
 )
 model.backbone.out_channels = 64
 model.proposal_generator.head.in_channels = 64
-model.proposal_generator.size_bounds = [32, 64]  # the published ones are for 512 px
+model.proposal_generator.assigner.size_bounds = [32, 64]  # the published ones are for 512 px
 model.proposal_generator.head.num_cls_convs = 2
 model.proposal_generator.head.num_box_convs = 2
 model.pixel_std = [57.375, 57.12, 58.395]

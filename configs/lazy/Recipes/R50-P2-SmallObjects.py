@@ -13,7 +13,7 @@ model.backbone.in_features = ["res2", "res3", "res4", "res5"]
 model.backbone.top_block.num_levels = 1
 model.proposal_generator.in_features = ["p2", "p3", "p4", "p5", "p6"]
 model.proposal_generator.strides = [4, 8, 16, 32, 64]
-model.proposal_generator.size_bounds = [32, 64, 128, 256]
+model.proposal_generator.assigner.size_bounds = [32, 64, 128, 256]
 
 dataloader.train.mapper.augmentations[0].short_edge_length = [800, 896, 992]
 dataloader.train.mapper.augmentations.insert(0, L(RandomCropWithBoxes)(prob=0.5, min_scale=0.4))

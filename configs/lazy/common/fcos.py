@@ -3,7 +3,17 @@
 from detectron2.config import LazyCall as L
 from detectron2.modeling.backbone import FPN, BasicStem, ResNet
 
-from fcos_d2.modeling import FCOS, FCOSHead, FCOSProposalGenerator, TopLevels
+from fcos_d2.modeling import (
+    FCOS,
+    Criterion,
+    FCOSHead,
+    FCOSProposalGenerator,
+    FocalLoss,
+    LossNormalizers,
+    Selection,
+    SizeRangeAssigner,
+    TopLevels,
+)
 
 model = L(FCOS)(
     backbone=L(FPN)(
@@ -19,10 +29,13 @@ model = L(FCOS)(
     ),
     proposal_generator=L(FCOSProposalGenerator)(
         head=L(FCOSHead)(in_channels=256, num_classes=80, num_levels=5),
-        num_classes=80,
         in_features=["p3", "p4", "p5", "p6", "p7"],
         strides=[8, 16, 32, 64, 128],
-        size_bounds=[64, 128, 256, 512],
+        # What is not given here has the paper's values.
+        assigner=L(SizeRangeAssigner)(),
+        criterion=L(Criterion)(cls_loss=L(FocalLoss)()),
+        normalizer=L(LossNormalizers)(),
+        test_selection=L(Selection)(),
     ),
     pixel_mean=[103.53, 116.28, 123.675],
     pixel_std=[1.0, 1.0, 1.0],

@@ -10,7 +10,7 @@ model.backbone.top_block = None
 model.proposal_generator.head.num_levels = 3
 model.proposal_generator.in_features = ["p3", "p4", "p5"]
 model.proposal_generator.strides = [8, 16, 32]
-model.proposal_generator.size_bounds = [64, 128]
+model.proposal_generator.assigner.size_bounds = [64, 128]
 
 dataloader.train.mapper.augmentations[0].short_edge_length = list(range(256, 609, 32))
 dataloader.train.mapper.augmentations[0].max_size = 900

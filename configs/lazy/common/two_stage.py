@@ -4,6 +4,8 @@ from detectron2 import model_zoo
 from detectron2.config import LazyCall as L
 from detectron2.modeling import GeneralizedRCNN
 
+from fcos_d2.modeling import Selection
+
 from .coco import dataloader
 from .fcos import model as fcos
 from .train import lr_multiplier, optimizer, train
@@ -20,12 +22,9 @@ mask_rcnn = L(GeneralizedRCNN)(
 )
 
 generator = mask_rcnn.proposal_generator
-generator.num_classes = generator.head.num_classes = 1  # objects of any class
-generator.yield_proposals = True
-generator.nms_thresh = 0.7
-generator.score_thresh_train = generator.score_thresh_test = 0.0
-generator.max_detections_train = 1000
-generator.max_detections_test = 300
+generator.head.num_classes = 1  # objects of any class
+generator.train_selection = L(Selection)(score_thresh=0.0, nms_thresh=0.7, max_detections=1000)
+generator.test_selection = L(Selection)(score_thresh=0.0, nms_thresh=0.7, max_detections=300)
 
 heads = mask_rcnn.roi_heads
 heads.box_in_features = heads.mask_in_features = ["p3", "p4", "p5"]

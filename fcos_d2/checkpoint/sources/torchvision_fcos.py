@@ -47,7 +47,7 @@ SOURCE = Source(
     expects={
         **IMAGENET_RGB,
         "proposal_generator.location_rule": "corner",
-        "proposal_generator.clip_before_nms": True,
+        "proposal_generator.test_selection.clip_before_nms": True,
         "backbone.bottom_up.res3.0.conv1.stride": (1, 1),
     },
     hint="configs/Converted/TorchVision-R50.yaml has its settings",

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ...modeling import FCOSProposalGenerator
-from ...modeling.assignment import claims_of_boxes
-from ...modeling.geometry import LocationGrid, location_grids
+from ...modeling import FCOSProposalGenerator, SizeRangeAssigner
+from ...modeling.geometry import LocationGrid
+from ...modeling.matching import Truth
 
 Size = tuple[int, int]  # height and width, px
 
@@ -134,11 +134,11 @@ def statistics_of_boxes(
     Raises:
         ValueError: the assigner has no size ranges.
     """
-    maker = generator.target_maker
-    if maker.assigner != "size_ranges":
+    assigner = generator.assigner
+    if not isinstance(assigner, SizeRangeAssigner):
         raise ValueError(
             f"box sizes can only be compared with size ranges, and the assigner is "
-            f"{maker.assigner!r}; give a config with MODEL.FCOS.ASSIGNER size_ranges"
+            f"{assigner}; give a config with MODEL.FCOS.ASSIGNER size_ranges"
         )
     old = np.array(sizes, dtype=np.float32).reshape(-1, 2)
     new = input_sizes
@@ -157,7 +157,7 @@ def statistics_of_boxes(
         learned.numpy(),
         positives.tolist(),
         generator.in_features,
-        maker.size_ranges,
+        assigner.size_ranges,
         generator.strides,
         _lost_share(scaled, torch.from_numpy(image_idxs), padded, learned, generator),
     )
@@ -165,9 +165,7 @@ def statistics_of_boxes(
 
 def _grids(padded: Sequence[int], generator: FCOSProposalGenerator) -> list[LocationGrid]:
     """The grids of the levels for a batch of a padded size, height and width in px."""
-    size = tuple(int(side) for side in padded)
-    cells = [tuple(-(-side // stride) for side in size) for stride in generator.strides]
-    return location_grids(cells, generator.strides, size, generator.location_rule)
+    return generator.grids(tuple(int(side) for side in padded))
 
 
 def _claims(
@@ -179,14 +177,12 @@ def _claims(
         boxes: xyxy, px.
         padded: (M, 2) height and width of the batch of each.
     """
-    maker = generator.target_maker
-    rules = maker.size_ranges, maker.center_sampling_radius, maker.inclusive_size_ranges
     learned = torch.zeros(len(boxes), dtype=torch.bool)
     positives = torch.zeros(len(generator.strides), dtype=torch.int64)
     for size in np.unique(padded, axis=0):
         grids = _grids(size, generator)
         for some in torch.from_numpy(np.flatnonzero((padded == size).all(axis=1))).split(CHUNK):
-            _, gt_idxs, levels = claims_of_boxes(boxes[some], grids, generator.strides, *rules)
+            _, gt_idxs, levels = generator.assigner.claims(boxes[some], grids)
             learned[some[gt_idxs]] = True
             positives += levels.bincount(minlength=len(grids))
     return learned, positives
@@ -204,8 +200,10 @@ def _lost_share(
     for image in image_idxs.unique()[:SAMPLE]:
         mine = image_idxs == image
         grids = _grids(padded[int(mine.nonzero()[0, 0])], generator)
-        matched = generator.target_maker.match(boxes[mine], grids)
-        winners = torch.zeros(int(mine.sum()), dtype=torch.bool)
+        count = int(mine.sum())
+        truth = Truth(boxes[mine], torch.zeros(count, dtype=torch.int64), [count])
+        matched = generator.assigner.assign(truth, grids).matched_idxs
+        winners = torch.zeros(count, dtype=torch.bool)
         winners[matched[matched >= 0]] = True
         lost += int((learned[mine] & ~winners).sum())
         total += len(winners)

@@ -4,6 +4,7 @@ from detectron2.layers import get_norm
 from torch import nn
 
 from ..batch_norms import exchange_batch_norms
+from ..choices import check_choice
 
 BODY_NORMS = ("FrozenBN", "BN", "SyncBN", "GN")
 
@@ -19,8 +20,7 @@ def body_norm(norm: str, channels: int) -> nn.Module:
     Raises:
         ValueError: another norm.
     """
-    if norm not in BODY_NORMS:
-        raise ValueError(f"norm must be one of {BODY_NORMS}, got {norm!r}")
+    check_choice("norm", norm, BODY_NORMS)
     if norm == "GN":
         most = min(32, channels // 2)
         return nn.GroupNorm(next(g for g in range(most, 0, -1) if channels % g == 0), channels)

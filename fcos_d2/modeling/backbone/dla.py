@@ -11,6 +11,7 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling.backbone import Backbone
 from torch import Tensor, nn
 
+from ..choices import check_choice
 from .body import body_norm, check_features, freeze
 
 # Channels, and depth of the tree, of level 0, 1, ...; the first two levels are plain convolutions.
@@ -141,8 +142,7 @@ class DLA(Backbone):
             ValueError: unknown body, norm or feature.
         """
         super().__init__()
-        if conv_body not in _LEVELS:
-            raise ValueError(f"conv_body must be one of {[*_LEVELS]}, got {conv_body!r}")
+        check_choice("conv_body", conv_body, _LEVELS)
         levels = _LEVELS[conv_body]
         check_features(out_features, [f"level{i}" for i in range(len(levels))], conv_body)
         self.num_levels = 1 + max(int(name.removeprefix("level")) for name in out_features)

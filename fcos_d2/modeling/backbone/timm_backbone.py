@@ -14,6 +14,7 @@ from detectron2.modeling.backbone import Backbone
 from torch import Tensor, nn
 
 from ..batch_norms import exchange_batch_norms
+from ..choices import check_choice
 from .body import check_features
 
 logger = logging.getLogger(__name__)
@@ -58,8 +59,7 @@ class TimmBackbone(Backbone):
             ModuleNotFoundError: timm is not installed; says how to.
         """
         super().__init__()
-        if norm not in TIMM_NORMS:
-            raise ValueError(f"norm must be one of {TIMM_NORMS}, got {norm!r}")
+        check_choice("norm", norm, TIMM_NORMS)
         timm = _import_timm()
         info = _create(timm, name, in_channels, False, None).feature_info
         strides = {

@@ -13,6 +13,7 @@ from detectron2.modeling.backbone import Backbone
 from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 
+from ..choices import check_choice
 from .body import body_norm, check_features, freeze
 
 STEM_CHANNELS = (64, 64, 128)
@@ -117,8 +118,7 @@ class VoVNet(Backbone):
             ValueError: unknown body, norm or feature.
         """
         super().__init__()
-        if conv_body not in VOVNETS:
-            raise ValueError(f"conv_body must be one of {[*VOVNETS]}, got {conv_body!r}")
+        check_choice("conv_body", conv_body, VOVNETS)
         names = ["stem", "stage2", "stage3", "stage4", "stage5"]
         check_features(out_features, names, conv_body)
         self.stem = _build_stem(in_channels, norm)

@@ -42,8 +42,8 @@ def coco_of(boxes: list, height: int, width: int) -> dict:
 
 def positives_by_loops(boxes: list, padded: tuple[int, int], generator: object) -> list[int]:
     """Pairs of a location and a box xywh that it may learn, of each level."""
-    maker, counts = generator.target_maker, []
-    for (low, high), stride in zip(maker.size_ranges, generator.strides, strict=True):
+    assigner, counts = generator.assigner, []
+    for (low, high), stride in zip(assigner.size_ranges, generator.strides, strict=True):
         count = 0
         rows, columns = (-(-side // stride) for side in padded)
         for row in range(rows):
@@ -56,7 +56,7 @@ def positives_by_loops(boxes: list, padded: tuple[int, int], generator: object) 
                     off = abs(x - left - width / 2), abs(y - top - height / 2)
                     near = max(off) < 1.5 * stride and min(sides) > 0
                     limits = [low <= max(sides) <= high, low < max(sides) < high]
-                    count += near and limits[not maker.inclusive_size_ranges]
+                    count += near and limits[not assigner.inclusive_size_ranges]
         counts.append(count)
     return counts
 

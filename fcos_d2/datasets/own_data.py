@@ -155,8 +155,9 @@ def _report(data: str, problems: list[Problem], check: bool) -> None:
             raise ValueError(f"{data}: {problem.kind}: {problem.where}")
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors and check:
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors, the first"
         raise ValueError(
-            f"{data}: {len(errors)} errors, the first: {errors[0]}. "
+            f"{data}: {count}: {errors[0].without_severity()}. "
             f"`fcos check {data}` shows all, and with --fix OUT.json writes the "
             "data without them; --no-check trains without them now"
         )

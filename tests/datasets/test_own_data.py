@@ -59,7 +59,7 @@ def test_what_can_be_repaired_is_repaired_and_said(tmp_path, caplog):
         (lambda d: d.update(categories=[]), "'categories' is empty"),
         (lambda d: d.pop("images"), "no list 'images'"),
         (lambda d: d["categories"].append({"id": 7, "name": "x"}), "an id of its own"),
-        (lambda d: d["annotations"][0].update(category_id=3), "1 mistakes .*category_id 3.*--fix"),
+        (lambda d: d["annotations"][0].update(category_id=3), "1 error: .*category_id 3.*--fix"),
         (
             lambda d: d["images"][0].update(file_name="2.jpg"),
             "nothing is left.*file missing.*2.jpg",

@@ -6,12 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import check_dataset
-import convert_dataset
 import pytest
 import torch
+from severity import severity
 from tiny_run import TINY_MODEL, make_tiny_coco, train_request
 
+from fcos_cli.main import main
 from fcos_d2.datasets.formats import read_dataset
 from fcos_d2.datasets.own_data import DataFiles, register_own_data
 from fcos_d2.engine import run
@@ -47,10 +47,10 @@ class Doors:
         """Exit code and words of the checker; what the converter wrote, as training reads it."""
         output = self.tmp_path / "converted.json"
         self.capsys.readouterr()
-        code = check_dataset.main([str(data), "--workers", "1", *flags])
+        code = severity(str(data), "--workers", "1", *flags)
         said = "".join(self.capsys.readouterr())
         assert "Traceback" not in said
-        assert convert_dataset.main([str(data), *flags, "--output", str(output)]) == 0
+        assert main(["convert", str(data), *flags, "--output", str(output)]) == 0
         converted = json.loads(output.read_text())
         given = dict(zip(flags[::2], flags[1::2], strict=True))
         files = DataFiles(str(data), given.get("--images"))
@@ -64,9 +64,9 @@ class Doors:
     def refused(self, data: Path, *flags: str) -> str:
         """The line that all of them end with."""
         output = self.tmp_path / "converted.json"
-        assert check_dataset.main([str(data), "--workers", "1", *flags]) == 2
+        assert main(["check", str(data), "--workers", "1", *flags]) == 1
         lines = [self.capsys.readouterr().err]
-        assert convert_dataset.main([str(data), *flags, "--output", str(output)]) == 1
+        assert main(["convert", str(data), *flags, "--output", str(output)]) == 1
         lines.append(self.capsys.readouterr().err)
         assert lines[0] == lines[1] and lines[0].count("\n") == 1
         given = dict(zip(flags[::2], flags[1::2], strict=True))

@@ -7,11 +7,11 @@ import json
 import re
 from pathlib import Path
 
-import check_dataset
-import convert_dataset
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from severity import severity
 
+from fcos_cli.main import main
 from fcos_d2.datasets.own_data import DataFiles, register_own_data
 
 TEXT_IDS = [f"000000{i}_02999_d_000000{i}" for i in range(1, 5)]
@@ -83,7 +83,7 @@ def given(inputs: Path, case: str) -> tuple[str, str | None]:
 
 def check(data: str, images: str | None, *options: str) -> int:
     folder = ["--images", images] if images else []
-    return check_dataset.main([data, *folder, "--no-images", *options])
+    return severity(data, *folder, "--no-images", *options)
 
 
 def learned(data: str, images: str | None, folder: Path, **options) -> list[dict]:
@@ -104,12 +104,8 @@ def test_what_can_be_read_is_read_alike_everywhere(inputs, tmp_path, capsys, cas
     assert check(data, images, "--fix", str(tmp_path / "fixed.json")) == code
     assert said in capsys.readouterr().out
     folder = images or str(Path(data).parent)
-    assert (
-        convert_dataset.main(
-            [data, "--images", folder, "--output", str(tmp_path / "converted.json")]
-        )
-        == 0
-    )
+    converted = str(tmp_path / "converted.json")
+    assert main(["convert", data, "--images", folder, "--output", converted]) == 0
     assert said in capsys.readouterr().out
     annotations = learned(data, images, tmp_path)
     assert boxes_of(annotations) == expected

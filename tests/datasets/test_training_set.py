@@ -68,11 +68,9 @@ def test_objects_without_a_mask_are_named_where_masks_are_learned(name):
         problems = []
         coco = learned_fields(given, masks, problems)
         assert [a["id"] for a in coco["annotations"]] == ids
-        assert [str(p) for p in problems] == (
-            ["error: object without a mask, which the model learns: annotation 1 of a.png"]
-            if masks == "required"
-            else []
-        )
+        kind = "error: object without a mask, which the model learns"
+        expected = [f"{kind}: annotation 1 of a.png: [1, 2, 30, 40]"]
+        assert [str(p) for p in problems] == (expected if masks == "required" else [])
 
 
 def test_a_crowd_without_a_mask_covers_its_box():

@@ -136,7 +136,9 @@ def test_a_diverging_training_is_an_error_with_one_line(tmp_path, monkeypatch, c
     with pytest.raises(TrainingDiverged, match=r"at iteration 1, .*lower base_lr \(SOLVER.BASE_LR\),"):
         run(asked(command))
     capsys.readouterr()
-    assert main(command) == 1
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 1
     shown = capsys.readouterr()
     assert shown.err.count("Training diverged on rank 0") == 1 and "Traceback" not in shown.err
     assert "diverged" not in shown.out

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from detectron2.utils import comm
-from tiny_run import make_tiny_coco, tiny_command
+from tiny_run import make_tiny_coco, tiny_command, train_request
 
 from fcos_cli.train_net import main
 from fcos_d2 import model_zoo
@@ -49,7 +49,7 @@ def lazy_command(tmp_path, max_iter, *flags):
 def test_a_training_speaks_to_a_person(tmp_path, capsys):
     """At most 30 lines before the progress and 10 after it; everything else is in log.txt."""
     overrides = {"SOLVER.CHECKPOINT_PERIOD": 2, "MODEL.FCOS.INFERENCE_TH_TEST": 0.0}
-    results = run(asked(tiny_command(tmp_path / "data", tmp_path / "out", 3, **overrides)))
+    results = run(train_request(tiny_command(tmp_path / "data", tmp_path / "out", 3, **overrides)))
     lines = capsys.readouterr().out.splitlines()
     progress = [i for i, line in enumerate(lines) if "iter: " in line]
     before, after = lines[: progress[0]], lines[progress[-1] + 1 :]
@@ -75,7 +75,7 @@ def test_a_training_speaks_to_a_person(tmp_path, capsys):
 
 def test_verbose_brings_all_back(tmp_path, capsys):
     command = tiny_command(tmp_path / "data", tmp_path / "out", 1, "--verbose")
-    run(asked(command))
+    run(train_request(command))
     shown, log = capsys.readouterr().out, (tmp_path / "out" / "log.txt").read_text()
     assert "Environment info:" in shown and "\x1b" not in shown
     assert abs(shown.count("\n") - log.count("\n")) < 5
@@ -83,7 +83,7 @@ def test_verbose_brings_all_back(tmp_path, capsys):
 
 def test_a_lazy_run_goes_on(tmp_path, monkeypatch):
     """Where the mark of the last checkpoint is gone, too; bit for bit as a run without a stop."""
-    run(asked(lazy_command(tmp_path / "whole", 4)))
+    run(train_request(lazy_command(tmp_path / "whole", 4)))
     run_step = StepTrainer.run_step
 
     def killed_in_the_last_step(self):
@@ -93,9 +93,9 @@ def test_a_lazy_run_goes_on(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(StepTrainer, "run_step", killed_in_the_last_step)
-        run(asked(lazy_command(tmp_path, 4)))
+        run(train_request(lazy_command(tmp_path, 4)))
     (tmp_path / "out" / "last_checkpoint").unlink()
-    run(asked(lazy_command(tmp_path, 4, "--resume")))
+    run(train_request(lazy_command(tmp_path, 4, "--resume")))
     log = (tmp_path / "out" / "log.txt").read_text()
     assert "Starting training from iteration 2" in log
     unbroken, resumed = (
@@ -107,12 +107,12 @@ def test_a_lazy_run_goes_on(tmp_path, monkeypatch):
 
 def test_a_lazy_run_of_before_goes_on(tmp_path):
     """Its checkpoint has the state of the step beside the iteration."""
-    run(asked(lazy_command(tmp_path, 2)))
+    run(train_request(lazy_command(tmp_path, 2)))
     path = tmp_path / "out" / "model_final.pth"
     checkpoint = torch.load(path)
     checkpoint["trainer"] |= checkpoint["trainer"].pop("_trainer")
     torch.save(checkpoint, path)
-    run(asked(lazy_command(tmp_path, 3, "--resume")))
+    run(train_request(lazy_command(tmp_path, 3, "--resume")))
     after = torch.load(path)["trainer"]
     assert after["iteration"] == 2
     steps = {x["step"].item() for x in after["_trainer"]["optimizer"]["state"].values()}
@@ -133,8 +133,10 @@ def diverge(monkeypatch):
 def test_a_diverging_training_is_an_error_with_one_line(tmp_path, monkeypatch, capsys):
     command = tiny_command(tmp_path / "data", tmp_path / "out", 3)
     diverge(monkeypatch)
-    with pytest.raises(TrainingDiverged, match=r"at iteration 1, .*lower base_lr \(SOLVER.BASE_LR\),"):
-        run(asked(command))
+    with pytest.raises(
+        TrainingDiverged, match=r"at iteration 1, .*lower base_lr \(SOLVER.BASE_LR\),"
+    ):
+        run(train_request(command))
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
         main(command)
@@ -164,7 +166,7 @@ def test_a_run_that_gets_no_better_ends_well(tmp_path, capsys):
     overrides = {"TEST.EVAL_PERIOD": 1, "TEST.EARLY_STOP_PATIENCE": 1, "SOLVER.BASE_LR": 1e-12}
     overrides |= {"MODEL.FCOS.INFERENCE_TH_TEST": 0.0}
     command = tiny_command(tmp_path / "data", tmp_path / "out", 9, **overrides)
-    results = run(asked(command))
+    results = run(train_request(command))
     assert "AP" in results["bbox"]
     log = (tmp_path / "out" / "log.txt").read_text()
     assert "no better bbox/AP in 1 evaluations" in log and "Exception during training" not in log

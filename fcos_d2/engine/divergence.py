@@ -110,11 +110,11 @@ class DivergenceGuard:
         terms = ", ".join(f"{name}={loss:.4g}" for name, loss in losses.items())
         message = (
             f"Training diverged {cause} at iteration {iteration}, "
-            f"learning rate {self.optimizer.param_groups[0]['lr']:.3g}, {terms}.\n"
-            f"Batch: {', '.join(file_names)}.\n"
+            f"learning rate {self.optimizer.param_groups[0]['lr']:.3g}, {terms}. "
+            f"Batch: {', '.join(file_names)}. "
             f"The weights before this step are in {self.checkpointer.save_dir}/{name}.pth. Look at "
-            "these images, then --resume, which goes on after this batch, with a lower learning "
-            "rate (`base_lr`), a longer warm-up or a lower gradient clipping norm."
+            "these images, then --resume, which goes on after this batch, with a lower `base_lr`, "
+            "a longer warm-up or a lower gradient clipping norm."
         )
         # The first rank that ends takes the others with it: none may before all is done.
         comm.synchronize()

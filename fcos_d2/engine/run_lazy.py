@@ -33,7 +33,8 @@ def run_from_lazy(cfg: DictConfig) -> Run:
         cfg: model, dataloader and train as in configs/lazy/common, to train also optimizer and
             lr_multiplier. What belongs to training may be absent where nothing is trained.
     """
-    train, two_stage = cfg.train, "roi_heads" in cfg.model
+    train = cfg.train
+    last_stage = "roi_heads" if "roi_heads" in cfg.model else "proposal_generator.head"
     return Run(
         kind="lazy",
         config=cfg,
@@ -45,7 +46,7 @@ def run_from_lazy(cfg: DictConfig) -> Run:
         train_datasets=_names(cfg, "train"),
         test_datasets=_names(cfg, "test"),
         image_format=cfg.dataloader.test.mapper.image_format,
-        num_classes_key=f"model.{'roi_heads' if two_stage else 'proposal_generator.head'}.num_classes",
+        num_classes_key=f"model.{last_stage}.num_classes",
         use_of_masks=partial(_use_of_masks, cfg),
         view_options=_view_options(train),
         training=partial(_training, cfg),

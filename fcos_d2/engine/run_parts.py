@@ -1,7 +1,6 @@
 """What a training or an evaluation is made of, whatever kind of config says so."""
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -124,11 +123,6 @@ class Run:
         loader = self.make_test_loader(dataset_name, mapper)
         loader.worker_init_fn = follow_parent
         return loader
-
-    @property
-    def inference_dir(self) -> str:
-        """Where evaluators write detections."""
-        return os.path.join(self.output_dir, "inference")
 
     def on(self, device: str) -> "Run":
         """The same on another device."""

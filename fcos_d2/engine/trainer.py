@@ -67,6 +67,7 @@ class Trainer(DefaultTrainer):
             resumes = resume and bool(resumable(self.run.output_dir))
             with weights_come_later(resumes):
                 model = self.build_model(cfg)
+            logger.info("Model:\n%s", model)
             self._trainer = self._build_step(model)
             self.scheduler = self.build_lr_scheduler(cfg, self._trainer.optimizer)
             self._check_data()
@@ -199,9 +200,7 @@ class Trainer(DefaultTrainer):
     def build_model(cls, cfg: Config) -> nn.Module:
         run = run_of(cfg)
         with weights_come_later(bool(run.weights)):
-            model = prepare_for_training(run.build_model())
-        logger.info("Model:\n%s", model)
-        return model
+            return prepare_for_training(run.build_model())
 
     @classmethod
     def build_optimizer(cls, cfg: Config, model: nn.Module) -> torch.optim.Optimizer:

@@ -86,7 +86,7 @@ setup(
         "pycocotools>=2.0.6",
         # The fast COCO metric, which runs on pycocotools where there is no wheel of hotcoco.
         "hotcoco>=1.3; platform_machine in 'x86_64 AMD64 aarch64 arm64'",
-        "opencv-python>=4.7",
+        "opencv-python>=4.10",
         "pillow>=10.1",
         "pyyaml>=6.0",
         "omegaconf>=2.2",

@@ -72,7 +72,11 @@ setup(
         "fcos_d2.configs",
     ],
     package_dir={"fcos_d2.configs": "configs"},
-    package_data={"fcos_d2": ["py.typed"], "fcos_d2.configs": ["**/*.yaml", "**/*.py"]},
+    package_data={
+        "fcos_cli": ["py.typed"],
+        "fcos_d2": ["py.typed"],
+        "fcos_d2.configs": ["**/*.yaml", "**/*.py"],
+    },
     options={"build": {"build_base": BUILD}, "egg_info": {"egg_base": BUILD}},
     # detectron2 is missing here on purpose: it has no release on PyPI, and pip would stop at the
     # name. `fcos install-detectron2` installs it where it is not there yet.

@@ -72,7 +72,11 @@ setup(
         "fcos_d2.configs",
     ],
     package_dir={"fcos_d2.configs": "configs"},
-    package_data={"fcos_d2": ["py.typed"], "fcos_d2.configs": ["**/*.yaml", "**/*.py"]},
+    package_data={
+        "fcos_cli": ["py.typed"],
+        "fcos_d2": ["py.typed"],
+        "fcos_d2.configs": ["**/*.yaml", "**/*.py"],
+    },
     options={"build": {"build_base": BUILD}, "egg_info": {"egg_base": BUILD}},
     # detectron2 is missing here on purpose: it has no release on PyPI, and pip would stop at the
     # name. `fcos install-detectron2` installs it where it is not there yet.
@@ -86,7 +90,7 @@ setup(
         "pycocotools>=2.0.6",
         # The fast COCO metric, which runs on pycocotools where there is no wheel of hotcoco.
         "hotcoco>=1.3; platform_machine in 'x86_64 AMD64 aarch64 arm64'",
-        "opencv-python>=4.7",
+        "opencv-python>=4.10",
         "pillow>=10.1",
         "pyyaml>=6.0",
         "omegaconf>=2.2",

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "fcos_d2", "configs", "deploy")
+FILES = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
+FOLDERS = ("fcos_d2", "fcos_cli", "configs", "deploy", "benchmarks", "tests", "tools")
 LEFTOVERS = shutil.ignore_patterns("__pycache__", "build", "dist", "*.egg-info")
 # Looked up by metadata: setuptools takes the mere search for the module pip as a sign of a build.
 INSTALLED = {distribution.name for distribution in importlib.metadata.distributions()}
@@ -24,11 +25,10 @@ if MISSING:
 
 def copy_repository(target: Path) -> Path:
     target.mkdir(parents=True)
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, target / name, ignore=LEFTOVERS)
-        else:
-            shutil.copy(ROOT / name, target)
+    for name in FILES:
+        shutil.copy(ROOT / name, target)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, target / name, ignore=LEFTOVERS)
     return target
 
 
@@ -104,14 +104,19 @@ def test_all_configs_are_inside_the_package(built):
 
 
 @pytest.mark.parametrize(
-    ("distribution", "folder"), [("fcos_d2", ROOT), ("fcos_deploy", ROOT / "deploy")]
+    ("distribution", "folder", "packages"),
+    [
+        ("fcos_d2", ROOT, ["fcos_d2", "fcos_cli"]),
+        ("fcos_deploy", ROOT / "deploy", ["fcos_deploy"]),
+    ],
 )
-def test_a_distribution_owns_its_package_whole_and_alone(built, distribution, folder):
+def test_a_distribution_owns_its_packages_whole_and_alone(built, distribution, folder, packages):
     names, _ = built[distribution]
-    assert {name.split("/")[0].split("-")[0] for name in names} == {distribution}
-    paths = (folder / distribution).rglob("*.py")
-    modules = {path.relative_to(folder).as_posix() for path in paths}
-    assert (modules | {f"{distribution}/py.typed"}) - names == set()
+    assert {name.split("/")[0].split("-")[0] for name in names} == set(packages)
+    for package in packages:
+        paths = (folder / package).rglob("*.py")
+        modules = {path.relative_to(folder).as_posix() for path in paths}
+        assert (modules | {f"{package}/py.typed"}) - names == set()
     assert not any("earlier_build" in name for name in names)
 
 

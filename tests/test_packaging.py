@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "fcos_d2", "configs", "deploy")
+SOURCES = (
+    "setup.py",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "fcos_cli",
+    "fcos_d2",
+    "configs",
+    "deploy",
+)
 LEFTOVERS = shutil.ignore_patterns("__pycache__", "build", "dist", "*.egg-info")
 # Looked up by metadata: setuptools takes the mere search for the module pip as a sign of a build.
 INSTALLED = {distribution.name for distribution in importlib.metadata.distributions()}
@@ -104,15 +113,27 @@ def test_all_configs_are_inside_the_package(built):
 
 
 @pytest.mark.parametrize(
-    ("distribution", "folder"), [("fcos_d2", ROOT), ("fcos_deploy", ROOT / "deploy")]
+    ("distribution", "packages", "folder"),
+    [
+        ("fcos_d2", {"fcos_d2", "fcos_cli"}, ROOT),
+        ("fcos_deploy", {"fcos_deploy"}, ROOT / "deploy"),
+    ],
 )
-def test_a_distribution_owns_its_package_whole_and_alone(built, distribution, folder):
+def test_a_distribution_owns_its_packages_whole_and_alone(built, distribution, packages, folder):
     names, _ = built[distribution]
-    assert {name.split("/")[0].split("-")[0] for name in names} == {distribution}
-    paths = (folder / distribution).rglob("*.py")
+    assert {name.split("/")[0].split("-")[0] for name in names} == packages
+    paths = [path for package in packages for path in (folder / package).rglob("*.py")]
     modules = {path.relative_to(folder).as_posix() for path in paths}
     assert (modules | {f"{distribution}/py.typed"}) - names == set()
     assert not any("earlier_build" in name for name in names)
+
+
+def test_the_command_is_installed(built, repository):
+    names, _ = built["fcos_d2"]
+    (entry,) = [name for name in names if name.endswith("entry_points.txt")]
+    (wheel,) = (repository.parent / "wheels").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert "fcos = fcos_cli.main:main" in archive.read(entry).decode()
 
 
 def test_metadata(built):

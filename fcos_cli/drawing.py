@@ -65,6 +65,7 @@ def load_predictor(arguments: argparse.Namespace) -> Predictor:
         slice_size=arguments.slice,
         slice_overlap=arguments.slice_overlap,
         tta=arguments.tta,
+        agnostic_nms=arguments.agnostic_nms,
         device=arguments.device,
         precision=arguments.precision,
         compile=arguments.compile,

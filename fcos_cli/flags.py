@@ -61,6 +61,10 @@ VOCABULARY: dict[str, dict] = {
         "default": None,  # leaves it to the config
         "help": "merge several sizes and the mirror image",
     },
+    "--agnostic-nms": {
+        "action": "store_true",
+        "help": "one class for each object: of overlapping boxes of several classes, the surest",
+    },
     "--winograd": {"action": "store_true", "help": "faster on CPUs, outputs within 1e-4"},
     # machine
     "--device": {"help": "cpu, cuda, ...; default: the GPU if there is one"},
@@ -78,7 +82,7 @@ VOCABULARY: dict[str, dict] = {
     "--format": {"help": "of what is written"},
     "--verbose": {
         "action": "store_true",
-        "help": "print all that the log gets, and the stack trace of an error",
+        "help": "print all that the log gets",
     },
 }
 

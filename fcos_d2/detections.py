@@ -5,6 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from detectron2.structures import Instances
+from torchvision.ops import nms
+
+
+def suppress_across_classes(found: Instances, iou: float) -> Instances:
+    """Those that no surer one covers, of whatever class.
+
+    Args:
+        found: with pred_boxes, scores and pred_classes, suppressed within each class before.
+        iou: above which the weaker of two boxes goes.
+    """
+    return found[nms(found.pred_boxes.tensor, found.scores, iou)]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from fcos_deploy.vision import GivenImage, bgr_images, shows_objects
 from . import model_zoo
 from .checkpoint import load_detector
 from .class_names import dataset_class_names
-from .detections import ImageDetections
+from .detections import ImageDetections, suppress_across_classes
 from .device import inference_dtype, resolve_device
 from .engine.keys import adding_keys
 from .engine.run_of import run_of
@@ -39,6 +39,7 @@ class Predictor:
         slice_size: int | None = None,
         slice_overlap: float | None = None,
         tta: bool | None = None,
+        agnostic_nms: bool = False,
         device: str | None = None,
         precision: str = "fp32",
         compile: bool = False,
@@ -59,6 +60,8 @@ class Predictor:
                 [0, 0.9]; None keeps what the config says.
             tta: merge the detections of several sizes and of the mirror image, as the config
                 describes them; None keeps what the config says.
+            agnostic_nms: where boxes of several classes overlap as those of one class may not, keep
+                the surest: an object gets one class.
             device: "cpu", "cuda", ...; None takes the config's, or the CPU where there is no GPU.
             precision: "fp32"; "bf16" or "fp16" for convolutions in half precision, on GPUs (bf16
                 also on CPUs that have it; others compute in fp32).
@@ -99,6 +102,7 @@ class Predictor:
         mapper = run.build_test_mapper()
         self.mapper, self._detector = views.loader_mapper(mapper), views.wrap(self.model, mapper)
         self._select_above(confidence_threshold)
+        self._iou_across_classes = self._suppression_iou() if agnostic_nms else None
         self.class_names: list[str] = _names_of(checkpoint, run, last_stage(self.model).num_classes)
 
     def _select_above(self, confidence_threshold: float | None) -> None:
@@ -121,6 +125,16 @@ class Predictor:
             score_thresh=confidence_threshold**2 if with_quality else confidence_threshold,
             thresh_with_quality=with_quality,
         )
+
+    def _suppression_iou(self) -> float:
+        stage = last_stage(self.model)
+        if stage is self.model.proposal_generator:
+            iou = stage.test_selection.nms_thresh
+        else:
+            iou = last_box_predictor(stage).test_nms_thresh
+        if iou <= 0:
+            raise ValueError(f"agnostic_nms needs suppression, and its threshold is {iou}: off")
+        return iou
 
     def __call__(self, image: GivenImage) -> Instances:
         """Detections on one image; see `predict_batch`."""
@@ -153,7 +167,10 @@ class Predictor:
         with torch.autocast(device_type, self._dtype, enabled=self._dtype is not None):
             outputs = self._detector(batch)
         found = [output["instances"].to("cpu") for output in outputs]
-        return [x if shows_objects(*x.image_size) else x[:0] for x in found]
+        found = [x if shows_objects(*x.image_size) else x[:0] for x in found]
+        if self._iou_across_classes is None:
+            return found
+        return [suppress_across_classes(x, self._iou_across_classes) for x in found]
 
     def _prepare(self, image: np.ndarray) -> dict:
         height, width = image.shape[:2]

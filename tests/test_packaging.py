@@ -120,6 +120,14 @@ def test_a_distribution_owns_its_packages_whole_and_alone(built, distribution, f
     assert not any("earlier_build" in name for name in names)
 
 
+def test_the_command_is_installed(built, repository):
+    names, _ = built["fcos_d2"]
+    (entry,) = [name for name in names if name.endswith("entry_points.txt")]
+    (wheel,) = (repository.parent / "wheels").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert "fcos = fcos_cli.main:main" in archive.read(entry).decode()
+
+
 def test_metadata(built):
     _, metadata = built["fcos_d2"]
     assert metadata["Requires-Python"] == ">=3.10"

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from detectron2.structures import Boxes
+from detectron2.structures import Boxes, pairwise_iou
 from PIL import Image
 
 from fcos_d2 import Predictor, model_zoo
@@ -202,6 +202,24 @@ def test_the_network_is_folded_and_its_boxes_stay(weights, image):
     torch.testing.assert_close(found.scores, expected.scores, atol=1e-4, rtol=1e-4)
     boxes, others = found.pred_boxes.tensor, expected.pred_boxes.tensor
     torch.testing.assert_close(boxes, others, atol=1e-2, rtol=1e-4)
+
+
+def test_one_class_for_each_object(weights, image):
+    """Against a loop: a box stays if no surer one that stays has an IoU above the threshold."""
+    opts = [*OPTS, "MODEL.FCOS.POST_NMS_TOPK_TEST", "0", "MODEL.FCOS.NMS_TH", "0.5"]
+    given = {"opts": opts, "confidence_threshold": 0.3}
+    found = Predictor("Recipes/R18-Scratch", weights, **given)(image)
+    one_class = Predictor("Recipes/R18-Scratch", weights, agnostic_nms=True, **given)(image)
+    iou = pairwise_iou(found.pred_boxes, found.pred_boxes)
+    kept = []
+    for i in range(len(found)):  # best first
+        if all(iou[i, j] <= 0.5 for j in kept):
+            kept.append(i)
+    assert 0 < len(kept) < len(found)
+    assert_same(one_class, found[kept])
+    off = [*OPTS, "MODEL.FCOS.NMS_TH", "0.0"]
+    with pytest.raises(ValueError, match="agnostic_nms needs suppression"):
+        Predictor("Recipes/R18-Scratch", weights, agnostic_nms=True, opts=off)
 
 
 def test_half_precision(weights, image, monkeypatch, caplog):

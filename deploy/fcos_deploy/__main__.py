@@ -35,7 +35,7 @@ from .vision import (
 )
 
 TITLE = "fcos_deploy"
-OK, UNREADABLE, WRONG_USE = 0, 1, 2
+OK, UNREADABLE = 0, 1
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -45,7 +45,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         prog="fcos_deploy",
         description=__doc__,
         formatter_class=text,
-        epilog="exit code: 0 all well, 1 an input could not be read, 2 wrong use or bad model",
+        epilog="exit code: 0 all well, 1 failed on the input or the model, 2 wrong use",
     )
     parser.add_argument("--model", required=True, help="folder that `fcos export` wrote")
     source = parser.add_mutually_exclusive_group(required=True)
@@ -63,20 +63,21 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--score-threshold", type=float, help="default: those of infer.yaml")
     parser.add_argument("--batch", type=int, default=1, help="images at a time; default: 1")
     parser.add_argument("--threads", type=int, help="of the engine; default: it chooses")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.coco and not (args.json and args.input):
+        parser.error("--coco needs --input, and --json with the file to write")
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 if all went well, 1 if an input could not be read, 2 for wrong use."""
+    """Returns 0 if all went well, 1 if an input or the model is bad."""
     args = parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: files are closed
-    return enter(partial(run, args), WRONG_USE)
+    return enter(partial(run, args))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Returns the exit code; raises ValueError or OSError for wrong use."""
-    if args.coco and not (args.json and args.input):
-        raise ValueError("--coco needs --input, and --json with the file to write")
+    """Returns the exit code; raises ValueError or OSError for what cannot be done."""
     if args.play or (args.camera is not None and not args.output):
         check_display()
     return run_images(args) if args.input else run_video(args)

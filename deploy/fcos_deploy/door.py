@@ -12,23 +12,22 @@ from .text import shown
 from .writing import describe
 
 MISTAKES = (ValueError, OSError)
-INTERRUPTED = 130  # 128 + SIGINT
+FAILED, INTERRUPTED = 1, 130  # 128 + SIGINT
 
 
-def enter(main: Callable[[], int | None], code: int = 1) -> int:
+def enter(main: Callable[[], int | None]) -> int:
     """Runs a command.
 
     Args:
         main: the command; returns its exit code, or None for 0.
-        code: after a mistake.
 
     Returns:
-        The exit code; 130 after Ctrl-C.
+        The exit code: 1 after a mistake, 130 after Ctrl-C.
     """
     try:
         return main() or 0
     except MISTAKES as error:
-        line = f"error: {shown(describe(error))}"
+        line, code = f"error: {shown(describe(error))}", FAILED
     except KeyboardInterrupt:
         line, code = "interrupted", INTERRUPTED
     # Here, where the error and all that it holds, such as processes, are gone.

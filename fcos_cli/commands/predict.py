@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_detecting(parser: argparse.ArgumentParser) -> None:
     """How to detect."""
-    flags.add(parser, "--slice", "--slice-overlap", "--tta", "--device", "--precision")
+    flags.add(parser, "--slice", "--slice-overlap", "--tta", "--agnostic-nms")
+    flags.add(parser, "--device", "--precision")
     parser.add_argument(
         "--compile", action="store_true", help="with torch.compile: slow start, then faster"
     )

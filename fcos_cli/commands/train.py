@@ -15,7 +15,7 @@ fcos train --config FCOS-RT/R50 --train-data data.yaml --val-data data.yaml:val 
 fcos train --config output/mine/config.yaml --output output/mine --resume
 
 Ctrl-C, SIGTERM and SIGUSR1 end it after its step, with a checkpoint for --resume; a second Ctrl-C
-ends it at once. Several GPUs: --num-gpus 8, or by torchrun --no-python fcos train ..., or srun."""
+ends it at once. Several GPUs: --num-gpus 8, or torchrun -m fcos_d2 train, srun fcos train."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 """Configs by name, wherever fcos_d2 is installed."""
 
+import difflib
 from pathlib import Path
 
 from detectron2.config import CfgNode, LazyConfig
@@ -53,7 +54,8 @@ def get_config_file(name: str) -> str:
         candidate = config_root() / f"{name}{extension}"
         if candidate.is_file():
             return str(candidate)
-    raise ValueError(f"{name}: no such config; known names are {', '.join(list_configs())}")
+    near = difflib.get_close_matches(name, list_configs(), n=3) or ["Recipes/R18-Scratch"]
+    raise ValueError(f"{name}: no such config; try {' or '.join(near)}; `fcos zoo` lists all")
 
 
 def get_config(

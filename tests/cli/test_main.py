@@ -205,6 +205,11 @@ def test_what_is_missing_is_named(capsys, words, message):
     assert line.startswith(f"error: {message}") and line.endswith(f"see fcos {words[0]} --help")
 
 
+def test_the_page_has_the_table_of_the_help():
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    assert exit_codes.as_text() in page
+
+
 def test_no_command_shows_the_help(capsys):
     assert main([]) == exit_codes.WRONG_USE
     assert capsys.readouterr().out.startswith("usage: fcos COMMAND")

@@ -190,7 +190,7 @@ def test_window(
 
 def test_options_reach_the_predictor(demo: ModuleType, tmp_path: Path) -> None:
     output = ["--output", tmp_path / "o.png", "--threshold", 0.3, "--weights", "w.pth"]
-    options = ["--slice", 640, "--slice-overlap", 0.25, "--tta"]
+    options = ["--slice", 640, "--slice-overlap", 0.25, "--tta", "--agnostic-nms"]
     options += ["--precision", "bf16", "--compile", "--winograd"]
     options += ["--device", "cpu", "--opts", "MODEL.X", "-1"]
 
@@ -202,6 +202,7 @@ def test_options_reach_the_predictor(demo: ModuleType, tmp_path: Path) -> None:
         "slice_size": 640,
         "slice_overlap": 0.25,
         "tta": True,
+        "agnostic_nms": True,
         "device": "cpu",
         "precision": "bf16",
         "compile": True,

@@ -157,14 +157,13 @@ def test_damaged_video(model: str, tmp_path: Path, capsys: pytest.CaptureFixture
     ("arguments", "message"),
     [
         (["--input", "nowhere"], "nowhere: no such file or folder"),
-        (["--input", "{in}", "--coco", "x.json"], "--coco needs --input, and --json"),
         (["--input", "{in}", "--json", "y", "--coco", "x.json"], "x.json: no such file"),
         (["--input", "{in}", "--batch", "0"], "batch must be at least 1, got 0"),
         (["--input", "{in}", "--score-threshold", "1"], "score threshold must be in [0, 1), got 1"),
         (["--input", "{in}", "--threads", "0"], "threads must be between 1 and"),
     ],
 )
-def test_wrong_use_gets_one_line(
+def test_bad_input_gets_one_line(
     model: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture,
@@ -173,9 +172,16 @@ def test_wrong_use_gets_one_line(
 ) -> None:
     images = str(write_images(tmp_path / "in", 1))
     arguments = [images if x == "{in}" else x for x in arguments]
-    assert main(["--model", model, *arguments]) == 2
+    assert main(["--model", model, *arguments]) == 1
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
+
+
+def test_wrong_use(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as info:
+        main(["--model", "m", "--input", "x", "--coco", "x.json"])
+    assert info.value.code == 2
+    assert "--coco needs --input, and --json" in capsys.readouterr().err
 
 
 def test_runs_where_torch_detectron2_and_fcos_d2_are_not(model: str, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ The runtime and fcos_d2 read, resize and draw alike because both come in by this
 """
 
 from .decoding import BOMB_ERRORS, DECODE_ERRORS, open_picture
-from .draw import BLACK, WHITE, Color, class_color, contact_sheet, draw_detections
+from .draw import class_color, contact_sheet, draw_detections
 from .image import (
     ORIENTATION_TAG,
     ImageError,
@@ -16,6 +16,7 @@ from .image import (
     read_reduced,
 )
 from .inputs import GivenImage, bgr_image, bgr_images, shows_objects
+from .labels import BLACK, WHITE, Color
 from .outputs import image_targets, video_target, write_image
 from .video import VideoReader, VideoWriter
 from .window import check_display, show

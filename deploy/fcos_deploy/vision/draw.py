@@ -1,25 +1,16 @@
 """Boxes with labels on an image, and many images on one sheet. All images are uint8 BGR."""
 
 import colorsys
-import importlib.util
-import math
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from ..text import shown
-
-Color = tuple[int, int, int]  # BGR
+from .labels import WHITE, Color, font_scale, line_width, put_labels, put_text, text_size
 
 GOLDEN_RATIO = 0.618034
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-# OpenCV 5 writes any script; older ones write ??? for what is not ASCII.
-PUT_TEXT_IS_ASCII = int(cv2.__version__.split(".")[0]) < 5
-BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 SHEET_COLOR, TITLE_COLOR = WHITE, (40, 40, 40)
 
 
@@ -52,6 +43,8 @@ def draw_detections(
 ) -> np.ndarray:
     """Draw boxes with class names and scores, the surest ones on top.
 
+    Labels lie over all boxes, and do not cover each other as long as there is room beside their
+    boxes: the surest object chooses first. A line leads from a label that had to leave its box.
     Line width and text grow with the image. Boxes without scores (ground truth) are drawn from
     large to small.
 
@@ -77,16 +70,16 @@ def draw_detections(
     canvas = np.ascontiguousarray(image).copy()
     height, width = canvas.shape[:2]
     # Beyond the border by one line width, so that a cut-off box shows an open side.
-    line = _line_width(height, width)
+    line = line_width(height, width)
     corners = np.clip(boxes, -line, [width + line, height + line] * 2)
     corners = np.rint(corners - [0, 0, 1, 1]).astype(int)  # the last pixels are inside the box
     sizes = boxes[:, 2:] - boxes[:, :2]
     order = np.argsort(-sizes.prod(axis=1) if scores is None else scores, kind="stable")
-    for i in order:
-        color_id = int(color_ids[i])
-        color = class_color(color_id) if colors is None else colors[color_id]
-        cv2.rectangle(canvas, corners[i, :2].tolist(), corners[i, 2:].tolist(), color, line)
-        _put_label(canvas, texts[i], corners[i].tolist(), color)
+    ids = [int(color_ids[i]) for i in order]
+    chosen = [class_color(i) if colors is None else colors[i] for i in ids]
+    for box, color in zip(corners[order].tolist(), chosen, strict=True):
+        cv2.rectangle(canvas, box[:2], box[2:], color, line)
+    put_labels(canvas, [texts[i] for i in order], corners[order], chosen)
     return canvas
 
 
@@ -120,7 +113,7 @@ def contact_sheet(
         cells = [np.vstack(pair) for pair in zip(bars, cells, strict=True)]
     blank = np.full_like(cells[0], SHEET_COLOR)
     cells += [blank] * (-len(cells) % columns)
-    gap = 2 * _line_width(*cell_size)
+    gap = 2 * line_width(*cell_size)
     cells = [cv2.copyMakeBorder(c, *[gap] * 4, cv2.BORDER_CONSTANT, value=WHITE) for c in cells]
     return np.vstack([np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)])
 
@@ -162,83 +155,6 @@ def _texts(
     return texts
 
 
-def _line_width(height: int, width: int) -> int:
-    return max(1, round(math.sqrt(height * width) / 420))
-
-
-def _font_scale(height: int, width: int) -> float:
-    # Capital letters of 9 px at least; 22 px at scale 1.
-    return max(0.42, math.sqrt(height * width) / 1550)
-
-
-def _put_label(canvas: np.ndarray, text: str, box: list[int], color: Color) -> None:
-    """Write text on a plate of the colour, as near to the box (xyxy) as the image lets it."""
-    scale = _font_scale(*canvas.shape[:2])
-    pad = round(6 * scale)
-    text_width, text_height, descent = _text_size(text, scale)
-    size = text_width + 2 * pad, text_height + descent + 2 * pad
-    x, y = _plate_corner(box, size, canvas.shape[:2])
-    cv2.rectangle(canvas, (x, y), (x + size[0] - 1, y + size[1] - 1), color, cv2.FILLED)
-    # Weights of the eye's response to blue, green and red.
-    light = np.dot(color, (0.114, 0.587, 0.299)) > 125
-    _put_text(canvas, text, (x + pad, y + pad + text_height), scale, BLACK if light else WHITE)
-
-
-def _plate_corner(
-    box: list[int], size: tuple[int, int], image_size: tuple[int, int]
-) -> tuple[int, int]:
-    """Upper left corner (x, y) of a plate of `size` (w, h) for a box (xyxy): above it if there
-    is room, else inside a tall box and below a flat one, which it would hide."""
-    x0, y0, _, y1 = box
-    width, height = size
-    if y0 >= height:
-        y = y0 - height
-    else:
-        y = y0 if y1 - y0 > 3 * height else y1 + 1
-    return max(0, min(x0, image_size[1] - width)), max(0, min(y, image_size[0] - height))
-
-
-def _text_size(text: str, scale: float) -> tuple[int, int, int]:
-    """Width, height above the base line, and depth below it, in px."""
-    if PUT_TEXT_IS_ASCII and not text.isascii():
-        left, top, right, bottom = _font(scale).getbbox(text, anchor="ls")
-        return math.ceil(right), math.ceil(-top), max(0, math.ceil(bottom))
-    (width, height), descent = cv2.getTextSize(text, FONT, scale, _text_thickness(scale))
-    return width, height, descent
-
-
-def _put_text(
-    canvas: np.ndarray, text: str, origin: tuple[int, int], scale: float, color: Color
-) -> None:
-    """Write text whose base line starts at `origin` (x, y)."""
-    if PUT_TEXT_IS_ASCII and not text.isascii():
-        width, height, descent = _text_size(text, scale)
-        x, y = max(0, origin[0] - 1), max(0, origin[1] - height)
-        part = canvas[y : origin[1] + descent, x : origin[0] + width + 1]
-        if part.size:
-            picture = Image.fromarray(part)  # the part alone, for this copies
-            offset = origin[0] - x, origin[1] - y
-            ImageDraw.Draw(picture).text(offset, text, color, _font(scale), anchor="ls")
-            part[:] = np.asarray(picture)
-    else:
-        thickness = _text_thickness(scale)
-        cv2.putText(canvas, text, origin, FONT, scale, color, thickness, cv2.LINE_AA)
-
-
-def _text_thickness(scale: float) -> int:
-    return max(1, round(1.6 * scale))
-
-
-@lru_cache(maxsize=16)
-def _font(scale: float) -> ImageFont.FreeTypeFont:
-    # Matplotlib's has Greek and Cyrillic letters, too; it need not be there.
-    matplotlib = importlib.util.find_spec("matplotlib")
-    if matplotlib is None:
-        return ImageFont.load_default(round(30 * scale))
-    path = Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(str(path), round(30 * scale))
-
-
 def _cell(image: np.ndarray, cell_size: tuple[int, int]) -> np.ndarray:
     height, width = cell_size
     ratio = min(height / image.shape[0], width / image.shape[1])
@@ -253,10 +169,10 @@ def _cell(image: np.ndarray, cell_size: tuple[int, int]) -> np.ndarray:
 
 def _title_bar(title: str, cell_size: tuple[int, int]) -> np.ndarray:
     height, width = cell_size
-    scale = _font_scale(height, width)
+    scale = font_scale(height, width)
     bar = np.full((round(44 * scale), width, 3), SHEET_COLOR, np.uint8)
     title = shown(title)
     # A long title is written smaller rather than cut.
-    scale = min(scale, scale * width / max(1, _text_size(title, scale)[0]))
-    _put_text(bar, title, (0, round(0.7 * len(bar))), scale, TITLE_COLOR)
+    scale = min(scale, scale * width / max(1, text_size(title, scale)[0]))
+    put_text(bar, title, (0, round(0.7 * len(bar))), scale, TITLE_COLOR)
     return bar

@@ -4,9 +4,8 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
 
-from fcos_deploy.vision import draw
+from fcos_deploy.vision import draw, labels
 from fcos_deploy.vision.draw import class_color, contact_sheet, draw_detections
 
 NAMES = ["circle", "ring"]
@@ -67,23 +66,9 @@ def test_labels_stay_inside(height: int, width: int, position: tuple[float, floa
 
     # The whole plate is there: text is 9 px high at least, and a plate much wider than high.
     filled = (drawn != 0).any(axis=2)
-    text = cv2.getTextSize("circle 100%", draw.FONT, draw._font_scale(height, width), 1)[0]
+    text = cv2.getTextSize("circle 100%", labels.FONT, labels.font_scale(height, width), 1)[0]
     assert filled.sum(axis=1).max() >= text[0]
     assert filled.any(axis=1).sum() >= text[1] >= 8
-
-
-@pytest.mark.parametrize(
-    "box, corner",
-    [
-        ((50, 40, 90, 80), (50, 20)),  # above: 40 - 20
-        ((50, 10, 90, 80), (50, 10)),  # no room above, 70 px tall: inside
-        ((50, 10, 90, 60), (50, 61)),  # no room above, 50 px would be hidden: below
-        ((180, 40, 220, 80), (140, 20)),  # pushed to the left: 200 - 60
-        ((-9, 40, 90, 80), (0, 20)),
-    ],
-)
-def test_plate_corner(box: tuple, corner: tuple) -> None:
-    assert draw._plate_corner(list(box), size=(60, 20), image_size=(100, 200)) == corner
 
 
 def test_extreme_images_and_boxes() -> None:
@@ -97,7 +82,7 @@ def test_extreme_images_and_boxes() -> None:
 def test_other_scripts_are_not_question_marks(
     ascii_only: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(draw, "PUT_TEXT_IS_ASCII", ascii_only or draw.PUT_TEXT_IS_ASCII)
+    monkeypatch.setattr(labels, "PUT_TEXT_IS_ASCII", ascii_only or labels.PUT_TEXT_IS_ASCII)
     images = [
         draw_detections(
             blank(100, 300), **detections((20, 40, 90, 90)), scores=None, class_names=[name]
@@ -107,18 +92,6 @@ def test_other_scripts_are_not_question_marks(
 
     assert not np.array_equal(images[0], images[2])
     assert not np.array_equal(images[1], images[2])
-
-
-def test_text_of_other_scripts_is_drawn_into_a_part_of_the_picture_as_into_the_whole(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(draw, "PUT_TEXT_IS_ASCII", True)
-    for origin in [(30, 40), (0, 12), (150, 40), (-20, 40), (30, 3), (300, 300)]:
-        canvas = np.random.default_rng(0).integers(0, 256, (60, 200, 3), np.uint8)
-        whole = Image.fromarray(canvas)
-        ImageDraw.Draw(whole).text(origin, "Füße jÄ", (1, 2, 3), draw._font(0.6), anchor="ls")
-        draw._put_text(canvas, "Füße jÄ", origin, 0.6, (1, 2, 3))
-        assert np.array_equal(canvas, np.asarray(whole)), origin
 
 
 def test_an_object_keeps_number_and_color_of_its_track() -> None:

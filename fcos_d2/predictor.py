@@ -24,6 +24,7 @@ from .engine.run_parts import Run
 from .evaluation.views import MultiViewModel, last_box_predictor
 from .modeling.backbone import weights_come_later
 from .modeling.folding import fold_batch_norms
+from .modeling.half import halve_weights
 from .modeling.winograd import use_winograd
 
 
@@ -92,9 +93,13 @@ class Predictor:
             run = run.on(resolve_device(device or run.device))
             with weights_come_later():
                 model = run.build_model()
-            self._dtype = inference_dtype(precision, next(model.parameters()).device.type)
+            device_type = next(model.parameters()).device.type
+            self._dtype = inference_dtype(precision, device_type)
             checkpoint = load_detector(model, weights or run.weights, trust_checkpoint)
         self.model = fold_batch_norms(model)
+        if self._dtype is not None and device_type == "cuda" and not hasattr(model, "roi_heads"):
+            halve_weights(self.model, self._dtype)
+            self._dtype = None  # no autocast
         if winograd:
             use_winograd(self.model.proposal_generator.fcos_head)
         if compile:

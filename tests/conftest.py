@@ -39,5 +39,12 @@ def shared_dir() -> Path:
 
 
 @pytest.fixture
+def without_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several processes on the CPU, on a machine with one GPU as well."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # for the processes
+
+
+@pytest.fixture
 def tiny_backbone() -> TinyBackbone:
     return TinyBackbone()

@@ -154,16 +154,20 @@ def build(recipe: Recipe, size: tuple[int, int]) -> Subject:
 
 
 def detector(recipe: Recipe, size: tuple[int, int]) -> Subject:
-    """As the predictor runs it: BatchNorm folded, channels last."""
+    """As the predictor runs it: BatchNorm folded, channels last, on GPUs with halved weights."""
     from fcos_d2 import model_zoo
     from fcos_d2.checkpoint import FCOSCheckpointer
     from fcos_d2.modeling.folding import fold_batch_norms
+    from fcos_d2.modeling.half import halve_weights
 
     model = model_zoo.get_model(recipe.source, device_options(recipe)).to(recipe.device).eval()
     if recipe.weights:
         FCOSCheckpointer(model).load(recipe.weights, checkpointables=[])
     parameters = sum(x.numel() for x in model.parameters())
     model = fold_batch_norms(model)
+    if recipe.device == "cuda" and recipe.precision != "fp32":
+        halve_weights(model, PRECISIONS[recipe.precision])
+        recipe = dataclasses.replace(recipe, precision="fp32")  # no autocast
     head = model.proposal_generator.fcos_head
     subject = TorchSubject(f"fcos_d2 {recipe.source}", model, head, detectron2_input, recipe)
     subject.parameters = parameters
@@ -180,5 +184,7 @@ def device_options(recipe: Recipe) -> list[str]:
 
 
 def detectron2_input(image: np.ndarray) -> dict:
-    tensor = torch.as_tensor(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    from fcos_d2.data.resize import to_planes
+
+    tensor = torch.from_numpy(to_planes(image))
     return {"image": tensor, "height": image.shape[0], "width": image.shape[1]}

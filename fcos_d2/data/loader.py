@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetFromList
 from detectron2.data.build import _train_loader_from_config
@@ -166,6 +167,7 @@ def build_training_loader(
         collate_fn=_as_list,
         persistent_workers=num_workers > 0,
         worker_init_fn=follow_parent,
+        pin_memory=torch.cuda.is_available(),  # then nothing waits for the upload
     )
 
 

@@ -42,10 +42,14 @@ class FastResizeTransform(T.ResizeTransform):
 
 def to_planes(image: np.ndarray) -> np.ndarray:
     """(H, W, C) -> (C, H, W), contiguous, of the same type; a view if it lies so in memory."""
-    if image.dtype != np.uint8 or image.strides[1] >= 0:
+    mirrored = image.strides[1] < 0
+    if image.dtype != np.uint8 or not (mirrored or image.flags.c_contiguous):
         return np.ascontiguousarray(image.transpose(2, 0, 1))
-    # numpy copies mirrored views byte by byte.
     planes = np.empty((image.shape[2], *image.shape[:2]), np.uint8)
+    if not mirrored:  # twice as fast as numpy
+        cv2.split(image, list(planes))
+        return planes
+    # numpy copies mirrored views byte by byte.
     for plane, source in zip(planes, image[:, ::-1].transpose(2, 0, 1), strict=True):
         cv2.flip(source, 1, plane)
     return planes

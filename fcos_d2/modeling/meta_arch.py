@@ -99,7 +99,8 @@ class FCOS(ProposalNetwork):
 
     def preprocess(self, batched_inputs: list[dict]) -> ImageList:
         """The images of a batch, normalised and padded to the largest, on the model's device."""
-        images = [self._move_to_current_device(inputs["image"]) for inputs in batched_inputs]
+        # From pinned memory, as the training loader gives it, without waiting for the GPU.
+        images = [x["image"].to(self.device, non_blocking=True) for x in batched_inputs]
         return self._padded([(x - self.pixel_mean) / self.pixel_std for x in images])
 
     def _padded(self, images: list[Tensor]) -> ImageList:

@@ -34,7 +34,7 @@ def assert_same_step(actual, expected):
     [FULL, ONE_RANK_EMPTY, [0, 0, 0, 0]],
     ids=["all_ranks_have_boxes", "one_rank_empty", "no_boxes"],
 )
-def test_two_processes_equal_one(tmp_path, boxes_per_image):
+def test_two_processes_equal_one(tmp_path, boxes_per_image, without_gpus):
     output = str(tmp_path / "two.pth")
     distributed.launch(two_ranks.main, two_ranks.arguments(2, output, boxes_per_image))
     assert_same_step(torch.load(output), one_process(tmp_path, boxes_per_image))

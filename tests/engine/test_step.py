@@ -34,7 +34,7 @@ def test_four_batches_of_two_equal_one_of_eight(tmp_path, kind):
     torch.testing.assert_close(parts, whole, rtol=1e-6, atol=1e-9)
 
 
-def test_two_processes_with_two_batches_each_equal_one(tmp_path):
+def test_two_processes_with_two_batches_each_equal_one(tmp_path, without_gpus):
     torch.testing.assert_close(step(tmp_path, 2, 2), step(tmp_path, 1, 1), rtol=1e-6, atol=1e-9)
 
 

@@ -38,7 +38,7 @@ def test_scale_multiplies():
 
 def test_a_level_uses_its_own_norm():
     # In inference a norm with running mean m and variance 1 gives x - m.
-    norms = PerLevelNorm(nn.BatchNorm2d(2, eps=0.0) for _ in range(3)).eval()
+    norms = PerLevelNorm(nn.BatchNorm2d(2, eps=1e-12) for _ in range(3)).eval()
     for level, norm in enumerate(norms):
         norm.running_mean.fill_(10.0 * level)
     x = torch.full((1, 2, 2, 2), 7.0)

@@ -96,7 +96,10 @@ class TimmBackbone(Backbone):
         some of the dots in its names as underscores.
         """
         timm = _import_timm()
-        with torch.device("meta"):  # without memory behind the tensors
+        try:
+            with torch.device("meta"):  # without memory behind the tensors
+                whole = timm.create_model(self.name)
+        except NotImplementedError:  # of an operator that some of its models are built with
             whole = timm.create_model(self.name)
         if not hasattr(whole, "group_matcher"):
             return {}

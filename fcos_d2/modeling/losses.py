@@ -77,10 +77,8 @@ def box_overlap(pred_ltrb: Tensor, target_ltrb: Tensor) -> tuple[Tensor, Tensor]
         intersection (P,) and union (P,), in the unit squared.
     """
     shared = torch.minimum(pred_ltrb, target_ltrb)
-    intersection = _width_height(shared).prod(dim=-1)
-    pred_area = _width_height(pred_ltrb).prod(dim=-1)
-    target_area = _width_height(target_ltrb).prod(dim=-1)
-    return intersection, pred_area + target_area - intersection
+    intersection = _area(shared)
+    return intersection, _area(pred_ltrb) + _area(target_ltrb) - intersection
 
 
 def smoothed_iou(pred_ltrb: Tensor, target_ltrb: Tensor, smoothing: float) -> Tensor:
@@ -150,14 +148,20 @@ def _width_height(ltrb: Tensor) -> Tensor:
     return ltrb[..., :2] + ltrb[..., 2:]
 
 
+def _area(ltrb: Tensor) -> Tensor:
+    # The gradient of `prod` waits for the GPU, to look for zeros.
+    width, height = _width_height(ltrb).unbind(dim=-1)
+    return width * height
+
+
 def _hull(pred_ltrb: Tensor, target_ltrb: Tensor) -> Tensor:
-    """Width and height (P, 2) of the smallest box around both; > 0 because the target is."""
-    return _width_height(torch.maximum(pred_ltrb, target_ltrb))
+    """The smallest box around both (P, 4); it has an area because the target has."""
+    return torch.maximum(pred_ltrb, target_ltrb)
 
 
 def _hull_penalty(pred_ltrb: Tensor, target_ltrb: Tensor) -> Tensor:
     """Share of the hull that neither box covers."""
-    hull = _hull(pred_ltrb, target_ltrb).prod(dim=-1)
+    hull = _area(_hull(pred_ltrb, target_ltrb))
     _, union = box_overlap(pred_ltrb, target_ltrb)
     return (hull - union) / hull
 
@@ -168,7 +172,7 @@ def _distance_penalty(pred_ltrb: Tensor, target_ltrb: Tensor) -> Tensor:
     pred_center = (pred_ltrb[..., 2:] - pred_ltrb[..., :2]) / 2
     target_center = (target_ltrb[..., 2:] - target_ltrb[..., :2]) / 2
     distance = (pred_center - target_center).square().sum(dim=-1)
-    return distance / _hull(pred_ltrb, target_ltrb).square().sum(dim=-1)
+    return distance / _width_height(_hull(pred_ltrb, target_ltrb)).square().sum(dim=-1)
 
 
 def _shape_penalty(pred_ltrb: Tensor, target_ltrb: Tensor, iou: Tensor) -> Tensor:

@@ -107,6 +107,13 @@ setup(
         "mlflow": ["mlflow>=2.11"],  # not mlflow-skinny: it cannot keep runs on this machine
         "export": EXPORT,
         "openvino": [*EXPORT, "openvino>=2024.4"],
-        "dev": ["pytest>=7.4", "pytest-xdist>=3.5", "ruff>=0.6", "timm>=1.0", *EXPORT],
+        "dev": [
+            "argcomplete>=3.0",
+            "pytest>=7.4",
+            "pytest-xdist>=3.5",
+            "ruff>=0.6",
+            "timm>=1.0",
+            *EXPORT,
+        ],
     },
 )

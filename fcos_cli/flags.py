@@ -78,7 +78,7 @@ VOCABULARY: dict[str, dict] = {
     "--threads": {"type": int, "metavar": "N", "help": "of the processor; default: all cores"},
     "--workers": {"type": int, "metavar": "N", "help": "processes; default: one per core"},
     # output
-    "--output": {"metavar": "PATH", "help": "what to write: a file, or a folder that is made"},
+    "--output": {"metavar": "PATH", "help": "file or folder to write"},
     "--format": {"help": "of what is written"},
     "--verbose": {
         "action": "store_true",

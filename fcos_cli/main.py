@@ -86,13 +86,27 @@ def build_parser() -> argparse.ArgumentParser:
         module = load(name)
         command = commands.add_parser(
             name,
+            prog=f"fcos {name}",
             description=module.SUMMARY,
             epilog=f"examples:\n{_indented(module.EXAMPLES)}\n\n{as_text()}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(command)
+        command.usage = _usage(command)
         command.set_defaults(run=module.run)
     return parser
+
+
+def _usage(command: argparse.ArgumentParser) -> str:
+    """What stands where; the options are listed below it anyway."""
+    words = ["[options]"]
+    for action in command._actions:
+        if not action.option_strings:
+            words.append(str(action.metavar) if action.nargs is None else f"[{action.metavar} ...]")
+        elif action.required:
+            value = action.metavar if isinstance(action.metavar, str) else "VALUE"
+            words.append(f"{action.option_strings[0]} {value}")
+    return f"{command.prog} {' '.join(words)}"
 
 
 def command_names() -> list[str]:

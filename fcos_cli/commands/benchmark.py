@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repeats", type=positive, default=11, metavar="N", help="measured calls; default: 11"
     )
-    flags.add(parser, "--output", note="folder for benchmark.md and benchmark.json")
+    flags.add(parser, "--output", note="a folder for benchmark.md and benchmark.json")
 
 
 def run(arguments: argparse.Namespace, peers: "tuple[Recipe, ...]" = ()) -> None:

@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=seeds, metavar="N", help="default: 1 2 3"
     )
-    flags.add(parser, "--output", required=True, type=Path, note="the folder of all runs")
+    flags.add(parser, "--output", required=True, type=Path, note="a folder for all runs")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time")
     flags.add(parser, "--threads", note="in each run; default: all over --jobs")
     metrics = ["bbox/AP", "bbox/AP50", "bbox/AP75"]

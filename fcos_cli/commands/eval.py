@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_model(parser)
     flags.add(parser, "--data", note="default: the test set of the config")
     flags.add(parser, "--images", "--data-format", "--classes")
-    flags.add(parser, "--output", note="folder of the results; default: the config's")
+    flags.add(parser, "--output", note="a folder; default: the one that the config names")
     flags.add(parser, "--device", "--verbose")
     flags.add_processes(parser)
     flags.add_overrides(parser)

@@ -19,7 +19,9 @@ NUM_PICTURES = 6
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
-    flags.add(parser, "--output", default="output/quickstart", note="default: output/quickstart")
+    flags.add(
+        parser, "--output", default="output/quickstart", note="a folder; default: output/quickstart"
+    )
     flags.add(parser, "--device", "--verbose")
     flags.add_overrides(parser)
 

@@ -32,9 +32,9 @@ def add_training(parser: argparse.ArgumentParser, old_names: bool = False) -> No
         parser: of the command.
         old_names: take --train-json and --val-json, too, which were there first.
     """
-    flags.add(parser, "--weights", note="to start from")
-    flags.add(parser, "--output", note="folder of checkpoints, log and config")
-    flags.add(parser, "--device", note="as the config says")
+    flags.add(parser, "--weights")
+    flags.add(parser, "--output", note="a folder; default: the one that the config names")
+    flags.add(parser, "--device")
     parser.add_argument(
         "--resume", action="store_true", help="go on from the last checkpoint in the output folder"
     )

@@ -111,7 +111,7 @@ def test_ddp_gets_the_number_of_the_device(monkeypatch):
     model = nn.Linear(1, 1)
     monkeypatch.setattr(distributed.comm, "get_world_size", lambda: 4)
     monkeypatch.setattr(distributed.comm, "get_local_rank", lambda: 3)
-    monkeypatch.setattr(distributed, "DistributedDataParallel", lambda model, **x: given.update(x))
+    monkeypatch.setattr(wrapping, "DistributedDataParallel", lambda model, **x: given.update(x))
     monkeypatch.setattr(model, "parameters", lambda: iter([SimpleNamespace(device=CUDA_0)]))
     wrapping.wrap_distributed(model)
     assert given == {"device_ids": [0]}

@@ -1,4 +1,5 @@
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from torch import nn
 
 from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.engine import DivergenceGuard, TrainingDiverged, launch
+from fcos_d2.engine.divergence import one_rank_tells
 from fcos_d2.engine.step import StepTrainer
+from fcos_deploy.door import enter
 
 
 class OneWeight(nn.Module):
@@ -96,7 +99,12 @@ def diverge_on_rank_1(args):
     """What each of two processes does: the batch of rank 1 is bad in iteration 1."""
     bad = math.nan if comm.get_rank() == 1 else 1.0
     _, _, run = train(Path(args.output), [1.0, bad, 1.0])
-    run()
+
+    def command():
+        with one_rank_tells():
+            run()
+
+    sys.exit(enter(command))
 
 
 @pytest.mark.slow

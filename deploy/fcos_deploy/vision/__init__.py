@@ -6,18 +6,19 @@ The runtime and fcos_d2 read, resize and draw alike because both come in by this
 from .decoding import BOMB_ERRORS, DECODE_ERRORS, open_picture
 from .draw import class_color, contact_sheet, draw_detections
 from .image import (
-    ORIENTATION_TAG,
     ImageError,
+    ImageFile,
+    TooManyPixelsError,
     image_array,
-    image_extensions,
     image_size,
-    list_images,
     read_image,
     read_reduced,
 )
 from .inputs import GivenImage, bgr_image, bgr_images, shows_objects
 from .labels import BLACK, WHITE, Color
+from .listing import image_extensions, list_images
 from .outputs import image_targets, video_target, write_image
+from .pixels import ORIENTATION_TAG
 from .video import VideoReader, VideoWriter
 from .window import check_display, show
 
@@ -28,7 +29,9 @@ __all__ = [
     "DECODE_ERRORS",
     "GivenImage",
     "ImageError",
+    "ImageFile",
     "ORIENTATION_TAG",
+    "TooManyPixelsError",
     "VideoReader",
     "VideoWriter",
     "WHITE",

@@ -107,6 +107,9 @@ setup(
         "mlflow": ["mlflow>=2.11"],  # not mlflow-skinny: it cannot keep runs on this machine
         "export": EXPORT,
         "openvino": [*EXPORT, "openvino>=2024.4"],
-        "dev": ["pytest>=7.4", "pytest-xdist>=3.5", "ruff>=0.6", "timm>=1.0", *EXPORT],
+        "dev": [
+            *("pytest>=7.4", "pytest-xdist>=3.5", "ruff>=0.6", "timm>=1.0", "argcomplete>=3.0"),
+            *(*EXPORT, "openvino>=2024.4", "fastapi", "httpx"),
+        ],
     },
 )

@@ -3,13 +3,12 @@
 The runtime and fcos_d2 read, resize and draw alike because both come in by this door.
 """
 
-from .decoding import BOMB_ERRORS, DECODE_ERRORS, open_picture
+from .decoding import DECODE_ERRORS, open_picture
 from .draw import class_color, contact_sheet, draw_detections
 from .image import (
     ImageError,
     ImageFile,
     TooManyPixelsError,
-    image_array,
     image_size,
     read_image,
     read_reduced,
@@ -24,7 +23,6 @@ from .window import check_display, show
 
 __all__ = [
     "BLACK",
-    "BOMB_ERRORS",
     "Color",
     "DECODE_ERRORS",
     "GivenImage",
@@ -41,7 +39,6 @@ __all__ = [
     "class_color",
     "contact_sheet",
     "draw_detections",
-    "image_array",
     "image_extensions",
     "image_size",
     "image_targets",

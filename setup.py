@@ -114,6 +114,9 @@ setup(
             "ruff>=0.6",
             "timm>=1.0",
             *EXPORT,
+            "openvino>=2024.4",
+            "fastapi",
+            "httpx",
         ],
     },
 )

@@ -1,29 +1,27 @@
-"""A detector that answers requests of strangers: what goes into it and how much at a time.
+"""A detector that answers requests from strangers, within limits on what and how much it takes.
 
-Knows no web framework; demo/serve.py shows it behind one.
+It knows no web framework; demo/serve.py shows it behind one.
 """
 
 import asyncio
-import io
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image
 
 from .detector import Detector
 from .results import objects_of
-from .vision import BOMB_ERRORS, DECODE_ERRORS, ImageError, image_array
+from .vision import ImageError, TooManyPixelsError, read_image
 
-# What is taken from strangers: the most used, with decoders that are tried the most.
+# What strangers may send: common formats, whose decoders are the best tested.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 
 class RefusedError(Exception):
-    """A request that gets no detections.
+    """A request that is refused.
 
     Attributes:
-        status: of HTTP that says so.
+        status: the HTTP status to answer with.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -47,16 +45,16 @@ class Service:
     ) -> None:
         """
         Args:
-            detector: that answers.
-            workers: requests that are decoded and looked at at a time, each in a thread.
-            max_waiting: requests that are received or wait for a worker, besides those; more are
-                refused at once.
+            detector: what runs on each image.
+            workers: requests that are decoded and run at a time, each in a thread.
+            max_waiting: requests besides those that are being received or wait for a worker; any
+                more are refused at once.
             max_bytes: largest file.
-            max_pixels: largest image; its header tells, before anything is decoded.
-            max_seconds: longest time for a file to arrive.
+            max_pixels: largest image, by its header, before anything is decoded.
+            max_seconds: longest time that a file may take to arrive.
 
-        Memory is bounded by `max_bytes` for each request that is let in, and some 12 bytes for each
-        of `max_pixels` for each worker.
+        Memory is bounded by `max_bytes` for each admitted request, and about 12 bytes for each of
+        `max_pixels` for each worker.
         """
         self.detector = detector
         self.max_bytes, self.max_pixels, self.max_seconds = max_bytes, max_pixels, max_seconds
@@ -68,10 +66,10 @@ class Service:
 
         Args:
             parts: of the image file, as they arrive.
-            length: bytes that the sender announces.
+            length: number of bytes that the sender announces.
 
         Raises:
-            RefusedError: too much at a time (503), too large (413), too slow (408), no image (415).
+            RefusedError: too many at a time (503), too large (413), too slow (408), no image (415).
         """
         if self._places == 0:
             raise RefusedError(503, "busy: try again later")
@@ -84,7 +82,7 @@ class Service:
             self._places += 1
 
     def close(self) -> None:
-        """Ends the threads, after what they are at."""
+        """End the threads once they have finished what they are doing."""
         self._pool.shutdown(cancel_futures=True)
 
     async def _received(self, parts: AsyncIterator[bytes], length: int | None) -> bytes:
@@ -112,21 +110,15 @@ class Service:
 
 
 def decoded(content: bytes, max_pixels: int) -> np.ndarray:
-    """The image of a file with this content, BGR uint8 (H, W, 3), as `read_image` gives it.
+    """The image of a file with this content, BGR uint8 (H, W, 3).
 
     Raises:
-        RefusedError: no image of one of FORMATS, or damaged (415); more than `max_pixels` by its
-            header, so that it is not decoded (413).
+        RefusedError: not an image of one of FORMATS, or a damaged one (415); more than `max_pixels`
+            by its header, so that it is not decoded (413).
     """
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height <= max_pixels:
-                return image_array(image)
-    except BOMB_ERRORS:
-        pass
+        return read_image(content, formats=FORMATS, max_pixels=max_pixels)
+    except TooManyPixelsError:
+        raise RefusedError(413, f"the image has more than {max_pixels:,} pixels") from None
     except ImageError as error:
-        raise RefusedError(415, str(error)) from None
-    except DECODE_ERRORS:
-        formats = ", ".join(FORMATS)
-        raise RefusedError(415, f"the body is no image of one of the formats {formats}") from None
-    raise RefusedError(413, f"the image has more than {max_pixels:,} pixels")
+        raise RefusedError(415, f"{error}; accepted are {', '.join(FORMATS)}") from None

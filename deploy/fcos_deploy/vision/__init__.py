@@ -3,32 +3,33 @@
 The runtime and fcos_d2 read, resize and draw alike because both come in by this door.
 """
 
-from .decoding import BOMB_ERRORS, DECODE_ERRORS, open_picture
+from .decoding import DECODE_ERRORS, open_picture
 from .draw import class_color, contact_sheet, draw_detections
 from .image import (
-    ORIENTATION_TAG,
     ImageError,
-    image_array,
-    image_extensions,
+    ImageFile,
+    TooManyPixelsError,
     image_size,
-    list_images,
     read_image,
     read_reduced,
 )
 from .inputs import GivenImage, bgr_image, bgr_images, shows_objects
 from .labels import BLACK, WHITE, Color
+from .listing import image_extensions, list_images
 from .outputs import image_targets, video_target, write_image
+from .pixels import ORIENTATION_TAG
 from .video import VideoReader, VideoWriter
 from .window import check_display, show
 
 __all__ = [
     "BLACK",
-    "BOMB_ERRORS",
     "Color",
     "DECODE_ERRORS",
     "GivenImage",
     "ImageError",
+    "ImageFile",
     "ORIENTATION_TAG",
+    "TooManyPixelsError",
     "VideoReader",
     "VideoWriter",
     "WHITE",
@@ -38,7 +39,6 @@ __all__ = [
     "class_color",
     "contact_sheet",
     "draw_detections",
-    "image_array",
     "image_extensions",
     "image_size",
     "image_targets",

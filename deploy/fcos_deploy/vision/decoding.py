@@ -28,33 +28,35 @@ class RefusedFormatError(ValueError):
     """A picture, but of a format that is not read; says which."""
 
 
-def open_picture(file: BinaryIO) -> Image.Image:
+def open_picture(file: BinaryIO, formats: tuple[str, ...] = FORMATS) -> Image.Image:
     """The picture in a file that is open for reading; only its head is read.
 
+    Args:
+        formats: those of FORMATS that are accepted.
     Raises:
-        RefusedFormatError: of another format than FORMATS.
+        RefusedFormatError: a picture of another format.
         BOMB_ERRORS: more pixels than FCOS_MAX_PIXELS, or else Pillow, allows.
         DECODE_ERRORS: no picture, or a damaged one; also from what is done with the result.
     """
     Image.init()  # or Pillow would not know of the rarer ones of FORMATS
-    known = [name for name in FORMATS if name in Image.OPEN]
+    known = [name for name in formats if name in Image.OPEN]
     start = file.tell()
     try:
         return Image.open(file, formats=known)
     except Image.UnidentifiedImageError:
         file.seek(start)
-        if name := _refused_format(file.read(16)):
+        if name := _refused_format(file.read(16), formats):
             raise RefusedFormatError(
                 f"a picture of the format {name}, which is not read; convert it to PNG or JPEG"
             ) from None
         raise
 
 
-def _refused_format(head: bytes) -> str | None:
+def _refused_format(head: bytes, formats: tuple[str, ...]) -> str | None:
     """The format that a file begins as, by Pillow's own tests, which look at the first bytes."""
     for name, (_, accept) in Image.OPEN.items():
         try:
-            if name not in FORMATS and accept is not None and accept(head) is True:
+            if name not in formats and accept is not None and accept(head) is True:
                 return name
         except DECODE_ERRORS:  # too short for this one
             continue

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .image import image_array, read_image
+from .image import ImageFile, image_array, read_image
 
-GivenImage = np.ndarray | str | Path | Image.Image
-# An object needs two edges: in a picture one pixel high or wide there is nothing to find, and what
-# is found in it enlarged comes from the border of the network's input.
+GivenImage = np.ndarray | ImageFile | Image.Image
+# An object needs two edges. In a picture one pixel high or wide there are none, and anything found
+# there after enlarging comes from the border of the network's input.
 MIN_SIDE = 2
 
 
@@ -18,8 +18,9 @@ def bgr_image(image: GivenImage) -> np.ndarray:
     """The pixels of one image.
 
     Args:
-        image: BGR uint8 (H, W, 3) array; or a file, or a Pillow image of any mode, whose EXIF
-            orientation is applied and whose transparent pixels are put on white, see `read_image`.
+        image: BGR uint8 (H, W, 3) array; or a path, the content of a file, an open file, or a
+            Pillow image of any mode. Of these the EXIF orientation is applied, and transparent
+            pixels are put on white, see `read_image`.
 
     Returns:
         BGR uint8 (H, W, 3), at least 1 x 1; the array itself where one was given.
@@ -28,14 +29,14 @@ def bgr_image(image: GivenImage) -> np.ndarray:
         ImageError: a file or Pillow image that cannot be decoded; names it.
         ValueError: anything else, or an array of another shape or type; says how to convert it.
     """
-    if isinstance(image, (str, Path)):
+    if _is_file(image):
         return read_image(image)
     if isinstance(image, Image.Image):
         image = image_array(image)
     if not isinstance(image, np.ndarray):
         raise ValueError(
-            "image must be a BGR uint8 array (H, W, 3), a path or a Pillow image, got "
-            f"{type(image).__name__}{_cure_of_type(image)}"
+            "image must be a BGR uint8 array (H, W, 3), bytes or an open file, a path or a Pillow "
+            f"image, got {type(image).__name__}{_cure_of_type(image)}"
         )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
@@ -56,7 +57,7 @@ def bgr_images(images: Iterable[GivenImage]) -> list[np.ndarray]:
     Raises:
         ValueError: see `bgr_image`, with the position in the list; or one image instead of a list.
     """
-    single = isinstance(images, (str, Path, Image.Image))
+    single = _is_file(images) or isinstance(images, Image.Image)
     if single or (isinstance(images, np.ndarray) and images.ndim < 4):
         raise ValueError("images must be a list of images, got a single one: put it into a list")
     if not isinstance(images, Iterable):
@@ -72,6 +73,10 @@ def bgr_images(images: Iterable[GivenImage]) -> list[np.ndarray]:
                 raise type(error)(f"image {position} of {len(images)}: {error}") from None
             raise
     return arrays
+
+
+def _is_file(image: object) -> bool:
+    return isinstance(image, (str, Path, bytes)) or hasattr(image, "read")
 
 
 def shows_objects(height: int, width: int) -> bool:

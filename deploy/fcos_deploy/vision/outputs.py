@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from ..writing import remove_leftovers, write_bytes
-from .image import image_extensions
+from .listing import image_extensions
 
 # OpenCV writes these in every build, and every viewer opens them.
 WRITTEN_IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import pickle
@@ -10,11 +11,12 @@ from PIL import Image
 
 from fcos_deploy.vision.image import (
     ImageError,
-    image_extensions,
+    TooManyPixelsError,
     image_size,
-    list_images,
     read_image,
+    read_reduced,
 )
+from fcos_deploy.vision.listing import image_extensions
 
 # Our choices, where the list of hard inputs leaves both ways open.
 CHOICES = {
@@ -146,6 +148,55 @@ def test_strips_join_to_the_whole(tmp_path: Path) -> None:
     assert np.array_equal(read_image(save(tmp_path / "a.png", rows), "RGB"), rows)
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_content_and_open_files_are_read_as_their_paths(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"a.{suffix}", np.arange(768).reshape(16, 16, 3) % 251)
+    content, wanted = path.read_bytes(), read_image(path)
+
+    assert read_image(content).tolist() == wanted.tolist()
+    assert read_image(memoryview(content)).tolist() == wanted.tolist()
+    with path.open("rb") as file:
+        assert read_image(file).tolist() == wanted.tolist()
+    with io.BytesIO(b"other" + content) as stream:  # from where it stands, as a socket is read
+        stream.seek(5)
+        assert read_image(stream, "RGB").tolist() == wanted[:, :, ::-1].tolist()
+    reduced, size = read_reduced(content, lambda size: (1, 1))
+    assert image_size(content) == size == (16, 16)
+    assert reduced.shape == ((4, 4, 3) if suffix == "jpg" else (16, 16, 3))
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (b"", "image: the file is empty"),
+        (b"no image", "image: not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "image: a picture of the format EPS, which is not read"),
+        (io.BytesIO(), "image: the file is empty"),
+        (io.StringIO("text"), "image: open it for reading bytes"),
+        (7, "must be a path, bytes or an open file, got int"),
+        (None, "must be a path, bytes or an open file, got NoneType"),
+    ],
+)
+def test_content_that_is_no_image(file: object, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        read_image(file)
+
+
+def test_open_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with (tmp_path / "a.png").open("rb") as file, pytest.raises(ImageError, match="a.png: not an"):
+        read_image(file)
+
+
+def test_formats_and_pixels_can_be_limited(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", np.zeros((4, 5), np.uint8))
+    assert read_image(path, formats=("PNG",), max_pixels=20).shape == (4, 5, 3)
+    with pytest.raises(TooManyPixelsError, match=r"a.png: more than 19 pixels"):
+        read_image(path, max_pixels=19)
+    with pytest.raises(ImageError, match=r"a.png: a picture of the format PNG, which is not read"):
+        read_image(path, formats=("JPEG",))
+
+
 def test_errors_name_file_and_cause(tmp_path: Path) -> None:
     whole = save(tmp_path / "whole.png", np.random.default_rng(0).integers(0, 256, (64, 64, 3)))
     (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:5000])
@@ -180,46 +231,6 @@ def test_error_survives_worker_processes() -> None:
 
     assert isinstance(error, ImageError)
     assert str(error) == "a.jpg: the file is empty"
-
-
-def test_list_images_of_a_folder(tmp_path: Path) -> None:
-    for name in ["b.JPG", "a.png", "notes.txt", "no_extension", "film.mpg", ".hidden.png"]:
-        (tmp_path / name).touch()
-    (tmp_path / "c.jpg").mkdir()
-    (tmp_path / "deeper").mkdir()
-
-    assert [p.name for p in list_images([str(tmp_path)])] == ["a.png", "b.JPG", "c.jpg"]
-    assert list_images([str(tmp_path / "c.jpg")]) == [tmp_path / "c.jpg"]
-
-
-def test_list_images_of_files_and_patterns(tmp_path: Path) -> None:
-    for name in ["b.png", "a.png", "notes.txt", "x[1].png"]:
-        (tmp_path / name).touch()
-
-    named = [str(tmp_path / "notes.txt"), str(tmp_path / "*.png"), str(tmp_path / "a.png")]
-    assert [p.name for p in list_images(named)] == ["notes.txt", "a.png", "b.png", "x[1].png"]
-    assert list_images([str(tmp_path / "x[1].png")]) == [tmp_path / "x[1].png"]
-
-
-@pytest.mark.parametrize(
-    "name, cause",
-    [
-        ("missing.jpg", "no such file or folder"),
-        ("*.bmp", "no image matches this pattern"),
-        ("deeper", "the folder holds no image"),
-    ],
-)
-def test_list_images_names_what_it_misses(tmp_path: Path, name: str, cause: str) -> None:
-    (tmp_path / "deeper").mkdir()
-
-    with pytest.raises(ValueError) as info:
-        list_images([str(tmp_path / name)])
-    assert str(info.value) == f"{tmp_path / name}: {cause}"
-
-
-def test_extensions() -> None:
-    assert {".jpg", ".jpeg", ".png", ".tif", ".webp", ".bmp", ".gif"} <= image_extensions()
-    assert not {".pdf", ".mpg", ".txt", ".h5", ".eps", ""} & image_extensions()
 
 
 def test_hard_inputs(shared_dir: Path) -> None:
@@ -265,31 +276,3 @@ def test_an_error_is_one_line_that_a_terminal_can_take(tmp_path: Path) -> None:
     with pytest.raises(ImageError) as info:
         read_image(tmp_path / "a\n\x1b[31m\udcff.png")
     assert str(info.value) == rf"{tmp_path}/a\n\x1b[31m\xff.png: no such file or directory"
-
-
-def test_list_images_through_links(tmp_path: Path) -> None:
-    (tmp_path / "store" / "deep").mkdir(parents=True)
-    (tmp_path / "photos").mkdir()
-    for name in ("store/a.png", "store/deep/b.png", "store/._a.png", "photos/c.png"):
-        (tmp_path / name).touch()
-    (tmp_path / "photos" / "linked").symlink_to("../store")
-    (tmp_path / "photos" / "round").symlink_to("../photos")
-    linked = tmp_path / "photos" / "linked"
-    assert list_images([str(linked)]) == [linked / "a.png"]
-    found = list_images([str(tmp_path / "photos" / "**" / "*.png")])
-    assert [p.relative_to(tmp_path).as_posix() for p in found] == [
-        "photos/c.png",
-        "photos/linked/a.png",
-        "photos/linked/deep/b.png",
-    ]
-
-
-def test_list_images_by_a_name_of_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.png").touch()
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos" / "Thumbs.db").touch()
-    for name in ("photos\\a.png", "photos\\*", "photos\\**\\*.png"):
-        assert list_images([name]) == [Path("photos/a.png")]
-    with pytest.raises(ValueError, match=r"no such file or folder \(nor with / for \\; "):
-        list_images(["C:\\photos\\a.png"])

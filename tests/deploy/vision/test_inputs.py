@@ -1,5 +1,6 @@
 """What counts as an image, and what is said of what does not."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fcos_deploy.vision.image import ORIENTATION_TAG, ImageError, read_image
+from fcos_deploy.vision.image import ImageError, read_image
 from fcos_deploy.vision.inputs import bgr_image, bgr_images, shows_objects
+from fcos_deploy.vision.pixels import ORIENTATION_TAG
 
 RED_BLUE = np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8)  # RGB, 1 x 2
 
@@ -80,8 +82,17 @@ def test_other_things_get_one_line(image: object, message: str) -> None:
         bgr_images([np.zeros((4, 4, 3), np.uint8), image])
 
 
+def test_content_of_files_and_open_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(RED_BLUE).save(path)
+    with path.open("rb") as file:
+        images = bgr_images([path.read_bytes(), file, path])
+    assert [image.tolist() for image in images] == [[[[0, 0, 255], [255, 0, 0]]]] * 3
+
+
 def test_one_image_is_not_a_list(tmp_path: Path) -> None:
-    for image in (np.zeros((4, 4, 3), np.uint8), "a.jpg", tmp_path, Image.new("L", (2, 2))):
+    singles = ["a.jpg", b"content", io.BytesIO(), tmp_path, Image.new("L", (2, 2))]
+    for image in (np.zeros((4, 4, 3), np.uint8), *singles):
         with pytest.raises(ValueError, match="must be a list of images, got a single one"):
             bgr_images(image)
     with pytest.raises(ValueError, match="must be a list of images, got int"):

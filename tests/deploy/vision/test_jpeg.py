@@ -9,12 +9,13 @@ from PIL import Image
 
 from fcos_deploy.vision import image as module
 from fcos_deploy.vision.image import ImageError, read_image
+from fcos_deploy.vision.jpeg import decode_jpeg
 
 
 def by_pillow(path: Path, monkeypatch: pytest.MonkeyPatch, format: str = "BGR") -> object:
     """The image, or the sentence of the error."""
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_decode_jpeg", lambda *_: None)
+        patch.setattr(module, "decode_jpeg", lambda *_: None)
         return outcome(path, format)
 
 
@@ -74,7 +75,7 @@ def test_kinds_of_jpeg(
     path = tmp_path / "a.jpg"
     picture(mode).save(path, quality=90, **options)
     with path.open("rb") as file, Image.open(file) as image:
-        assert (module._decode_jpeg(image, file, format) is not None) == is_fast
+        assert (decode_jpeg(image, file, format) is not None) == is_fast
     ours = read_image(path, format)
     assert_same(ours, by_pillow(path, monkeypatch, format), str(options))
     assert ours.flags.c_contiguous and ours.flags.writeable
@@ -89,7 +90,7 @@ def test_turned_jpegs(
     path = tmp_path / "a.jpg"
     picture().save(path, exif=exif)
     with path.open("rb") as file, Image.open(file) as image:
-        assert (module._decode_jpeg(image, file, "BGR") is not None) == is_fast
+        assert (decode_jpeg(image, file, "BGR") is not None) == is_fast
     assert_same(read_image(path), by_pillow(path, monkeypatch), str(orientation))
 
 

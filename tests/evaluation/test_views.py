@@ -256,7 +256,7 @@ def test_lazy_evaluation(tmp_path, looks):
         f"{generator}.head.num_cls_convs=1",
         f"{generator}.head.num_box_convs=1",
     ]
-    one_class = [f"{generator}.num_classes=1", f"{generator}.head.num_classes=1"]
+    one_class = [f"{generator}.head.num_classes=1"]
     model = Trainer.build_model(model_zoo.get_config("lazy/FCOS-RT/R50", overrides + one_class))
     FCOSCheckpointer(model, str(tmp_path), class_names=["white thing"]).save("model")
     command = ["--config-file", "lazy/FCOS-RT/R50", "--eval-only"]

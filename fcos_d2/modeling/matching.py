@@ -13,7 +13,7 @@ from torch import Tensor
 from .geometry import LocationGrid
 
 # Boxes that are looked at together: few operators, and little memory.
-BOXES_AT_ONCE = 512
+BOXES_AT_ONCE = 2048
 
 
 class Truth(NamedTuple):

@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Written last, so that an interrupted installation is taken up again.
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow lint format clean
+.PHONY: help install quickstart test test-slow lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,8 +34,12 @@ format: $(STAMP) ## put the files into the style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+docs: $(DOCS_STAMP) ## build the site from docs/ and docstrings into site/; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open site/index.html"
+
 clean: ## delete caches and build leftovers (keeps the environment, datasets and output)
-	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	@rm -rf build dist site *.egg-info .pytest_cache .ruff_cache
 	@find fcos_d2 fcos_cli configs benchmarks demo tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): setup.py deploy/pyproject.toml constraints.txt tools/install_detectron2.py
@@ -49,4 +54,9 @@ $(STAMP): setup.py deploy/pyproject.toml constraints.txt tools/install_detectron
 	@# After fcos_d2, which brings a copy of it: changes in deploy/ shall have an effect, too.
 	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install -q --no-deps -e ./deploy
 	@$(BIN)/python tools/install_detectron2.py
+	@touch $@
+
+$(DOCS_STAMP): $(STAMP)
+	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install -q -c constraints.txt -e ".[docs]"
+	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install -q --no-deps -e ./deploy
 	@touch $@

@@ -107,6 +107,7 @@ setup(
         "mlflow": ["mlflow>=2.11"],  # not mlflow-skinny: it cannot keep runs on this machine
         "export": EXPORT,
         "openvino": [*EXPORT, "openvino>=2024.4"],
+        "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1.0"],  # make docs
         "dev": [
             "argcomplete>=3.0",
             "pytest>=7.4",

@@ -11,7 +11,7 @@ from fcos_d2 import model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer, checkpointer
 from fcos_d2.checkpoint.known_files import BACKBONES, DETECTORS, KNOWN_FILES
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "models.md"
 
 
 def test_names_lead_to_configs():
@@ -69,15 +69,15 @@ def test_every_model_has_an_entry():
     assert set(DETECTORS) <= names
 
 
-def test_the_table_of_the_readme():
-    """`fcos zoo --markdown` prints it; the README holds it between two comments.
+def test_the_table_of_the_docs():
+    """`fcos zoo --markdown` prints it; docs/models.md holds it between two comments.
 
     It is run as a module, which is the command, too.
     """
     command = [sys.executable, "-m", "fcos_d2", "zoo", "--markdown"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True)
     assert printed.stderr == ""
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     held = text.split("<!-- fcos zoo --markdown -->\n")[1].split("\n<!-- end -->")[0]
     assert held == printed.stdout.rstrip("\n")
 

@@ -52,8 +52,7 @@ class FCOSDatasetMapper(DatasetMapper):
     ) -> None:
         """
         Args:
-            is_train, augmentations, image_format, use_instance_mask, instance_mask_format,
-                recompute_boxes: as in detectron2.
+            is_train: as in detectron2, like all down to `recompute_boxes`.
             max_unreadable_share: training fails when more of its images than this share, in
                 [0, 1], could not be read.
             unreadable_list: file that gets the name of each of them; "" for none.

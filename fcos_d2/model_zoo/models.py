@@ -18,7 +18,7 @@ class ModelEntry(NamedTuple):
     reported_ap: str
     reported_fps: str
     reported_by: str
-    measured: str  # by this project, see docs/results.md
+    measured: str  # by this project: on what, and where the figures are
 
 
 def _entry(
@@ -63,18 +63,13 @@ MODELS = {
         _entry("PascalVOC/R50-keras-split", "AP50 68.92", by="keras-fcos"),
         _entry("TwoStage/FasterRCNN-R50-FCOS-1x"),
         _entry("TwoStage/MaskRCNN-R50-FCOS-1x"),
-        _entry(
-            "Recipes/R18-Scratch",
-            measured="AP 57.2, AP50 88.2 on 87 blood-cell images (an earlier recipe)",
-        ),
+        _entry("Recipes/R18-Scratch", measured="on blood cells: docs/results.md"),
         _entry("Recipes/R50-RT-FineTune"),
         _entry("Recipes/R50-640"),
         _entry("Recipes/R50-Modern"),
         _entry("Recipes/R50-P2-SmallObjects"),
         _entry("Recipes/MobileNetV2-RT"),
-        _entry(
-            "Quickstart/Shapes-R18", measured="AP 73.2, AP50 90.5 on Shapes (an earlier recipe)"
-        ),
+        _entry("Quickstart/Shapes-R18", measured="on Shapes: docs/results.md"),
     )
 }
 

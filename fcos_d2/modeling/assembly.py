@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from detectron2.config import CfgNode
 
+from ..choices import check_choice
 from .assignment import SizeRangeAssigner
 from .assignment_atss import ATSSAssigner
 from .assignment_tal import TaskAlignedAssigner
-from .choices import check_choice
 from .criterion import Criterion
 from .losses import FocalLoss
 from .matching import Assigner

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .choices import check_choice
+from ..choices import check_choice
 from .geometry import LocationGrid, all_locations, boxes_to_ltrb, centerness, location_strides
 from .losses import LOC_LOSS_TYPES, FocalLoss, iou_loss, quality_loss, smoothed_iou
 from .matching import Matches, Truth

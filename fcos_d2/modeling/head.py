@@ -8,7 +8,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec, get_norm
 from torch import Tensor, nn
 
-from .choices import check_choice
+from ..choices import check_choice
 from .layers import DeformConv, PerLevelNorm, Scale, at_least_float32
 
 HEAD_NORMS = ("GN", "BN", "SyncBN", "none")

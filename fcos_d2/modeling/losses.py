@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .choices import check_choice
+from ..choices import check_choice
 from .fused_focal import negative_focal_sum
 
 LOC_LOSS_TYPES = ("iou", "linear_iou", "giou", "diou", "ciou")

@@ -9,7 +9,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage, has_event_storage
 from torch import Tensor, nn
 
-from .choices import check_choice
+from ..choices import check_choice
 
 LOSS_NORMALIZERS = ("fg", "moving_fg", "all", "moving_fg_shared")
 

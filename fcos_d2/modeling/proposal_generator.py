@@ -14,10 +14,10 @@ from detectron2.modeling import PROPOSAL_GENERATOR_REGISTRY
 from detectron2.structures import ImageList, Instances
 from torch import Tensor, nn
 
+from ..choices import check_choice
 from ..key_effects import say_at_model
 from .assembly import assigner_from_config, criterion_from_config, selection_from_config
 from .assignment import SizeRangeAssigner
-from .choices import check_choice
 from .criterion import Criterion, Targets
 from .geometry import (
     LOCATION_RULES,

@@ -3,8 +3,8 @@
 from detectron2.layers import get_norm
 from torch import nn
 
+from ...choices import check_choice
 from ..batch_norms import exchange_batch_norms
-from ..choices import check_choice
 
 BODY_NORMS = ("FrozenBN", "BN", "SyncBN", "GN")
 

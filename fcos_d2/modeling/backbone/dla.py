@@ -11,7 +11,7 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling.backbone import Backbone
 from torch import Tensor, nn
 
-from ..choices import check_choice
+from ...choices import check_choice
 from .body import body_norm, check_features, freeze
 
 # Channels, and depth of the tree, of level 0, 1, ...; the first two levels are plain convolutions.

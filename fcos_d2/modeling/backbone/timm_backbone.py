@@ -13,8 +13,8 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling.backbone import Backbone
 from torch import Tensor, nn
 
+from ...choices import check_choice
 from ..batch_norms import exchange_batch_norms
-from ..choices import check_choice
 from .body import check_features
 
 logger = logging.getLogger(__name__)

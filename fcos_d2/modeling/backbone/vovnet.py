@@ -13,7 +13,7 @@ from detectron2.modeling.backbone import Backbone
 from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 
-from ..choices import check_choice
+from ...choices import check_choice
 from .body import body_norm, check_features, freeze
 
 STEM_CHANNELS = (64, 64, 128)

@@ -28,7 +28,6 @@ FUNCTION_FILES = (
     "quality_focal",
     "transfer",
     "matching",
-    "choices",
     "criterion",
 )
 

@@ -12,6 +12,7 @@ from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.engine import DivergenceGuard, TrainingDiverged, launch
 from fcos_d2.engine.divergence import one_rank_tells
 from fcos_d2.engine.step import StepTrainer
+from fcos_d2.engine.train_log import quiet_train_loop
 from fcos_deploy.door import enter
 
 
@@ -99,6 +100,8 @@ def diverge_on_rank_1(args):
     """What each of two processes does: the batch of rank 1 is bad in iteration 1."""
     bad = math.nan if comm.get_rank() == 1 else 1.0
     _, _, run = train(Path(args.output), [1.0, bad, 1.0])
+
+    quiet_train_loop()
 
     def command():
         with one_rank_tells():

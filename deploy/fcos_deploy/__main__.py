@@ -45,7 +45,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         prog="fcos_deploy",
         description=__doc__,
         formatter_class=text,
-        epilog="exit code: 0 all well, 1 failed on the input or the model, 2 wrong use",
+        epilog="exit code: 0 done, 1 failed on the input or the model, 2 wrong use",
     )
     parser.add_argument("--model", required=True, help="folder that `fcos export` wrote")
     source = parser.add_mutually_exclusive_group(required=True)
@@ -70,9 +70,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 if all went well, 1 if an input or the model is bad."""
+    """Returns 0 if all is done, 1 if an input or the model is bad."""
     args = parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: files are closed
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: files are closed
     return enter(partial(run, args))
 
 
@@ -119,13 +119,13 @@ def run_images(args: argparse.Namespace) -> int:
 
 
 def results_of(args: argparse.Namespace, runner: Runner) -> CocoResults | PlainResults:
-    """What makes the rows of --json."""
+    """Makes the rows of --json."""
     names = runner.detector.settings.class_names
     return CocoResults(args.coco, names) if args.coco else PlainResults(names)
 
 
 def readable(paths: list[Path], unreadable: list[str]) -> Iterator[Item]:
-    """The images; what is wrong with the others goes to `unreadable`."""
+    """The images that can be read; messages about the others are added to `unreadable`."""
     for path in paths:
         try:
             yield Item(str(path), read_image(path))
@@ -166,15 +166,15 @@ def handle_frames(
     shows: bool,
     pace: float,
 ) -> bool:
-    """Writes and shows the frames; whether all came, and Esc ended nothing.
+    """Writes and shows the frames; False if the user ended it with Esc.
 
     Args:
-        items: with what was found.
-        runner: that makes them.
-        add: takes what was found on each, or None.
-        writer: of the drawn video, or None.
-        shows: in a window.
-        pace: least time of a frame in the window, s.
+        items: frames with what was found on them.
+        runner: makes them.
+        add: receives each item, or None.
+        writer: for the drawn video, or None.
+        shows: whether to show them in a window.
+        pace: shortest time that a frame is shown, s.
     """
     due = time.perf_counter()
     for item in items:

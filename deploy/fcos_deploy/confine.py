@@ -1,11 +1,11 @@
-"""Where a name out of a file may be written."""
+"""Where a file may be written whose name comes from data."""
 
 import os
 from pathlib import Path, PureWindowsPath
 
 
 def path_inside(folder: str | Path, name: str) -> Path:
-    """The path of `name` in an output folder; names come from data, and may lead anywhere.
+    """The path of `name` in an output folder; a name from data could lead anywhere.
 
     Args:
         folder: of the output; it need not exist.
@@ -19,7 +19,7 @@ def path_inside(folder: str | Path, name: str) -> Path:
         raise ValueError(f"{name!r} cannot be the name of a file in {folder}")
     root = os.path.realpath(folder)
     path = Path(folder, name)
-    # A drive, as in C:\x, is none here, but may be where the result goes.
+    # A drive, as in C:\x, means nothing here, but may where the result is used.
     inside = os.path.commonpath([root, os.path.realpath(path)]) == root
     if not inside or os.path.realpath(path) == root or PureWindowsPath(name).drive:
         raise ValueError(

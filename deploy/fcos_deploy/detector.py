@@ -21,17 +21,17 @@ class Detections(NamedTuple):
     classes: np.ndarray  # (D,) int64 in [0, K)
 
     def above(self, score: float) -> "Detections":
-        """Those of a score above it."""
+        """Only those with a score above `score`."""
         good = self.scores > score
         return Detections(*(field[good] for field in self))
 
 
 class Detector:
-    """An exported model, which finds what the one that it came from finds.
+    """An exported model; it finds what the model it was exported from finds.
 
     Attributes:
-        settings: what infer.yaml says.
-        engine: what runs the graph.
+        settings: the content of infer.yaml.
+        engine: runs the graph.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class Detector:
     ) -> None:
         """
         Args:
-            folder: with infer.yaml and the model.
+            folder: holds infer.yaml and the model.
             threads: of the engine; None lets it choose.
-            score_threshold: lowest score, in [0, 1); None takes that of infer.yaml.
+            score_threshold: lowest score, in [0, 1); None: the one in infer.yaml.
 
         Raises:
             ValueError: bad settings, model or threshold; names it.
@@ -49,7 +49,7 @@ class Detector:
         self.settings = read_settings(folder)
         if self.settings.raw_heads:
             raise ValueError(
-                f"{folder}: exported with --raw-heads, for engines with a suppression of their own"
+                f"{folder}: exported with --raw-heads, for engines that do their own suppression"
             )
         if score_threshold is not None and not 0 <= score_threshold < 1:
             raise ValueError(f"the score threshold must be in [0, 1), got {score_threshold}")
@@ -61,7 +61,7 @@ class Detector:
         return self.detect([image])[0]
 
     def detect(self, images: Iterable[GivenImage]) -> list[Detections]:
-        """Detections on several images: what is found on each alone.
+        """Detections on several images, the same as on each one alone.
 
         Several threads may call it at the same time.
 
@@ -81,7 +81,7 @@ class Detector:
     def preprocess(self, images: list[np.ndarray]) -> list["Batch"]:
         """What the engine runs on: images of one canvas together, see `groups_of_one_canvas`.
 
-        A model of a fixed number of images gets its canvas filled up.
+        For a model with a fixed number of images, blank ones fill the batch.
 
         Args:
             images: BGR uint8 (H, W, 3) each.
@@ -177,8 +177,10 @@ def resized_size(height: int, width: int, settings: Settings) -> tuple[int, int]
 
 
 def resize(image: np.ndarray, settings: Settings) -> np.ndarray:
-    """What the evaluation did, to the very pixels: Pillow's antialiased bilinear resize; in the
-    model's channel order."""
+    """The image in the model's size and channel order, by Pillow's antialiased bilinear resize.
+
+    The pixels are exactly those of evaluation.
+    """
     height, width = resized_size(*image.shape[:2], settings)
     if image.shape[:2] != (height, width):
         picture = Image.fromarray(np.ascontiguousarray(image))

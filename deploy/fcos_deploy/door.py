@@ -1,8 +1,8 @@
-"""The door of every command: what can go wrong on its way becomes one line and an exit code.
+"""The door of every command: what goes wrong behind it becomes one line and an exit code.
 
-A mistake of a user is a ValueError of ours, such as `ImageError`, or an OSError: a full disk, a
-folder that is none, a file that may not be read. All else is a programming error and keeps its
-stack trace.
+A user's mistake is a ValueError of ours, such as `ImageError`, or an OSError: a full disk, a file
+in place of a folder, a missing permission. Anything else is a programming error and keeps its stack
+trace.
 """
 
 import sys
@@ -30,6 +30,6 @@ def enter(main: Callable[[], int | None]) -> int:
         line, code = f"error: {shown(describe(error))}", FAILED
     except KeyboardInterrupt:
         line, code = "interrupted", INTERRUPTED
-    # Here, where the error and all that it holds, such as processes, are gone.
+    # Here the error is gone, and with it what it kept alive, such as processes.
     print(line, file=sys.stderr)
     return code

@@ -9,10 +9,10 @@ import numpy as np
 
 from .settings import Settings
 
-# Of ONNX Runtime, best first; it takes the first that works.
+# Of ONNX Runtime, best first; it uses the first that works.
 PROVIDERS = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")
 MAX_THREADS = 4 * (os.cpu_count() or 1)
-# OpenVINO's Python part sets itself up in the first call. Of two threads that do so at the same
+# OpenVINO's Python layer initialises itself in the first call. If two threads do so at the same
 # time, one may hold the interpreter and wait for the other, which waits for the interpreter.
 _FIRST_CALLS = threading.Lock()
 
@@ -50,7 +50,7 @@ class OnnxRuntime:
         if threads:
             options.intra_op_num_threads = threads
         providers = [x for x in PROVIDERS if x in onnxruntime.get_available_providers()]
-        with redirect_stdout(None):  # where it would print of damaged files, beside its error
+        with redirect_stdout(None):  # it prints about damaged files, besides raising an error
             self._session = onnxruntime.InferenceSession(
                 str(settings.model_path), options, providers=providers
             )
@@ -80,7 +80,7 @@ class OpenVino:
         self._model = openvino.Core().compile_model(str(settings.model_path), "CPU", options)
         names = {name for x in self._model.inputs for name in x.get_names()}
         self._values = {k: v for k, v in _graph_values(settings).items() if k in names}
-        # One is for one thread at a time: of two that share it, one gets the other's answer.
+        # Only one thread may use a request at a time: otherwise one gets the other's answer.
         self._free_requests: list = []
         self._has_run = False
         self.name = f"OpenVINO {openvino.__version__.split('-')[0]} on CPU"
@@ -96,10 +96,10 @@ class OpenVino:
     def _infer(self, images: np.ndarray, image_sizes: np.ndarray) -> list[np.ndarray]:
         try:
             request = self._free_requests.pop()
-        except IndexError:  # all are at work; there come to be as many as threads run at once
+        except IndexError:  # all are busy; in the end there are as many as threads at a time
             request = self._model.create_infer_request()
         found = request.infer({"images": images, "image_sizes": image_sizes, **self._values})
-        # The arrays are OpenVINO's, which uses them again in the next call.
+        # The arrays belong to OpenVINO, which overwrites them in the next call.
         outputs = [np.array(found[output]) for output in self._model.outputs]
         self._free_requests.append(request)  # not after an error, which may leave it broken
         return outputs
@@ -113,7 +113,7 @@ def load_engine(settings: Settings, threads: int | None = None) -> Engine:
         threads: of the engine; None lets it choose.
 
     Raises:
-        ValueError: the file is damaged, the engine is not installed, or impossible threads.
+        ValueError: the file is damaged, the engine is not installed, or `threads` is not possible.
     """
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise ValueError(f"threads must be between 1 and {MAX_THREADS}, got {threads}")
@@ -127,7 +127,7 @@ def load_engine(settings: Settings, threads: int | None = None) -> Engine:
 
 
 def _graph_values(settings: Settings) -> dict[str, np.ndarray]:
-    """What infer.yaml says of what the graph computes."""
+    """Inputs of the graph that infer.yaml sets."""
     values = {
         "mean": settings.pixel_mean,
         "std": settings.pixel_std,

@@ -1,4 +1,4 @@
-"""Files as users' folders hold them: below links, beside hidden ones, under Windows' names."""
+"""Finding files in users' folders, with their links, hidden files and names from Windows."""
 
 import fnmatch
 import os
@@ -11,12 +11,12 @@ _LEFT_BY_DESKTOPS = {"thumbs.db", "desktop.ini", "__macosx"}
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is none of the user's data."""
+    """Whether a file or folder with this name is not part of the user's data."""
     return name.startswith(".") or name.lower() in _LEFT_BY_DESKTOPS
 
 
 def files_below(folder: str | Path) -> list[Path]:
-    """All files below a folder that are not hidden, sorted, links without a target included.
+    """All files below a folder that are not hidden, sorted, including links without a target.
 
     Links to folders are followed. A folder is entered once, however many links lead to it, and by
     its own name rather than by a link's.
@@ -25,7 +25,7 @@ def files_below(folder: str | Path) -> list[Path]:
         ValueError: a folder that cannot be read; names it.
     """
     entered, found = set(), []
-    waiting = deque([Path(folder)])  # links wait behind the folders
+    waiting = deque([Path(folder)])  # links come after the folders
     while waiting:
         current = waiting.popleft()
         try:
@@ -49,7 +49,7 @@ def files_below(folder: str | Path) -> list[Path]:
 
 
 def files_matching(pattern: str) -> list[Path]:
-    """The files that a pattern with `**` means; as `files_below`, which `glob` is not."""
+    """The files that match a pattern with `**`, by the rules of `files_below`, unlike `glob`."""
     parts = Path(pattern).parts
     fixed = next(i for i, part in enumerate(parts) if any(x in part for x in "*?["))
     folder = Path(*parts[:fixed])
@@ -73,13 +73,13 @@ def _matches(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
 
 
 def find_file(folder: str | Path, name: str) -> Path:
-    r"""The file of this name in a folder; where only a\b is written of it, a/b.
+    r"""The file with this name in a folder; for a\b it may also be a/b.
 
     Returns:
-        The path under the name as it is where there is neither.
+        The path with the unchanged name if neither exists.
     """
     path = Path(folder, name)
-    if "\\" in name and not os.path.exists(path):  # unlike Path.exists it bears every name
+    if "\\" in name and not os.path.exists(path):  # unlike Path.exists it accepts every name
         turned = Path(folder, name.replace("\\", "/"))
         if os.path.exists(turned):
             return turned
@@ -87,7 +87,7 @@ def find_file(folder: str | Path, name: str) -> Path:
 
 
 def backslash_hint(name: str | Path) -> str:
-    """What to add to the message that there is no such file; "" for names without backslashes."""
+    """An addition to the message that a file does not exist; "" for names without backslashes."""
     if "\\" not in str(name):
         return ""
     return (

@@ -1,8 +1,8 @@
 """Which images may share a batch.
 
-A batch is as large as its largest image, and what an image is padded with is felt in it: norms
-over the whole map count it, and convolutions carry it over the border. Only images that the same
-canvas holds, alone and together, find together what each finds alone.
+A batch is as large as its largest image, and padding changes what is found: norms over the whole
+map count it, and convolutions carry it over the border. So only images with the same canvas give
+the same detections together as alone.
 """
 
 from collections.abc import Sequence

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from itertools import islice
 
 _END = object()
-WAIT = 0.1  # s between looks at whether a stage is still wanted
+WAIT = 0.1  # s between checks whether a stage is still needed
 
 
 def buffered(items: Iterable, size: int) -> Iterator:
-    """The items in their order, made in a thread of their own that is at most `size` ahead.
+    """The items in order, made in a separate thread that is at most `size` ahead.
 
-    An error of the maker comes out here, after the items before it. When the taker stops early,
-    so does the maker.
+    An error in that thread is raised here, after the items before it. If the caller stops early,
+    so does the thread.
     """
     ready: queue.Queue = queue.Queue(size)
     stopped = threading.Event()
@@ -33,11 +33,11 @@ def buffered(items: Iterable, size: int) -> Iterator:
         try:
             for item in items:
                 if not put(item):
-                    # Closes what it was made from, in the thread that ran it.
+                    # Closes the source in the thread that ran it.
                     getattr(items, "close", lambda: None)()
                     return
             put(_END)
-        except BaseException as error:  # it belongs to the thread that takes
+        except BaseException as error:  # to be raised in the thread of the caller
             put(_END, error)
 
     thread = threading.Thread(target=make, name="buffered", daemon=True)
@@ -66,7 +66,7 @@ class Clock:
     """Mean time of each part, after a warm-up."""
 
     def __init__(self, warm_up: int = 3) -> None:
-        """`warm_up` is how often a part runs at first without being counted."""
+        """`warm_up` is how many first runs of a part are not counted."""
         self.warm_up = warm_up
         self._seconds: dict[str, float] = {}
         self._items: dict[str, int] = {}
@@ -74,7 +74,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, part: str, items: int = 1) -> Iterator[None]:
-        """Times what happens in the `with` block, which handles so many items."""
+        """Times the `with` block, which handles `items` items."""
         start = time.perf_counter()
         yield
         calls = self._calls[part] = self._calls.get(part, 0) + 1
@@ -83,7 +83,7 @@ class Clock:
             self._items[part] = self._items.get(part, 0) + items
 
     def each(self, part: str, items: Iterable) -> Iterator:
-        """The items, with the time that it takes to get each."""
+        """The items; the time to get each is counted."""
         iterator = iter(items)
         while True:
             with self(part):
@@ -93,12 +93,12 @@ class Clock:
             yield item
 
     def stage(self, part: str, work: Callable, groups: Iterable[Sized]) -> Iterator:
-        """What `work` makes of each group of items, with the time that it takes."""
+        """The results of `work` for each group of items; its time is counted."""
         for group in groups:
             with self(part, len(group)):
                 done = work(group)
             yield done
 
     def milliseconds(self) -> dict[str, float]:
-        """Mean of each part for an item; without parts that were not counted."""
+        """Mean of each part per item, without the parts that were never counted."""
         return {part: 1000 * s / self._items[part] for part, s in self._seconds.items()}

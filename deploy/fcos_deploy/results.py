@@ -13,7 +13,7 @@ from .writing import replacing
 
 
 def objects_of(found: Detections, class_names: list[str]) -> list[dict]:
-    """Class, score and box (xyxy px) of each object, as JSON knows them."""
+    """Class, score and box (xyxy px) of each object, ready for JSON."""
     return [
         {"class": class_names[label], "score": round(float(score), 5), "box_xyxy": _rounded(box)}
         for box, score, label in zip(found.boxes, found.scores, found.classes, strict=True)
@@ -28,7 +28,7 @@ class PlainResults:
         self._class_names = class_names
 
     def rows(self, name: str | int, found: Detections) -> list[dict]:
-        """The one row of an image, or of the frame of that number."""
+        """The one row of an image, or of the frame with that number."""
         key = "frame" if isinstance(name, int) else "image"
         return [{key: name, "objects": objects_of(found, self._class_names)}]
 
@@ -37,17 +37,17 @@ class CocoResults:
     """COCO's result format, which its metric reads.
 
     Attributes:
-        unknown: images that the annotation file does not have.
+        unknown: images that are not in the annotation file.
     """
 
     def __init__(self, annotation_file: str | Path, class_names: list[str]) -> None:
         """
         Args:
-            annotation_file: of the dataset; tells the ids of images and classes.
+            annotation_file: of the dataset; it gives the ids of images and classes.
             class_names: of the model.
 
         Raises:
-            ValueError: no COCO file, or one without these classes; names it.
+            ValueError: not a COCO file, or one without these classes; names it.
         """
         if not Path(annotation_file).is_file():
             raise ValueError(f"{annotation_file}: no such file")
@@ -55,7 +55,7 @@ class CocoResults:
         try:
             self._image_ids = {x["file_name"]: x["id"] for x in coco["images"]}
             ids = {x["name"]: x["id"] for x in coco["categories"]}
-            # Those that Windows wrote; a name as it is comes first.
+            # Names written on Windows; an exact name has precedence.
             turned = {x.replace("\\", "/"): i for x, i in self._image_ids.items() if "\\" in x}
             self._image_ids = turned | self._image_ids
         except (AttributeError, KeyError, TypeError):
@@ -63,7 +63,7 @@ class CocoResults:
         if missing := [name for name in class_names if name not in ids]:
             raise ValueError(f"{annotation_file}: it has no class {', '.join(map(repr, missing))}")
         self._class_ids = [ids[name] for name in class_names]
-        # The names in the file may begin with a folder that is not on the way to the images.
+        # Names in the file may begin with a folder that is not part of the path to the images.
         ids_of_name: dict[str, set] = {}
         for name, i in self._image_ids.items():
             ids_of_name.setdefault(last_part(name), set()).add(i)
@@ -97,12 +97,12 @@ class CocoResults:
 class JsonFile:
     """A JSON list that is written row by row, so that long runs need no more memory.
 
-    To be used in a `with` statement. The file has its name only when it is complete, also after
-    Ctrl-C; after an error what was there before stays.
+    To be used in a `with` statement. The file gets its name only when it is complete, also after
+    Ctrl-C; after an error, an earlier file stays as it was.
     """
 
     def __init__(self, path: Path) -> None:
-        """Makes the folder and the file; OSError if that cannot be."""
+        """Makes the folder and the file; OSError if that is not possible."""
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(f"{path}: a folder, name a file in it")

@@ -16,7 +16,7 @@ AHEAD = 2  # groups that a stage may be ahead of the next
 
 @dataclass
 class Item:
-    """One image or frame on its way."""
+    """One image or frame on its way through the stages."""
 
     name: str | int  # file, or number of the frame
     image: np.ndarray  # BGR uint8 (H, W, 3)
@@ -37,12 +37,12 @@ class Group:
 
 
 class Runner:
-    """Finds, and draws where asked; each stage has a thread of its own, unless the source is live.
+    """Detects, and draws if asked to; each stage has its own thread, unless the source is live.
 
     Attributes:
         clock: of the stages.
-        num_done: images that came out.
-        draw_score: detections in pictures have a score above it.
+        num_done: images completed.
+        draw_score: detections with a higher score are drawn.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class Runner:
     ) -> None:
         """
         Args:
-            detector: that runs.
+            detector: runs on each batch.
             batch: images at a time.
             draws: whether the items that come out are drawn on.
-            is_live: make items when they are asked for, not ahead: those of a camera would be old.
+            is_live: take items only when needed; frames of a camera that are read ahead get old.
 
         Raises:
             ValueError: a batch that the model does not take.
@@ -63,7 +63,6 @@ class Runner:
             legal = "at least 1" if limit is None else f"in [1, {limit}], as the model takes"
             raise ValueError(f"the batch must be {legal}, got {batch}")
         self.detector, self.batch, self.draws, self.is_live = detector, batch, draws, is_live
-        # Those that are sure enough for a picture.
         self.draw_score = max(detector.settings.draw, detector.score)
         self.clock = Clock()
         self.num_done = 0
@@ -72,7 +71,7 @@ class Runner:
         self._end: tuple[int, float] | None = None
 
     def run(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items in their order, with what was found on them."""
+        """The items in order, with what was found on each."""
         images = self.clock.each("decode", items)
         groups: Iterable = (Group(group) for group in batches(images, self.batch))
         stages = {
@@ -88,7 +87,7 @@ class Runner:
             for item in group.items:
                 yield item
                 self.num_done += 1
-            # By groups, for the items of one come out all at once.
+            # By groups, because the items of a group come out all at once.
             self._end = self.num_done, time.perf_counter()
             if number <= self.clock.warm_up:
                 self._start = self._end
@@ -96,7 +95,7 @@ class Runner:
     def speed(self) -> str:
         """A few lines: images per second as a whole, and milliseconds of each part.
 
-        The first groups, on which the engine warms up, do not count.
+        The first groups, during which the engine warms up, do not count.
         """
         parts = self.clock.milliseconds()
         if self._start == self._end or "engine" not in parts:

@@ -4,9 +4,9 @@ import yaml
 
 
 class LimitedLoader(yaml.SafeLoader):
-    """Raises ValueError for what is nested too deeply, holds itself, or unfolds to too much."""
+    """Raises ValueError for content that is nested too deeply, contains itself, or is too large."""
 
-    max_values = 200_000  # each alias counted as what it stands for
+    max_values = 200_000  # an alias counts as much as what it stands for
     max_depth = 50
 
     def __init__(self, stream: str) -> None:
@@ -14,7 +14,7 @@ class LimitedLoader(yaml.SafeLoader):
         self._depth = self._count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
-        """Stops while reading: what follows would take PyYAML seconds."""
+        """Stops while reading, because the rest would take PyYAML seconds."""
         self._depth, self._count = self._depth + 1, self._count + 1
         if self._depth > self.max_depth:
             raise ValueError(f"nested too deeply: lists lie more than {self.max_depth} deep")
@@ -32,7 +32,7 @@ class LimitedLoader(yaml.SafeLoader):
         return node
 
     def _expanded_size(self, node: yaml.Node, known: dict[int, int | None]) -> int:
-        """Values in a node; `known` holds those of others, None of one that is being counted."""
+        """Number of values in a node; `known`: of other nodes, None while one is being counted."""
         if id(node) in known:
             if known[id(node)] is None:
                 line = node.start_mark.line + 1

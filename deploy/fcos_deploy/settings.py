@@ -1,4 +1,4 @@
-"""infer.yaml: what there is to know about an exported model beside its graph."""
+"""infer.yaml: everything about an exported model that is not in its graph."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from .text import read_yaml, shown
 
 FORMAT_VERSION = 1
 FILE_NAME = "infer.yaml"
-FORMATS = ("onnx", "openvino")  # those that run here
+FORMATS = ("onnx", "openvino")  # that fcos_deploy can run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +23,9 @@ class Settings:
     pixel_mean: tuple[float, ...]  # in the channel order of the input, grey levels
     pixel_std: tuple[float, ...]
     class_probability: float  # that a location needs to become a candidate
-    nms_iou: float | None  # above it the weaker box of a class goes; None: none goes
+    nms_iou: float | None  # above it the weaker box of a class is removed; None: never
     score: float  # detections need a score above it
-    draw: float  # and those in pictures this one
+    draw: float  # and a score above this to be drawn
     class_names: list[str]
     class_colors: list[tuple[int, int, int]]  # BGR
     image_format: str  # channel order of the input, "BGR" or "RGB"
@@ -40,7 +40,7 @@ def read_settings(folder: str | Path) -> Settings:
 
     Raises:
         ValueError: no such file, another version, or a value that is missing or not possible;
-            names the file, the key and what is legal.
+            names the file, the key and what is allowed.
     """
     path = Path(folder) / FILE_NAME
     if not path.is_file():
@@ -112,7 +112,7 @@ def _channels(key: str, values: Sequence, above: float) -> tuple[float, ...]:
 
 
 def _name(name: object) -> str:
-    if not isinstance(name, str):  # yaml makes False of no
+    if not isinstance(name, str):  # yaml reads no as False
         raise ValueError(f"classes: the name {name!r} must be text; write it in quotes")
     return name
 

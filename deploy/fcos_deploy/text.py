@@ -11,9 +11,9 @@ import yaml
 
 from .safe_yaml import LimitedLoader
 
-# PyYAML's own, and those of a value that is not what its tag says: 2020-13-01 is no date.
+# PyYAML's own errors, and those for values that do not fit their tag: 2020-13-01 is not a date.
 _YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError)
-# UTF-32 before UTF-16, whose mark its own begins with.
+# UTF-32 before UTF-16, because its mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -22,12 +22,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _CURE = "save the file as UTF-8 (of a Chinese one: iconv -f GBK -t UTF-8 OLD > NEW)"
-# Control characters but none of Unicode's that letters need; those that turn the line around.
+# Control characters, except those of Unicode that letters need, and those that reverse a line.
 _UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a file, whose lines end in a line feed whatever wrote it.
+    """The text of a file; its lines end in a line feed whatever program wrote it.
 
     UTF-8, with or without a byte order mark, or UTF-16 or UTF-32 with one.
 
@@ -81,7 +81,7 @@ def decode_text(content: bytes, source: str | Path, encoding: str = "utf-8") -> 
         line = text[: text.index("\0")].count("\n") + 1
         raise ValueError(
             f"{source}: a zero byte in line {line}, as in UTF-16 without byte order mark or in a "
-            f"file that is no text; {_CURE}"
+            f"file that is not text; {_CURE}"
         )
     return text
 
@@ -101,7 +101,7 @@ def read_json(path: str | Path) -> object:
     """The content of a JSON file.
 
     Raises:
-        ValueError: as `read_text`, or no JSON; names the file.
+        ValueError: as `read_text`, or not JSON; names the file.
     """
     text = read_text(path)
     try:
@@ -116,7 +116,7 @@ def read_yaml(path: str | Path) -> object:
     """The content of a yaml file.
 
     Raises:
-        ValueError: as `read_text`, or no yaml; names the file.
+        ValueError: as `read_text`, or not yaml; names the file.
     """
     text = read_text(path)
     try:
@@ -147,6 +147,6 @@ def _escape(match: re.Match) -> str:
 
 
 def say(text: object, write: Callable[[str], object] = print) -> None:
-    """Prints a text as `shown_lines` has it, and letters that the output lacks escaped, too."""
+    """Prints a text as `shown_lines` gives it; letters that the output lacks are escaped, too."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     write(shown_lines(text).encode(encoding, "backslashreplace").decode(encoding))

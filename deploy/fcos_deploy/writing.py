@@ -16,12 +16,12 @@ _LEFTOVER = re.compile(r"\.(\d+)\.tmp(\.\w+)?$")
 
 @contextmanager
 def replacing(path: str | Path, size: int = 0, durable: bool = True) -> Iterator[Path]:
-    """A temporary name whose file takes the place of `path` in one step when all went well.
+    """A temporary name; its file replaces `path` in one step if all goes well.
 
     Args:
         path: in a folder that exists.
-        size: bytes that will be written, where known; they are asked for before.
-        durable: a power failure afterwards cannot take it back; that takes some milliseconds.
+        size: bytes that will be written, if known; the free space is checked before.
+        durable: make it survive a power failure afterwards; that costs some milliseconds.
 
     Raises:
         OSError: the file cannot be written; names it and, on a full disk, the bytes needed and
@@ -84,8 +84,8 @@ def describe(error: BaseException) -> str:
     """An error in one line, with its file; on a full disk with the bytes that are free."""
     if not isinstance(error, OSError) or error.strerror is None:
         text = str(error)
-        if _FROM_WORKER.match(text):  # torch puts the worker's stack trace in front
-            # Errors of ours have escaped its lines.
+        if _FROM_WORKER.match(text):  # torch puts the worker's stack trace in front of it
+            # Our own errors have escaped line feeds.
             last = text.replace("\\n", "\n").strip().split("\n")[-1]
             text = last.partition(": ")[2] or last
         return text
@@ -107,7 +107,7 @@ def _full_disk(path: Path, size: int, number: int = errno.ENOSPC) -> OSError:
 
 
 def _as_full_disk(error: BaseException, path: Path, size: int) -> OSError | None:
-    """The error of a full disk, also where a library has made another one of it."""
+    """The error of a full disk, even if a library has turned it into another one."""
     if isinstance(error, OSError) and error.errno in FULL:
         return _full_disk(path, size, error.errno)
     if isinstance(error, Exception) and path.parent.is_dir():
@@ -137,7 +137,7 @@ def _flush(path: Path) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process of this machine is there, and not only its entry in the table."""
+    """Whether a process of this machine is alive, and not just an entry in the process table."""
     if pid == os.getpid():
         return True
     try:

@@ -1,4 +1,4 @@
-"""Which decoders see the bytes of a file, and what goes wrong in them."""
+"""Which decoders may see the bytes of a file, and the errors that they raise."""
 
 import os
 import struct
@@ -10,8 +10,8 @@ from typing import BinaryIO
 from PIL import Image
 
 PIXELS_VARIABLE = "FCOS_MAX_PIXELS"  # of the environment: the most pixels that an image may have
-# By their bytes, whatever the name of the file says. All other formats of Pillow are refused: some
-# start programs (EPS: Ghostscript), and the rare ones are hardly looked after.
+# Recognised by their bytes, whatever the name of the file. All other formats of Pillow are refused:
+# some start programs (EPS: Ghostscript), and the rare ones are hardly maintained.
 FORMATS = (
     *("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "QOI"),
     *("SGI", "TIFF", "WEBP"),
@@ -25,7 +25,7 @@ BOMB_ERRORS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 class RefusedFormatError(ValueError):
-    """A picture, but of a format that is not read; says which."""
+    """A picture in a format that is not read; says which."""
 
 
 def open_picture(file: BinaryIO, formats: tuple[str, ...] = FORMATS) -> Image.Image:
@@ -36,9 +36,9 @@ def open_picture(file: BinaryIO, formats: tuple[str, ...] = FORMATS) -> Image.Im
     Raises:
         RefusedFormatError: a picture of another format.
         BOMB_ERRORS: more pixels than FCOS_MAX_PIXELS, or else Pillow, allows.
-        DECODE_ERRORS: no picture, or a damaged one; also from what is done with the result.
+        DECODE_ERRORS: not a picture, or a damaged one; also later, when the result is used.
     """
-    Image.init()  # or Pillow would not know of the rarer ones of FORMATS
+    Image.init()  # otherwise Pillow does not know the rarer ones of FORMATS
     known = [name for name in formats if name in Image.OPEN]
     start = file.tell()
     try:
@@ -53,7 +53,7 @@ def open_picture(file: BinaryIO, formats: tuple[str, ...] = FORMATS) -> Image.Im
 
 
 def _refused_format(head: bytes, formats: tuple[str, ...]) -> str | None:
-    """The format that a file begins as, by Pillow's own tests, which look at the first bytes."""
+    """The format of a file by its first bytes, which Pillow's own tests look at."""
     for name, (_, accept) in Image.OPEN.items():
         try:
             if name not in formats and accept is not None and accept(head) is True:
@@ -67,7 +67,7 @@ def apply_pixel_limit() -> None:
     """Makes Pillow refuse images of more pixels than FCOS_MAX_PIXELS, where that is set.
 
     Raises:
-        ValueError: it is no number.
+        ValueError: it is not a number.
     """
     _set_pixel_limit(os.environ.get(PIXELS_VARIABLE))
 

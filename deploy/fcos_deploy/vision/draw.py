@@ -16,7 +16,7 @@ SHEET_COLOR, TITLE_COLOR = WHITE, (40, 40, 40)
 
 @lru_cache(maxsize=1024)
 def class_color(class_id: int) -> Color:
-    """The colour of a class, always the same, and far from those of its neighbours.
+    """The colour of a class, always the same, and clearly different from its neighbours'.
 
     Steps of the golden ratio spread the hues of any number of classes evenly.
 
@@ -26,7 +26,7 @@ def class_color(class_id: int) -> Color:
         (blue, green, red) in 0..255.
     """
     hue = (0.58 + class_id * GOLDEN_RATIO) % 1
-    # Three shades, for hues get close after a dozen classes.
+    # Three shades, because hues get close after a dozen classes.
     saturation, value = ((0.85, 0.95), (0.6, 1.0), (1.0, 0.7))[class_id // 8 % 3]
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
     return round(255 * blue), round(255 * green), round(255 * red)
@@ -41,10 +41,11 @@ def draw_detections(
     class_colors: Sequence[Color] | None = None,
     track_ids: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draw boxes with class names and scores, the surest ones on top.
+    """Draw boxes with class names and scores, the most confident on top.
 
-    Labels lie over all boxes, and do not cover each other as long as there is room beside their
-    boxes: the surest object chooses first. A line leads from a label that had to leave its box.
+    Labels are drawn over all boxes, and do not cover each other as long as there is room near
+    their boxes: the most confident object chooses first. A line joins a label that had to move away
+    to its box.
     Line width and text grow with the image. Boxes without scores (ground truth) are drawn from
     large to small.
 
@@ -55,12 +56,12 @@ def draw_detections(
         scores: (M,) in [0, 1], or None.
         class_names: K names.
         class_colors: K colours; None takes `class_color`.
-        track_ids: (M,) ints, the same for an object in all frames: it is written, and the colour
-            is that of the object, not of its class. None: there are none.
+        track_ids: (M,) ints, the same for an object in all frames; written in the label, and the
+            colour then follows the object, not its class. None: objects are not tracked.
     Returns:
         a new image of the same shape.
     Raises:
-        ValueError: if the shapes do not fit each other, or a class has no name.
+        ValueError: if the shapes do not match, or a class has no name.
     """
     boxes, class_ids = np.asarray(boxes, np.float64), np.asarray(class_ids)
     scores = None if scores is None else np.asarray(scores, np.float64)
@@ -89,7 +90,7 @@ def contact_sheet(
     titles: Sequence[str] | None = None,
     cell_size: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Put images into a grid, row by row, each with its title above.
+    """Put images into a grid, row by row, each below its title.
 
     Args:
         images: uint8 BGR (Hi, Wi, 3) each.

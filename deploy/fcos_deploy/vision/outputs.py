@@ -15,10 +15,10 @@ VIDEO_EXTENSIONS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".w
 
 
 def image_targets(paths: list[Path], output: Path) -> list[Path]:
-    """Where each drawn image goes, a file of its own; makes the folder.
+    """The file for each drawn image; makes the folder.
 
-    An `output` with the extension of an image is a file for one image, all others are folders.
-    In a folder the images keep their names; where the format cannot be written `.jpg` is added,
+    An `output` with the extension of an image is a file for one image, any other is a folder.
+    In a folder the images keep their names; if a format cannot be written, `.jpg` is added,
     and images of the same name from several folders become a.jpg, a-2.jpg, ...
 
     Args:
@@ -27,7 +27,7 @@ def image_targets(paths: list[Path], output: Path) -> list[Path]:
     Returns:
         one path per image.
     Raises:
-        ValueError: if several images would go to one file, the format cannot be written, or an
+        ValueError: if more than one image would go to one file, the format cannot be written, or an
             input would be overwritten.
         OSError: if the folder cannot be made.
     """

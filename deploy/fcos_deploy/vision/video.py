@@ -13,12 +13,12 @@ import numpy as np
 
 from ..writing import replacing, temporary_name
 
-# FFmpeg writes its own lines about each damaged file; ours name the file and the cause. OpenCV
-# looks at this once, when it opens the first video.
+# FFmpeg prints its own lines about each damaged file; ours name the file and the cause. OpenCV
+# reads this variable once, when it opens the first video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-DEFAULT_FPS = 30.0  # where the source does not tell, as many cameras
-MAX_FPS = 1000.0  # more are ticks of a clock, not frames
+DEFAULT_FPS = 30.0  # if the source does not say, like many cameras
+MAX_FPS = 1000.0  # higher rates are ticks of a clock, not frames
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,8 @@ class VideoReader:
 
     Attributes:
         name: the file, or "camera 0".
-        is_live: whether it is a camera.
-        fps: frames per second; the mean, where they come at uneven times.
-        frame_count: frames that are announced, or None; the file may end earlier.
+        fps: frames per second; the mean if they come at uneven times.
+        frame_count: number of frames announced, or None; the file may end earlier.
         size: (h, w) px of the frames.
         num_decoded: frames given out so far.
         is_live: whether it is a camera.
@@ -47,12 +46,12 @@ class VideoReader:
         self.is_live = isinstance(source, int)
         self.name = f"camera {source}" if self.is_live else str(source)
         _check_source(source)
-        # OpenCV tells of each way to open that it tried in vain.
+        # OpenCV reports every backend that it tried in vain.
         log = getattr(cv2.utils, "logging", cv2)  # the former since OpenCV 5
         level = log.setLogLevel(0)
         self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         log.setLogLevel(level)
-        # The header may be wrong, or before the rotation of a phone's video: the frame decides.
+        # The header may be wrong, or not count the rotation of a phone's video: the frame decides.
         found, self._first = self._capture.read()
         if not found:
             opened = self._capture.isOpened()
@@ -68,7 +67,7 @@ class VideoReader:
             self.fps = DEFAULT_FPS
             if not self.is_live:
                 logger.warning(
-                    "%s: does not tell its frame rate (%g frames/s): taken as %g",
+                    "%s: does not give a valid frame rate (%g frames/s); %g is assumed",
                     *(self.name, fps, DEFAULT_FPS),
                 )
         self.num_decoded = 0
@@ -85,7 +84,7 @@ class VideoReader:
                 found, frame = self._capture.read()  # nothing once it is closed
 
     def close(self) -> None:
-        """Give the file or the camera free; another thread may be reading."""
+        """Release the file or the camera; another thread may be reading."""
         with self._lock:
             self._capture.release()
 
@@ -99,9 +98,9 @@ class VideoReader:
 class VideoWriter:
     """Writes frames to an mp4 file; to be used in a `with` statement.
 
-    An mp4 can be played only after it was closed, which `with` does after errors and Ctrl-C, too;
-    only then it gets its name. A file without frames, or cut off by a full disk, is deleted. Sides
-    of odd length get one more line of pixels, for the codec stores colours in pairs.
+    An mp4 can be played only once it is closed, which `with` does after errors and Ctrl-C, too;
+    only then does it get its name. A file without frames, or cut off by a full disk, is deleted.
+    Sides of odd length get one more line of pixels, because the codec stores colours in pairs.
 
     Attributes:
         num_written: frames written so far.
@@ -115,7 +114,7 @@ class VideoWriter:
             fps: frames per second.
             size: (h, w) px of the frames.
         Raises:
-            ValueError: if the name, rate or size is not legal, or the file cannot be written.
+            ValueError: if the name, rate or size is not possible, or the file cannot be written.
         """
         self.path, self.size, self.num_written = Path(path), tuple(size), 0
         if self.path.suffix.lower() != ".mp4":
@@ -153,7 +152,7 @@ class VideoWriter:
         """Finish the file.
 
         Raises:
-            OSError: it cannot be played, as on a full disk, of which OpenCV says nothing.
+            OSError: it cannot be played, as on a full disk, which OpenCV does not report.
         """
         if not self._writer.isOpened():
             return
@@ -176,7 +175,7 @@ class VideoWriter:
 def packet_times(path: str | Path) -> list[float]:
     """When each frame of a video file is shown, s, rising; from all of the file, undecoded.
 
-    Empty where this OpenCV cannot tell.
+    Empty if this OpenCV cannot tell.
     """
     undecoded = [cv2.CAP_PROP_FORMAT, -1]
     try:
@@ -193,10 +192,10 @@ def packet_times(path: str | Path) -> list[float]:
 def true_rate(
     fps: float, frame_count: int | None, times: list[float]
 ) -> tuple[float | None, int | None]:
-    """Frames per second, or None where nothing tells it, and the number of frames.
+    """Frames per second, or None if unknown, and the number of frames.
 
-    Headers give the ticks of the container's clock for the rate (1000 in what browsers record),
-    or that of the first frames; the number of frames is then a guess from the duration.
+    Headers may give the ticks of the container's clock as the rate (1000 in what browsers record),
+    or the rate of the first frames; their number of frames is then a guess from the duration.
 
     Args:
         fps: what the header says.
@@ -206,7 +205,7 @@ def true_rate(
     rate, num = (fps if 0 < fps <= MAX_FPS else None), frame_count
     span = times[-1] - times[0] if times else 0
     if span > 0:
-        # The time of the last frame is not known, but is not much more than the longest.
+        # How long the last frame is shown is unknown, but hardly longer than the longest.
         longest = max(after - before for before, after in zip(times, times[1:], strict=False))
         agrees = rate and 0.98 * span <= len(times) / rate <= 1.02 * (span + 2 * longest)
         if not agrees:

@@ -10,13 +10,13 @@ ESCAPE, NO_KEY = 27, 255
 
 
 def check_display() -> None:
-    """Raises ValueError where a window cannot be opened, which OpenCV would answer by aborting."""
+    """Raises ValueError if no window can be opened; OpenCV would abort the process."""
     if sys.platform.startswith("linux") and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
         raise ValueError("this machine has no display for a window: use --output")
 
 
 def show(title: str, image: np.ndarray, wait: bool) -> bool:
-    """Shows the image, until a key if `wait`; False if the user wants to end (Esc, q, closed).
+    """Shows the image, until a key is pressed if `wait`; False to end (Esc, q, window closed).
 
     Raises:
         OSError: OpenCV was built without windows.

@@ -191,7 +191,7 @@ def test_a_rate_that_cannot_be_is_said(tmp_path: Path, caplog, num: int) -> None
     with VideoReader(path) as reader:
         assert (reader.fps, reader.frame_count, len(list(reader))) == (30, num, num)
     assert caplog.messages == [
-        f"{path}: does not tell its frame rate (90000 frames/s): taken as 30"
+        f"{path}: does not give a valid frame rate (90000 frames/s); 30 is assumed"
     ]
 
 

@@ -40,6 +40,16 @@ def test_data_on_disk_and_what_training_reads_do_not_know_each_other(room, known
     assert rooms_of(room) == known
 
 
+def test_only_the_command_knows_the_command_line():
+    files = {file.relative_to(PACKAGE).as_posix(): file for file in PACKAGE.rglob("*.py")}
+    knowing = {
+        name
+        for name, file in files.items()
+        if any(module.split(".")[0] == "fcos_cli" for module in imports_of(file))
+    }
+    assert knowing == {"__main__.py"}
+
+
 @pytest.mark.parametrize(
     "line",
     [

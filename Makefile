@@ -20,15 +20,16 @@ install: $(STAMP) ## make the environment with torch, detectron2 and fcos_d2
 quickstart: $(STAMP) ## train and test a small detector on this machine
 	@$(BIN)/fcos quickstart
 
-test: lint ## check the style, then run the tests, on up to four cores
+test: lint ## check style and types, then run the tests, on up to four cores
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(STAMP) ## run the longer tests
 	@$(BIN)/python -m pytest -m slow
 
-lint: $(STAMP) ## check the style without changing a file
+lint: $(STAMP) ## check style and types without changing a file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
 
 format: $(STAMP) ## put the files into the style
 	@$(BIN)/ruff check --fix .
@@ -39,7 +40,7 @@ docs: $(DOCS_STAMP) ## build the site from docs/ and docstrings into site/; a br
 	@echo "open site/index.html"
 
 clean: ## delete caches and build leftovers (keeps the environment, datasets and output)
-	@rm -rf build dist site *.egg-info .pytest_cache .ruff_cache
+	@rm -rf build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	@find fcos_d2 fcos_cli configs benchmarks demo tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): setup.py deploy/pyproject.toml constraints.txt tools/install_detectron2.py

@@ -1,4 +1,4 @@
-"""Packaging of fcos_d2. The settings of ruff and pytest are in pyproject.toml."""
+"""Packaging of fcos_d2. The settings of ruff, mypy and pytest are in pyproject.toml."""
 
 import atexit
 import re
@@ -113,6 +113,11 @@ setup(
             "pytest>=7.4",
             "pytest-xdist>=3.5",
             "ruff>=0.6",
+            "mypy>=1.13",
+            "types-pycocotools",
+            "types-PyYAML",
+            "types-tabulate",
+            "types-tqdm",
             "timm>=1.0",
             *EXPORT,
             "openvino>=2024.4",

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -46,13 +46,17 @@ def prepare(arguments: argparse.Namespace, stack: ExitStack) -> Callable[[], int
         check_display()
     if arguments.images:
         paths = list_images(arguments.images)
-        targets = image_targets(paths, output) if output else [None] * len(paths)
+        targets: list[Path | None] = [None] * len(paths)
+        if output:
+            targets = [*image_targets(paths, output)]
         return partial(draw_images, load_predictor(arguments), paths, targets)
     source = arguments.camera if arguments.video is None else arguments.video
     reader = stack.enter_context(VideoReader(source))
     target = video_target(source, output) if output else None
     predictor = load_predictor(arguments)
-    writer = target and stack.enter_context(VideoWriter(target, reader.fps, reader.size))
+    writer = None
+    if target is not None:
+        writer = stack.enter_context(VideoWriter(target, reader.fps, reader.size))
     return partial(draw_video, predictor, reader, writer)
 
 
@@ -126,7 +130,9 @@ def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | 
     return num_drawn
 
 
-def detected(predictor: Predictor, reader: VideoReader) -> Iterator[tuple[np.ndarray, Instances]]:
+def detected(
+    predictor: Predictor, reader: VideoReader
+) -> Generator[tuple[np.ndarray, Instances], None, None]:
     """The frames with their detections.
 
     Of a file they are made ahead: one thread decodes and another detects while the caller draws

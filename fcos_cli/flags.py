@@ -1,6 +1,7 @@
 """The vocabulary of flags: the same word means the same thing in every command."""
 
 import argparse
+from typing import Any
 
 DATA_FORMATS = ("auto", "coco", "voc", "yolo", "csv", "txt")
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -92,7 +93,7 @@ def add(
     *names: str,
     note: str = "",
     instead: tuple[str, ...] = (),
-    **changes: object,
+    **changes: Any,
 ) -> None:
     """Gives a command flags of the vocabulary.
 
@@ -104,14 +105,14 @@ def add(
         changes: of `default`, `required`, `nargs`, `choices` or `type`.
     """
     for name in names:
-        settings = VOCABULARY[name] | changes
+        settings: dict[str, Any] = VOCABULARY[name] | changes
         if note:
             settings["help"] = f"{settings['help']}; {note}"
         dest = name.removeprefix("--").replace("-", "_")
         parser.add_argument(*(instead or (name,)), dest=dest, **settings)
 
 
-def add_model(parser: argparse.ArgumentParser, **changes: object) -> None:
+def add_model(parser: argparse.ArgumentParser, **changes: Any) -> None:
     """The flags of every command that takes one model."""
     add(parser, "--config", note="default: config.yaml beside the weights", **changes)
     add(parser, "--weights", "--trust-checkpoint", "--trust-config")

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
+from typing import NoReturn
 
 from .commands.install_detectron2 import find_installed
 from .exit_codes import FAILED, WRONG_USE, WrongUse, as_text
@@ -46,7 +47,7 @@ class _Version(argparse.Action):
 class Parser(argparse.ArgumentParser):
     """Says wrong use in one line, with the way to the help."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         self.exit(WRONG_USE, f"error: {message}; see {self.prog} --help\n")
 
 

@@ -85,7 +85,7 @@ class _Loader(LimitedLoader):
     max_values = MAX_VALUES
 
 
-def _shape_spec(loader: _Loader, node: yaml.Node) -> dict:
+def _shape_spec(loader: _Loader, node: yaml.MappingNode) -> dict:
     return {"_target_": "detectron2.layers.ShapeSpec", **loader.construct_mapping(node)}
 
 

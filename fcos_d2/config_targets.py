@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
+from typing import Any
 
 from detectron2.utils.registry import _convert_target_to_string
 
@@ -107,7 +108,8 @@ def resolve_target(name: object) -> Callable:
     modules = (*CLASSES_OF, *FUNCTIONS_OF, *(f.rpartition(".")[0] for f in FUNCTIONS))
     if root not in {module.split(".")[0] for module in modules}:
         raise refusal
-    found, path = _import(root), root
+    found: Any = _import(root)
+    path = root
     for part in parts:
         path = f"{path}.{part}"
         if part.startswith("__"):

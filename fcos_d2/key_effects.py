@@ -208,7 +208,7 @@ def _say_once(what: str, keys: list[str]) -> None:
 
 def leaves(cfg: CfgNode, prefix: str = "") -> dict[str, object]:
     """Values by their full names."""
-    found = {}
+    found: dict[str, object] = {}
     for key, value in cfg.items():
         name = f"{prefix}{key}"
         found |= leaves(value, f"{name}.") if isinstance(value, CfgNode) else {name: value}

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.structures import Instances
 from omegaconf import DictConfig
-from torch import nn
 
 from fcos_deploy.vision import GivenImage, bgr_images, shows_objects
 
@@ -22,9 +22,11 @@ from .engine.keys import adding_keys
 from .engine.run_of import run_of
 from .engine.run_parts import Run
 from .evaluation.views import MultiViewModel, last_box_predictor
+from .modeling import FCOSProposalGenerator
 from .modeling.backbone import weights_come_later
 from .modeling.folding import fold_batch_norms
 from .modeling.half import halve_weights
+from .modeling.meta_arch import AnyDetector
 from .modeling.winograd import use_winograd
 
 
@@ -87,7 +89,7 @@ class Predictor:
             raise ValueError(f"confidence_threshold must be in [0, 1), got {confidence_threshold}")
         run = _run_of(config, opts, trust_config)
         given = {"slice_size": slice_size, "slice_overlap": slice_overlap, "tta": tta}
-        chosen = {name: value for name, value in given.items() if value is not None}
+        chosen: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
         views = replace(run.view_options, **chosen).settings()
         with adding_keys(run.kind):
             run = run.on(resolve_device(device or run.device))
@@ -96,7 +98,7 @@ class Predictor:
             device_type = next(model.parameters()).device.type
             self._dtype = inference_dtype(precision, device_type)
             checkpoint = load_detector(model, weights or run.weights, trust_checkpoint)
-        self.model = fold_batch_norms(model)
+        self.model: AnyDetector = fold_batch_norms(model)
         if self._dtype is not None and device_type == "cuda" and not hasattr(model, "roi_heads"):
             halve_weights(self.model, self._dtype)
             self._dtype = None  # no autocast
@@ -123,7 +125,7 @@ class Predictor:
         # FCOS itself applies the threshold, before suppression. The score is the square root of
         # class x quality probability, so a bound on it is the squared bound on the product; without
         # a quality branch it is the class probability.
-        generator = self.model.proposal_generator
+        generator: FCOSProposalGenerator = self.model.proposal_generator
         with_quality = generator.fcos_head.quality_branch
         generator.test_selection = replace(
             generator.test_selection,
@@ -185,14 +187,14 @@ class Predictor:
         return {"image": tensor, "height": height, "width": width}
 
 
-def compile_network(model: nn.Module) -> None:
+def compile_network(model: AnyDetector) -> None:
     """Has backbone and FCOS head compiled at their first call; boxes come and go in any number, so
     what makes them is left as it is."""
     model.backbone.compile()
     model.proposal_generator.fcos_head.compile()
 
 
-def last_stage(model: nn.Module) -> nn.Module:
+def last_stage(model: AnyDetector) -> Any:
     """The part of a detector that gives the classes: FCOS, or the second stage after it."""
     return model.roi_heads if hasattr(model, "roi_heads") else model.proposal_generator
 

@@ -1,6 +1,6 @@
 """An image with its annotations, as the mixing of images handles it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from detectron2.data import transforms as T
@@ -101,7 +101,7 @@ def visible_share(
     return clipped_areas / np.maximum(areas, np.finfo(np.float64).tiny)
 
 
-def encoded(segmentation: list | dict, size: tuple[int, int]) -> dict:
+def encoded(segmentation: Any, size: tuple[int, int]) -> Any:
     """Polygons or run lengths of COCO as compressed run lengths of one mask (height, width)."""
     if isinstance(segmentation, dict) and isinstance(segmentation["counts"], (bytes, str)):
         return segmentation
@@ -109,12 +109,12 @@ def encoded(segmentation: list | dict, size: tuple[int, int]) -> dict:
     return coco_mask.merge(parts) if isinstance(parts, list) else parts
 
 
-def encode(mask: np.ndarray) -> dict:
+def encode(mask: np.ndarray) -> Any:
     """(H, W) of 0 and 1 as compressed run lengths."""
     return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
 
 
-def decoded(segmentation: dict) -> np.ndarray:
+def decoded(segmentation: Any) -> np.ndarray:
     """(H, W) uint8 of 0 and 1."""
     return coco_mask.decode(segmentation)
 

@@ -98,12 +98,12 @@ def run_images(args: argparse.Namespace) -> int:
     ):
         for item in items:
             if file is not None:
-                file.add(results.rows(item.name, item.found))
+                add_rows(file, results, item)
             found = item.found.above(runner.draw_score)
             say(f"{shown(item.name)}: {summary(found, runner.detector.settings.class_names)}")
             if item.drawn is not None:
                 with runner.clock("encode"):
-                    write_image(target_of[item.name], item.drawn)
+                    write_image(target_of[str(item.name)], item.drawn)
     stopped = runner.num_done + len(unreadable) < len(paths)
     print(f"{runner.num_done} of {len(paths)} images{', stopped' if stopped else ''}")
     print(runner.speed())
@@ -122,6 +122,11 @@ def results_of(args: argparse.Namespace, runner: Runner) -> CocoResults | PlainR
     """Makes the rows of --json."""
     names = runner.detector.settings.class_names
     return CocoResults(args.coco, names) if args.coco else PlainResults(names)
+
+
+def add_rows(file: JsonFile, results: CocoResults | PlainResults, item: Item) -> None:
+    """What was found on an image or frame goes to --json."""
+    file.add(results.rows(item.name, item.found))
 
 
 def readable(paths: list[Path], unreadable: list[str]) -> Iterator[Item]:
@@ -145,11 +150,14 @@ def run_video(args: argparse.Namespace) -> int:
             return UNREADABLE
         target = video_target(source, args.output) if args.output else None
         runner = load_runner(args, draws=bool(target) or shows, is_live=reader.is_live)
-        writer = target and stack.enter_context(VideoWriter(target, reader.fps, reader.size))
+        writer = None
+        if target is not None:
+            writer = stack.enter_context(VideoWriter(target, reader.fps, reader.size))
         pace = 1 / reader.fps if args.play else 0.0
-        results = results_of(args, runner)
-        file = stack.enter_context(JsonFile(args.json)) if args.json else None
-        add = file and (lambda item: file.add(results.rows(item.name, item.found)))
+        add = None
+        if args.json:
+            file = stack.enter_context(JsonFile(args.json))
+            add = partial(add_rows, file, results_of(args, runner))
         frames = (Item(i, frame) for i, frame in enumerate(reader))
         items = stack.enter_context(closing(runner.run(frames)))
         complete = False
@@ -180,10 +188,10 @@ def handle_frames(
     for item in items:
         if add is not None:
             add(item)
-        if writer is not None:
+        if writer is not None and item.drawn is not None:
             with runner.clock("encode"):
                 writer.write(item.drawn)
-        if shows:
+        if shows and item.drawn is not None:
             due = max(due + pace, time.perf_counter() - pace)
             time.sleep(max(0.0, due - time.perf_counter()))
             if not show(TITLE, item.drawn, wait=False):

@@ -131,7 +131,8 @@ class Detector:
             for position, size, *row in zip(
                 batch.positions, batch.inputs[1], *fields, strict=False
             ):
-                found[position] = self._in_image(*row, size, originals[position])
+                boxes, scores, classes = row
+                found[position] = self._in_image(boxes, scores, classes, size, originals[position])
         return [found[i] for i in range(len(originals))]
 
     def _in_image(
@@ -161,14 +162,13 @@ def resized_size(height: int, width: int, settings: Settings) -> tuple[int, int]
     """Height and width after the resize: that of detectron2's `ResizeShortestEdge`, at least 1 px,
     and no more than a model of fixed size takes."""
     scale = settings.short_side / min(height, width)
-    if height < width:
-        new = [settings.short_side, scale * width]
-    else:
-        new = [scale * height, settings.short_side]
-    if max(new) > settings.long_side:
-        scale = settings.long_side / max(new)
-        new = [side * scale for side in new]
-    new = [max(int(side + 0.5), 1) for side in new]
+    exact: list[float] = [settings.short_side, scale * width]
+    if height >= width:
+        exact = [scale * height, settings.short_side]
+    if max(exact) > settings.long_side:
+        scale = settings.long_side / max(exact)
+        exact = [side * scale for side in exact]
+    new = [max(int(side + 0.5), 1) for side in exact]
     limit = settings.fixed_size
     if limit is not None and (new[0] > limit[0] or new[1] > limit[1]):
         shrink = min(limit[0] / new[0], limit[1] / new[1])
@@ -181,7 +181,7 @@ def resize(image: np.ndarray, settings: Settings) -> np.ndarray:
 
     The pixels are exactly those of evaluation.
     """
-    height, width = resized_size(*image.shape[:2], settings)
+    height, width = resized_size(image.shape[0], image.shape[1], settings)
     if image.shape[:2] != (height, width):
         picture = Image.fromarray(np.ascontiguousarray(image))
         image = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))

@@ -74,9 +74,10 @@ class OpenVino:
             raise ValueError(
                 f"{settings.model_path} needs OpenVINO: pip install openvino"
             ) from None
-        options = {"INFERENCE_NUM_THREADS": threads} if threads else {}
         # Some CPUs would run in bfloat16, which moves boxes by pixels.
-        options["INFERENCE_PRECISION_HINT"] = "f32"
+        options: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": "f32"}
+        if threads:
+            options["INFERENCE_NUM_THREADS"] = threads
         self._model = openvino.Core().compile_model(str(settings.model_path), "CPU", options)
         names = {name for x in self._model.inputs for name in x.get_names()}
         self._values = {k: v for k, v in _graph_values(settings).items() if k in names}

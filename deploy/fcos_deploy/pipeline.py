@@ -3,15 +3,18 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from itertools import islice
+from typing import Any, TypeVar
 
-_END = object()
+T = TypeVar("T")
+
+_END: Any = object()
 WAIT = 0.1  # s between checks whether a stage is still needed
 
 
-def buffered(items: Iterable, size: int) -> Iterator:
+def buffered(items: Iterable[T], size: int) -> Generator[T, None, None]:
     """The items in order, made in a separate thread that is at most `size` ahead.
 
     An error in that thread is raised here, after the items before it. If the caller stops early,

@@ -3,6 +3,7 @@
 import json
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class CocoResults:
         """
         if not Path(annotation_file).is_file():
             raise ValueError(f"{annotation_file}: no such file")
-        coco = read_json(annotation_file)
+        coco: Any = read_json(annotation_file)
         try:
             self._image_ids = {x["file_name"]: x["id"] for x in coco["images"]}
             ids = {x["name"]: x["id"] for x in coco["categories"]}
@@ -70,11 +71,11 @@ class CocoResults:
         self._by_name = {name: ids.pop() for name, ids in ids_of_name.items() if len(ids) == 1}
         self.unknown: list[str] = []
 
-    def rows(self, name: str, found: Detections) -> list[dict]:
+    def rows(self, name: str | int, found: Detections) -> list[dict]:
         """One for each detection on an image; none for an unknown image."""
-        image_id = self._image_id(Path(name))
+        image_id = self._image_id(Path(str(name)))
         if image_id is None:
-            self.unknown.append(name)
+            self.unknown.append(str(name))
             return []
         xywh = np.concatenate((found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]), axis=1)
         return [

@@ -1,8 +1,8 @@
 """Streams of images through a detector, in stages that overlap."""
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class Item:
 
     name: str | int  # file, or number of the frame
     image: np.ndarray  # BGR uint8 (H, W, 3)
-    found: Detections | None = None
+    found: Detections = field(init=False, repr=False)  # once it has been through
     drawn: np.ndarray | None = None  # as `image`
 
 
@@ -29,8 +29,8 @@ class Group:
     """Items that go from stage to stage together."""
 
     items: list[Item]
-    batches: list[Batch] | None = None  # of the engine
-    outputs: list[list[np.ndarray]] | None = None  # for each batch
+    batches: list[Batch] = field(default_factory=list)  # of the engine
+    outputs: list[list[np.ndarray]] = field(default_factory=list)  # for each batch
 
     def __len__(self) -> int:
         return len(self.items)
@@ -70,7 +70,7 @@ class Runner:
         self._start: tuple[int, float] | None = None
         self._end: tuple[int, float] | None = None
 
-    def run(self, items: Iterable[Item]) -> Iterator[Item]:
+    def run(self, items: Iterable[Item]) -> Generator[Item, None, None]:
         """The items in order, with what was found on each."""
         images = self.clock.each("decode", items)
         groups: Iterable = (Group(group) for group in batches(images, self.batch))
@@ -98,7 +98,9 @@ class Runner:
         The first groups, during which the engine warms up, do not count.
         """
         parts = self.clock.milliseconds()
-        if self._start == self._end or "engine" not in parts:
+        if self._start is None or self._end is None or self._start == self._end:
+            return "too few images to tell the speed"
+        if "engine" not in parts:
             return "too few images to tell the speed"
         rate = (self._end[0] - self._start[0]) / (self._end[1] - self._start[1])
         lines = [f"{rate:.2f} images/s with {self.detector.engine.name}, batch {self.batch}"]

@@ -13,7 +13,7 @@ class LimitedLoader(yaml.SafeLoader):
         super().__init__(stream)
         self._depth = self._count = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Stops while reading, because the rest would take PyYAML seconds."""
         self._depth, self._count = self._depth + 1, self._count + 1
         if self._depth > self.max_depth:
@@ -34,10 +34,11 @@ class LimitedLoader(yaml.SafeLoader):
     def _expanded_size(self, node: yaml.Node, known: dict[int, int | None]) -> int:
         """Number of values in a node; `known`: of other nodes, None while one is being counted."""
         if id(node) in known:
-            if known[id(node)] is None:
+            size = known[id(node)]
+            if size is None:
                 line = node.start_mark.line + 1
                 raise ValueError(f"an alias stands for what it is in, line {line}")
-            return known[id(node)]
+            return size
         known[id(node)] = None
         children: list[yaml.Node] = []
         if isinstance(node, yaml.SequenceNode):

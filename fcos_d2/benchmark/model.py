@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import statistics
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def measure(
     """
     subjects = [build(recipe, size) for recipe in recipes]
     images = random_images(size, batch)
-    calls = {str(i): lambda s=s: s.detect(images) for i, s in enumerate(subjects)}
+    calls = {str(i): partial(s.detect, images) for i, s in enumerate(subjects)}
     times = list(time_in_turns(calls, warmup, repeats).values())
     parts = parts_in_turns(subjects, images, max(1, repeats // 3))
     first = statistics.median(times[0])
@@ -171,7 +172,7 @@ def whole_table(rows: list[dict]) -> str:
     header += ["GFLOP", "GFLOP/s", "parameters M", "memory MB"]
     lines = []
     for row in rows:
-        gflop, low, high = row["gflop"], *row["spread_ms"]
+        gflop, (low, high) = row["gflop"], row["spread_ms"]
         lines.append(
             [
                 row["name"] + (f", {row['precision']}" if row["precision"] else ""),

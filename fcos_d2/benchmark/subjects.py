@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ class TorchSubject(Subject):
             self.synchronize()
             marks.append(time.perf_counter())
 
-        modules = (self.model.backbone, self.head)
+        modules = (self.model.get_submodule("backbone"), self.head)
         hooks = [
             register(mark)
             for module in modules
@@ -164,12 +165,12 @@ def detector(recipe: Recipe, size: tuple[int, int]) -> Subject:
     if recipe.weights:
         FCOSCheckpointer(model).load(recipe.weights, checkpointables=[])
     parameters = sum(x.numel() for x in model.parameters())
-    model = fold_batch_norms(model)
+    folded: Any = fold_batch_norms(model)
     if recipe.device == "cuda" and recipe.precision != "fp32":
-        halve_weights(model, PRECISIONS[recipe.precision])
+        halve_weights(folded, PRECISIONS[recipe.precision])
         recipe = dataclasses.replace(recipe, precision="fp32")  # no autocast
-    head = model.proposal_generator.fcos_head
-    subject = TorchSubject(f"fcos_d2 {recipe.source}", model, head, detectron2_input, recipe)
+    head = folded.proposal_generator.fcos_head
+    subject = TorchSubject(f"fcos_d2 {recipe.source}", folded, head, detectron2_input, recipe)
     subject.parameters = parameters
     return subject
 

@@ -2,18 +2,18 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 
 def time_in_turns(
-    functions: dict[str, Callable[[], object]],
+    functions: Mapping[str, Callable[[], object]],
     warmup: int,
     repeats: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Milliseconds of each call. The functions take turns (A B C, A B C, ...), so that whatever
     else the machine does meanwhile falls on all of them; `clock` gives seconds."""
-    milliseconds = {name: [] for name in functions}
+    milliseconds: dict[str, list[float]] = {name: [] for name in functions}
     for i in range(warmup + repeats):
         for name, function in functions.items():
             start = clock()

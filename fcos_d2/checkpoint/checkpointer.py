@@ -19,7 +19,7 @@ from .known_files import DETECTORS, ZOO
 from .reading import DamagedCheckpointError, read_checkpoint
 from .report import LoadingReport, compare, differing_settings
 from .resume import cannot_resume, obstacle
-from .sources import detectron2_zoo, recognise
+from .sources import Source, detectron2_zoo, recognise
 from .writing import write_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -197,8 +197,9 @@ class FCOSCheckpointer(DetectionCheckpointer):
         if self._resuming:
             self._check_run(checkpoint)
         model_state = self.model.state_dict()
-        state, source = checkpoint["model"], None
-        stored, wanted = checkpoint.get("class_names"), self.class_names
+        state = checkpoint["model"]
+        source: Source | None = None
+        stored, wanted = checkpoint.get("class_names") or [], self.class_names or []
         other_classes = bool(stored and wanted) and list(stored) != list(wanted)
         try:
             if self._fit_by_name or checkpoint.get("matching_heuristics"):
@@ -211,7 +212,8 @@ class FCOSCheckpointer(DetectionCheckpointer):
                 state = rows_by_name(state, model_state, stored, wanted)
             report = compare(self._asked_for, source, state, model_state)
         except ValueError as error:
-            raise ValueError(f"{self._asked_for} ({source.name}): {error}") from None
+            origin = "" if source is None else f" ({source.name})"
+            raise ValueError(f"{self._asked_for}{origin}: {error}") from None
         if not report.matched:
             first = ", ".join(list(state)[:3])
             raise ValueError(
@@ -238,6 +240,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
             raise cannot_resume(self._asked_for, self.save_dir, reason)
 
     def _log_incompatible_keys(self, incompatible: object) -> None:
+        assert self.report is not None, "made while the model was loaded"
         complete = self.report.complete and not self.report.notes
         logger.log(logging.INFO if complete else logging.WARNING, "%s", self.report)
 

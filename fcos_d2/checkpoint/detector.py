@@ -29,7 +29,8 @@ def load_detector(model: nn.Module, weights: str, trust_checkpoint: str | None =
         )
     checkpointer = FCOSCheckpointer(model, trust_checkpoint=trust_checkpoint)
     checkpoint = checkpointer.load(weights, checkpointables=[])
-    if absent := checkpointer.report.absent:
+    report = checkpointer.report
+    if report is not None and (absent := report.absent):
         raise ValueError(
             f"{weights}: {len(absent)} parts of this model are not in it: {listed(absent)}; is it "
             "the checkpoint of a detector with this config?"

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ def read_checkpoint(
     if head.lstrip()[:5].startswith(_MARKUP):
         raise ValueError(f"{path}: a web page, not weights; the download went wrong")
     if head[8:9] == b"{":
-        loaded = _read_safetensors(path)
+        loaded: Any = _read_safetensors(path)
     elif head.startswith((_ZIP, _LEGACY_TORCH)):
         if head.startswith(_ZIP):
             _check_archive(path, model_bytes)
@@ -144,7 +144,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise _damaged(path, error) from None
 
 
-def _read_torch(path: Path, trust: _Trust) -> object:
+def _read_torch(path: Path, trust: _Trust) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -156,7 +156,7 @@ def _read_torch(path: Path, trust: _Trust) -> object:
     return _run_pickle(path, lambda: torch.load(path, map_location="cpu", weights_only=False))
 
 
-def _read_pickle(path: Path, trust: _Trust) -> object:
+def _read_pickle(path: Path, trust: _Trust) -> Any:
     trust.check()
     # The zoo's files come from Python 2.
     return _run_pickle(path, lambda: pickle.loads(path.read_bytes(), encoding="latin1"))

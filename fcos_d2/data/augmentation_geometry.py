@@ -28,7 +28,7 @@ class PerspectiveTransform(T.Transform):
 
     def apply_image(self, img: np.ndarray) -> np.ndarray:
         """(H, W, C) uint8 -> the same."""
-        return self._warp(img, cv2.INTER_LINEAR, (self.pad_value,) * 3)
+        return self._warp(img, cv2.INTER_LINEAR, (self.pad_value, self.pad_value, self.pad_value))
 
     def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
         """(H, W) of labels -> the same; 0 where nothing of the image is."""
@@ -39,7 +39,9 @@ class PerspectiveTransform(T.Transform):
         positions = np.concatenate((coords, np.ones_like(coords[:, :1])), axis=1) @ self.matrix.T
         return positions[:, :2] / positions[:, 2:]
 
-    def _warp(self, image: np.ndarray, interpolation: int, border: object) -> np.ndarray:
+    def _warp(
+        self, image: np.ndarray, interpolation: int, border: float | Sequence[float]
+    ) -> np.ndarray:
         # OpenCV counts from the middle of the first pixel.
         to_edge, to_middle = _shift(0.5, 0.5), _shift(-0.5, -0.5)
         return cv2.warpPerspective(

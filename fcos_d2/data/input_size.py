@@ -53,8 +53,8 @@ class InputSize:
         """Fewer px than these of an image that is to be warped would show; None: all are needed."""
         if self._zoom is None:
             return None
-        pairs = zip(_extremes(self.resize, size)[1], size, strict=True)
-        return tuple(min(round(largest * self._zoom), side) for largest, side in pairs)
+        height, width = _extremes(self.resize, size)[1]
+        return min(round(height * self._zoom), size[0]), min(round(width * self._zoom), size[1])
 
 
 def resized(resize: T.Augmentation | None, size: Size) -> Size:
@@ -84,7 +84,8 @@ def _extremes(resize: T.Augmentation | None, size: Size) -> tuple[Size, Size]:
         target = resize.target_height, resize.target_width
         fitting = min(target[0] / size[0], target[1] / size[1])
         ends = resize.min_scale, resize.max_scale
-        return tuple(tuple(max(round(x * fitting * side), 1) for side in size) for x in ends)
+        low, high = ([max(round(x * fitting * side), 1) for side in size] for x in ends)
+        return (low[0], low[1]), (high[0], high[1])
     if isinstance(resize, T.RandomResize):
         by_area = sorted(resize.shape_list, key=lambda shape: shape[0] * shape[1])
         return tuple(by_area[0]), tuple(by_area[-1])

@@ -121,7 +121,7 @@ class FCOSDatasetMapper(DatasetMapper):
         """
         if not self.is_train:
             return self._map_for_test(dataset_dict)
-        failed = None
+        failed: ImageError | None = None
         for _ in range(TRIES):
             try:
                 mapped = self._map(dataset_dict)
@@ -132,6 +132,7 @@ class FCOSDatasetMapper(DatasetMapper):
                 self.counter.add()
                 self._last_readable = [dataset_dict]
             return mapped
+        assert failed is not None, TRIES
         raise failed
 
     def _instead_of(self, dataset_dict: dict, error: ImageError) -> dict:
@@ -177,7 +178,7 @@ class FCOSDatasetMapper(DatasetMapper):
     def _least_to_mix(self, size: Size) -> Size:
         """An image is enlarged by at most the largest of the factors of mixing."""
         factor = min(self.input_size.scale(size) * SCALES[1], 1)
-        return tuple(round(side * factor) for side in size)
+        return round(size[0] * factor), round(size[1] * factor)
 
     def _read_partner(self, dataset_dict: dict) -> np.ndarray:
         try:
@@ -220,7 +221,8 @@ class FCOSDatasetMapper(DatasetMapper):
             if self.use_crowd_boxes:
                 for annotation in dataset_dict["annotations"]:
                     annotation["iscrowd"] = 0
-            least = self.mixing.min_visible if is_mixed else self.min_visible
+            mixing = self.mixing if is_mixed else None
+            least = self.min_visible if mixing is None else mixing.min_visible
             if least > 0:
                 # The corners alone, which no border cuts.
                 whole = T.Transform.apply_box(transforms, boxes)

@@ -19,7 +19,7 @@ class FastResizeTransform(T.ResizeTransform):
     """
 
     def __init__(
-        self, h: int, w: int, new_h: int, new_w: int, interp: int = Image.BILINEAR
+        self, h: int, w: int, new_h: int, new_w: int, interp: int = Image.Resampling.BILINEAR
     ) -> None:
         """Sizes before and after, px; `interp` is one of Pillow's methods."""
         super().__init__(h, w, new_h, new_w, interp)
@@ -31,7 +31,7 @@ class FastResizeTransform(T.ResizeTransform):
             img: the image.
             interp: given for segmentations only, which detectron2 resizes.
         """
-        bilinear = interp is None and self.interp == Image.BILINEAR
+        bilinear = interp is None and self.interp == Image.Resampling.BILINEAR
         if bilinear and img.dtype == np.uint8 and img.shape == (self.h, self.w, 3):
             if self.new_h >= self.h and self.new_w >= self.w:
                 return _enlarge(img, (self.new_h, self.new_w))

@@ -36,15 +36,19 @@ def number_ids(given: Iterable[Id]) -> dict[Id, int]:
     Others are counted from 1: numbers and texts that spell some in the order of the numbers, else
     in the given order.
     """
-    given = list(dict.fromkeys(given))
-    if all(type(x) is int and 0 <= x <= LARGEST_ID for x in given):
-        return {x: x for x in given}
-    spelled = {x: x if isinstance(x, int) else _spelled(x) for x in given}
-    if None not in spelled.values():
-        given.sort(key=spelled.__getitem__)
-    return {x: number for number, x in enumerate(given, start=1)}
+    distinct = list(dict.fromkeys(given))
+    whole = {x: x for x in distinct if type(x) is int and 0 <= x <= LARGEST_ID}
+    if len(whole) == len(distinct):
+        return whole  # type: ignore[return-value]  # its keys are numbers
+    spelled = {x: x if isinstance(x, int) else _spelled(x) for x in distinct}
+    numbers = {x: number for x, number in spelled.items() if number is not None}
+    if len(numbers) == len(distinct):
+        distinct.sort(key=numbers.__getitem__)
+    return {x: number for number, x in enumerate(distinct, start=1)}
 
 
 def _spelled(text: Id | None) -> int | None:
-    is_number = isinstance(text, str) and text.isascii() and text.removeprefix("-").isdecimal()
-    return int(text) if is_number and len(text) < 1000 else None
+    if not isinstance(text, str) or len(text) >= 1000:
+        return None
+    is_number = text.isascii() and text.removeprefix("-").isdecimal()
+    return int(text) if is_number else None

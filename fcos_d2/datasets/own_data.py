@@ -170,7 +170,7 @@ def _source_ids(coco: dict, categories: list[dict]) -> tuple[dict[int, Id], dict
     """
     images = {x["id"]: x["source_id"] for x in coco["images"] if "source_id" in x}
     own = {x["name"]: x.get("source_id", x["id"]) for x in coco["categories"]}
-    ids = {}
+    ids: dict[int, Id] = {}
     for category in categories:
         source = own.get(category["name"], category.get("source_id", category["id"]))
         if category["name"] not in own and source in own.values():

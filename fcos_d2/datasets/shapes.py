@@ -140,7 +140,8 @@ def _put_in_place(partial: Path, folder: Path) -> None:
 
 def _draw_split(folder: Path, split: str, count: int) -> dict:
     """Write the pictures of one split and return its annotations as a COCO dictionary."""
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for index in range(count):
         # A generator of its own makes a picture independent of those before it.
         rng = np.random.default_rng([SEED, list(NUM_IMAGES).index(split), index])

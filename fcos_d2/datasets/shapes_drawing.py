@@ -157,16 +157,15 @@ def _background(rng: np.random.Generator, image_size: tuple[int, int]) -> np.nda
     """Float32 BGR (H, W, 3): a muted texture, and lines that belong to no object."""
     height, width = image_size
     value = rng.uniform(0.2, 0.9)
-    colors = tuple(
-        _color(rng, saturation=(0, 0.4), value=np.clip((value - 0.15, value + 0.15), 0, 1))
-        for _ in range(2)
-    )
+    values = max(value - 0.15, 0.0), min(value + 0.15, 1.0)
+    first = _color(rng, saturation=(0, 0.4), value=values)
+    colors = first, _color(rng, saturation=(0, 0.4), value=values)
     kind = rng.choice(["gradient", "stripes", "clouds", "clouds"])
     picture = _texture(rng, kind, image_size, colors, rng.uniform(8, 60))
     for _ in range(rng.integers(0, 5)):
-        ends = rng.integers(-20, (width + 20, height + 20), (2, 2)).tolist()
+        start, end = rng.integers(-20, (width + 20, height + 20), (2, 2)).tolist()
         color = _color(rng, saturation=(0, 1), value=(0.1, 1)).tolist()
-        cv2.line(picture, *ends, color, int(rng.integers(1, 4)))
+        cv2.line(picture, start, end, color, int(rng.integers(1, 4)))
     # OpenCV smooths lines of 8-bit pictures only.
     return cv2.GaussianBlur(picture, (0, 0), 0.6)
 

@@ -24,7 +24,8 @@ def draw_split(folder: Path, split: str, seed: int) -> dict:
     """Draws the pictures of a split into `folder`; returns their annotations as COCO dicts."""
     num_images, tiles, side, counts = SPLITS[split]
     folder.mkdir(parents=True, exist_ok=True)
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for i in range(1, num_images + 1):
         rng = np.random.default_rng([seed, i])
         picture = np.zeros((tiles * side, tiles * side, 3), np.uint8)

@@ -38,7 +38,8 @@ def add_clipping(
     if isinstance(optimizer, Optimizer):
         return _clip_in_step(optimizer, max_norm)
 
-    class ClippingOptimizer(optimizer):
+    # The class is known only now.
+    class ClippingOptimizer(optimizer):  # type: ignore[valid-type, misc]
         def __init__(self, *args: object, **kwargs: object) -> None:
             super().__init__(*args, **kwargs)
             _clip_in_step(self, max_norm)

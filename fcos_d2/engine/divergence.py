@@ -131,7 +131,7 @@ def _changing_buffers(model: nn.Module) -> list[list[Tensor]]:
     }
     saved = {x.data_ptr() for x in model.state_dict().values()}
     buffers = [x for x in model.buffers() if id(x) not in frozen and x.data_ptr() in saved]
-    types = {x.dtype: [] for x in buffers}
+    types: dict[torch.dtype, list[Tensor]] = {x.dtype: [] for x in buffers}
     for x in buffers:
         types[x.dtype].append(x)
     return list(types.values())

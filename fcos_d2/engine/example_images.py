@@ -170,15 +170,15 @@ def with_ground_truth(entry: dict, record: dict, class_ids: Sequence[int] | None
     if "annotations" not in record:
         return entry
     objects = [a for a in record["annotations"] if not a.get("iscrowd", 0)]
-    boxes = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in objects]
-    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    corners = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in objects]
+    boxes = np.array(corners, np.float32).reshape(-1, 4)
     size = tuple(entry["image"].shape[1:])
     boxes = boxes * _xyxy_scale(size, (entry["height"], entry["width"]))
     classes = [a["category_id"] for a in objects]
     if class_ids is not None:
         classes = [class_ids[i] for i in classes]
-    classes = torch.tensor(classes, dtype=torch.int64)
-    instances = Instances(size, gt_boxes=Boxes(torch.from_numpy(boxes)), gt_classes=classes)
+    gt_classes = torch.tensor(classes, dtype=torch.int64)
+    instances = Instances(size, gt_boxes=Boxes(torch.from_numpy(boxes)), gt_classes=gt_classes)
     return {**entry, "instances": instances}
 
 

@@ -22,8 +22,9 @@ def warn_of_idle_levels(model: nn.Module, loader: object) -> None:
         loader: of `build_training_loader`.
     """
     generator, data = getattr(model, "proposal_generator", None), getattr(loader, "dataset", None)
-    is_ours = isinstance(generator, FCOSProposalGenerator) and isinstance(data, SeededRecords)
-    sizes_of = getattr(data.mapper, "input_size", None) if is_ours else None
+    if not isinstance(generator, FCOSProposalGenerator) or not isinstance(data, SeededRecords):
+        return
+    sizes_of = getattr(data.mapper, "input_size", None)
     if sizes_of is None or not isinstance(generator.assigner, SizeRangeAssigner):
         return
     chosen = np.unique(np.linspace(0, len(data) - 1, SAMPLE).astype(int)).tolist()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from detectron2.utils.events import EventStorage, EventWriter, get_event_storage
 
@@ -48,7 +49,7 @@ class WandbWriter(EventWriter):
         self._id_file = Path(output_dir, "wandb_run_id")
         self._options = {"project": project, "name": run_name or None, "dir": output_dir}
         self._config = nested_settings(config)
-        self._run = None
+        self._run: Any = None
         self._last_write = -1
         self._guard = FailureGuard("W&B")
 
@@ -98,7 +99,7 @@ class MLflowWriter(EventWriter):
         self._project = project
         self._run_name = run_name
         self._unsent_config = dict(config)
-        self._client = None
+        self._client: Any = None
         self._run_id = ""
         self._last_write = -1
         self._guard = FailureGuard("MLflow")
@@ -182,7 +183,7 @@ def mlflow_names(names: Iterable[str]) -> dict[str, str]:
 
 def nested_settings(flat: Mapping[str, object]) -> dict[str, object]:
     """{"A": {"B": 1}} of {"A.B": 1}: W&B wants no dots in its names, and shows them as A.B."""
-    nested: dict[str, object] = {}
+    nested: dict[str, Any] = {}
     for name, value in flat.items():
         *sections, last = name.split(".")
         place = nested

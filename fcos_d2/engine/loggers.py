@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from detectron2.utils import comm
 from detectron2.utils.events import (
@@ -47,15 +48,18 @@ def build_writers(
     if not comm.is_main_process():
         return []
     os.makedirs(output_dir, exist_ok=True)
-    run = {"project": project, "run_name": run_name, "config": config or {}}
     writers = [
         CommonMetricPrinter(max_iter),
         JSONWriter(os.path.join(output_dir, "metrics.json")),
     ]
     if "wandb" in backends:
-        writers.append(WandbWriter(output_dir, **run))
+        writers.append(
+            WandbWriter(output_dir, project=project, run_name=run_name, config=config or {})
+        )
     if "mlflow" in backends:
-        writers.append(MLflowWriter(output_dir, **run))
+        writers.append(
+            MLflowWriter(output_dir, project=project, run_name=run_name, config=config or {})
+        )
     # The last one, as it also makes the storage forget the images.
     if "tensorboard" in backends:
         require("tensorboard", "torch.utils.tensorboard", "SummaryWriter")
@@ -83,10 +87,11 @@ def flat_settings(cfg: Mapping[str, object] | DictConfig) -> dict[str, object]:
     Returns:
         Such as {"SOLVER.BASE_LR": 0.01}: numbers, strings, lists and None; the text of others.
     """
+    values: Any = cfg
     if isinstance(cfg, DictConfig):
-        cfg = OmegaConf.to_container(cfg, resolve=True)
+        values = OmegaConf.to_container(cfg, resolve=True)
     flat: dict[str, object] = {}
-    for name, value in cfg.items():
+    for name, value in values.items():
         if isinstance(value, Mapping):
             flat |= {f"{name}.{inner}": leaf for inner, leaf in flat_settings(value).items()}
         else:

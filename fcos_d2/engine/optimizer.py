@@ -48,7 +48,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
     common = {"lr": solver.BASE_LR, "weight_decay": solver.WEIGHT_DECAY}
     if solver.OPTIMIZER == "SGD":
         options = {"momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV}
-        optimizer = SGD(params, **common, **options)
+        optimizer: Optimizer = SGD(params, **common, **options)
     else:
         optimizer = (Adam if solver.OPTIMIZER == "Adam" else AdamW)(params, **common)
     if solver.CLIP_GRADIENTS.CLIP_TYPE == "full_model":

@@ -130,7 +130,7 @@ def end(note: Note) -> None:
 
 
 def _main_thread_is_doing() -> tuple[str, bool]:
-    frame = sys._current_frames().get(threading.main_thread().ident)
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
     stack = set()
     while frame is not None:
         stack.add((frame.f_code.co_filename.replace(os.sep, "/"), frame.f_code.co_name))

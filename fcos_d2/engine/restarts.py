@@ -9,6 +9,7 @@ import socket
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 from detectron2.utils import comm
@@ -22,7 +23,7 @@ def under_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def meeting_place(timeout: float = 600) -> dict[str, object]:
+def meeting_place(timeout: float = 600) -> dict[str, Any]:
     """Where the ranks that the environment describes meet: arguments of `init_process_group`.
 
     Under torchrun it is a part of its store in which no earlier life of these ranks has written:

@@ -1,5 +1,7 @@
 """The run that a config describes."""
 
+from typing import TypeAlias
+
 from detectron2.config import CfgNode
 from omegaconf import DictConfig
 
@@ -7,7 +9,7 @@ from .run_lazy import run_from_lazy
 from .run_parts import Run
 from .run_yaml import is_yaml, run_from_yaml
 
-Config = CfgNode | DictConfig | Run  # what a trainer takes
+Config: TypeAlias = CfgNode | DictConfig | Run  # what a trainer takes
 
 
 def run_of(config: Config) -> Run:

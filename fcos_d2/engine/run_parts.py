@@ -14,6 +14,7 @@ from ..class_names import dataset_class_names
 from ..data.mapper import FCOSDatasetMapper
 from ..data.workers import follow_parent
 from ..evaluation.views import ViewOptions, ViewSettings
+from ..modeling.meta_arch import AnyDetector
 from .keys import Kind
 
 
@@ -75,7 +76,7 @@ class Run:
     use_of_masks: Callable[[], str]  # see `learned_fields`
     view_options: ViewOptions
     training: Callable[[], Training]
-    make_model: Callable[[str], nn.Module]  # on a device
+    make_model: Callable[[str], AnyDetector]  # on a device
     make_optimizer: Callable[[nn.Module], Optimizer]
     make_scheduler: Callable[[Optimizer], object]  # of learning rates, or fvcore's multiplier
     make_train_mapper: Callable[[], FCOSDatasetMapper]
@@ -101,7 +102,7 @@ class Run:
         """Of the training data, once they are loaded."""
         return dataset_class_names(self.train_datasets)
 
-    def build_model(self) -> nn.Module:
+    def build_model(self) -> AnyDetector:
         """Raises ValueError where no model can be built with the values of the config."""
         return self.make_model(self.device)
 

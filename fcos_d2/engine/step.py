@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from detectron2.engine import SimpleTrainer
@@ -64,7 +65,7 @@ class StepTrainer(SimpleTrainer):
             # Emulated, convolutions were seen to take 100 times as long.
             logger.warning("this CPU cannot compute in bf16: training in float32")
             precision = None
-        self.dtype = PRECISIONS.get(precision)
+        self.dtype = None if precision is None else PRECISIONS[precision]
         # Small gradients would vanish in float16, whose range bfloat16 does not share.
         self.grad_scaler = torch.amp.GradScaler(self.device_type, enabled=precision == "fp16")
 
@@ -146,14 +147,12 @@ class StepTrainer(SimpleTrainer):
 
     def _can_share_normalizers(self, num_batches: int) -> bool:
         model = unwrapped(self.model)
-        return (
-            num_batches > 1
-            and isinstance(model, FCOS)
-            and not model.proposal_generator.assigner.needs_predictions
-        )
+        if num_batches == 1 or not isinstance(model, FCOS):
+            return False
+        return not model.proposal_generator.assigner.needs_predictions
 
     def _common_normalizers(self, batches: list[list[dict]]) -> AbstractContextManager:
-        model = unwrapped(self.model)
+        model: Any = unwrapped(self.model)  # an FCOS
         sums = sum(model.target_sums(batch) for batch in batches)
         return model.proposal_generator.shared_normalizers(sums)
 
@@ -175,7 +174,7 @@ class StepTrainer(SimpleTrainer):
             for group in self.optimizer.param_groups
         ]
         super().load_state_dict(state_dict)
-        changed = {}
+        changed: dict[str, tuple[object, object]] = {}
         for group, options in zip(self.optimizer.param_groups, configured, strict=True):
             # The schedule, if there is one yet, has made another "lr" of the configured one.
             options.setdefault("initial_lr", options["lr"])

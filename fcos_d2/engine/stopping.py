@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any, NoReturn
 
 from detectron2.engine import HookBase
 from detectron2.utils import comm
@@ -48,7 +49,7 @@ class StopOnSignal(HookBase):
         """
         self.step = step
         self.checkpointer = checkpointer
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}  # handlers
         self._first_press: float | None = None
         self._can_leave = False  # in something that may be left at any moment
 
@@ -93,11 +94,11 @@ class StopOnSignal(HookBase):
                         return evaluate()
                 finally:
                     self._can_leave = False
-            return self._stop(self.step.signal)
+            self._stop(self.step.signal)
 
         return run
 
-    def _stop(self, number: int) -> None:
+    def _stop(self, number: int) -> NoReturn:
         # After the loop, the iteration of a trainer is one that never ran.
         iteration = min(self.trainer.iter, self.trainer.max_iter - 1)
         name = f"model_{iteration:07d}"
@@ -121,7 +122,8 @@ def handing_on_signals() -> Iterator[None]:
         now = time.monotonic()
         at_once = number == signal.SIGINT and first_press and now - first_press[0] > SAME_PRESS
         for child in multiprocessing.active_children():
-            os.kill(child.pid, signal.SIGKILL if at_once else number)
+            if child.pid is not None:
+                os.kill(child.pid, signal.SIGKILL if at_once else number)
         if at_once:
             os._exit(128 + number)
         if number == signal.SIGINT and not first_press:

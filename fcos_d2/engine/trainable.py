@@ -8,6 +8,7 @@ from torch import nn
 
 from ..modeling.backbone import TimmBackbone
 from ..modeling.batch_norms import exchange_batch_norms
+from ..modeling.meta_arch import AnyDetector
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def unused_parameters(model: nn.Module) -> list[str]:
     return [f"backbone.{name}" for name, x in zip(names, gradients, strict=True) if x is None]
 
 
-def _small_image(model: nn.Module) -> torch.Tensor:
+def _small_image(model: AnyDetector) -> torch.Tensor:
     """(1, C, side, side) of zeros, which the backbone takes."""
     backbone = model.backbone
     divisor = max(getattr(backbone, "size_divisibility", 0), 1)

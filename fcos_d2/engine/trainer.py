@@ -1,10 +1,12 @@
 """Training, from either kind of config."""
 
+import inspect
 import logging
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from types import SimpleNamespace
 
 import torch
@@ -81,7 +83,7 @@ class Trainer(DefaultTrainer):
             )
             self.start_iter = 0
             self.max_iter = self.settings.max_iter
-            self._last_eval_results = {}
+            self._last_eval_results: dict = {}
             self.register_hooks(self.build_hooks())
 
     def _build_step(self, model: nn.Module) -> StepTrainer:
@@ -107,7 +109,8 @@ class Trainer(DefaultTrainer):
         check_class_count(self.run, unwrapped(self.model))
         self.class_names = self.run.class_names
         check_test_classes(self.class_names, self.run.test_datasets)
-        of_ours = type(self).build_evaluator.__func__ is Trainer.build_evaluator.__func__
+        chosen = inspect.getattr_static(type(self), "build_evaluator")
+        of_ours = chosen is inspect.getattr_static(Trainer, "build_evaluator")
         if of_ours and not self.settings.own_evaluator:
             check_metric(self.settings.best_metric, self.run.test_datasets)
 
@@ -144,7 +147,7 @@ class Trainer(DefaultTrainer):
             after_evaluation=example_images(
                 tested,
                 self.run.test_datasets,
-                self.run.build_test_mapper,
+                self.run.build_test_mapper(),
                 self.run.image_format,
                 settings.logging.images,
                 settings.eval_period,
@@ -240,10 +243,7 @@ class Trainer(DefaultTrainer):
         """
         run = run_of(cfg)
         if evaluators is None:
-
-            def build(name: str) -> DatasetEvaluator:
-                return cls.build_evaluator(cfg, name)
-
+            build: Callable[[str], DatasetEvaluator] = partial(cls.build_evaluator, cfg)
         else:
             given = [evaluators] if isinstance(evaluators, DatasetEvaluator) else evaluators
             build = dict(zip(run.test_datasets, given, strict=True)).__getitem__

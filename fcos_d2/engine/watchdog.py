@@ -58,7 +58,7 @@ class Watchdog(HookBase):
         comm.synchronize()  # from here on, no note is of an earlier run
         if self.minutes:
             self._ended.clear()
-            threading.Thread(target=self._watch, daemon=True).start()
+            threading.Thread(target=self._watch, args=(self.note,), daemon=True).start()
 
     def after_step(self) -> None:
         if self.note is not None:
@@ -69,17 +69,19 @@ class Watchdog(HookBase):
         if self.note is not None and self.trainer.iter >= self.trainer.max_iter:
             self.note.remove()
 
-    def _watch(self) -> None:
+    def _watch(self, own: OwnNote) -> None:
         """Looks at the others only when this rank has made no progress for half of the time."""
-        idle, last, half = 0, self.note.iteration, self.limit // 2
+        idle, last, half = 0, own.iteration, self.limit // 2
+        seen: dict[int, Note] = {}
+        quiet: dict[int, int] = {}  # looks in which a rank did not move
         while not self._ended.wait(self.period):
-            self.note.tick()
-            idle = idle + 1 if self.note.iteration == last else 0
-            last = self.note.iteration
+            own.tick()
+            idle = idle + 1 if own.iteration == last else 0
+            last = own.iteration
             if idle < half:
                 seen, quiet = {}, {}
                 continue
-            notes = read_notes(self.folder) | {comm.get_rank(): self.note.read()}
+            notes = read_notes(self.folder) | {comm.get_rank(): own.read()}
             for rank, note in notes.items():
                 runs = rank not in seen or seen[rank].ticks != note.ticks
                 quiet[rank] = 0 if runs else quiet.get(rank, 0) + 1

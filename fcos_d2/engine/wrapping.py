@@ -1,6 +1,7 @@
 """A model made ready for this machine and these processes."""
 
 import logging
+from typing import Any
 
 import torch
 from detectron2.utils import comm
@@ -35,7 +36,7 @@ def adapt_sync_batchnorm(model: nn.Module) -> nn.Module:
     return model
 
 
-def wrap_distributed(model: nn.Module, **options: object) -> nn.Module:
+def wrap_distributed(model: nn.Module, **options: Any) -> nn.Module:
     """DistributedDataParallel around `model` where there are several processes, on any device.
 
     detectron2's own wrapper names a CUDA device, which a CPU process does not have.

@@ -1,6 +1,7 @@
 """Detections of a model's classes, evaluated as those of the dataset with the same names."""
 
 import logging
+from collections.abc import Sequence
 
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
@@ -18,7 +19,7 @@ class EvaluatorByName(DatasetEvaluator):
     """
 
     def __init__(
-        self, evaluator: DatasetEvaluator, dataset_name: str, class_names: list[str]
+        self, evaluator: DatasetEvaluator, dataset_name: str, class_names: Sequence[str]
     ) -> None:
         """
         Args:
@@ -47,6 +48,7 @@ class EvaluatorByName(DatasetEvaluator):
     def _translated(self, output: dict) -> dict:
         if "instances" not in output:
             return output
+        assert self._indices is not None, "classes are not translated"
         instances = output["instances"].to("cpu")
         classes = instances.pred_classes
         if len(classes) and classes.max() >= len(self._class_names):
@@ -63,7 +65,7 @@ class EvaluatorByName(DatasetEvaluator):
 
 
 def evaluate_by_name(
-    evaluator: DatasetEvaluator, dataset_name: str, class_names: list[str] | None
+    evaluator: DatasetEvaluator, dataset_name: str, class_names: Sequence[str] | None
 ) -> DatasetEvaluator:
     """The evaluator for a model with these classes; None: those of the dataset, in its order."""
     if class_names is None:
@@ -71,7 +73,7 @@ def evaluate_by_name(
     return EvaluatorByName(evaluator, dataset_name, class_names)
 
 
-def dataset_indices(class_names: list[str], dataset_name: str) -> Tensor | None:
+def dataset_indices(class_names: Sequence[str], dataset_name: str) -> Tensor | None:
     """The dataset's index of each class of a model; -1 for one that the dataset lacks.
 
     Args:
@@ -105,9 +107,11 @@ def dataset_indices(class_names: list[str], dataset_name: str) -> Tensor | None:
     return torch.tensor(positions(class_names, names))
 
 
-def check_test_classes(class_names: list[str] | None, dataset_names: list[str]) -> None:
+def check_test_classes(class_names: Sequence[str] | None, dataset_names: Sequence[str]) -> None:
     """Raises the ValueError of `dataset_indices` before a run, for sets that name their classes."""
-    for name in dataset_names if class_names is not None else ():
+    if class_names is None:
+        return
+    for name in dataset_names:
         dataset_indices(class_names, name)
 
 

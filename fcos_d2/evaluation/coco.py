@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from typing import Any
 
 import numpy as np
 from detectron2.data import MetadataCatalog
@@ -25,7 +26,7 @@ from .coco_boxes import (
     write_results,
 )
 from .coco_limits import COCO_LIMIT, warn_of_limits
-from .coco_truth import annotation_file, hotcoco, load_truth
+from .coco_truth import Truth, annotation_file, hotcoco, load_truth
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,9 @@ class FastCOCOEvaluator(DatasetEvaluator):
         self._json_file = annotation_file(dataset_name, self._metadata, output_dir)
         self._truth = load_truth(self._json_file)
         only_boxes = tasks is None or set(tasks) == {"bbox"}
-        self._detectron2 = None if self._truth and only_boxes else self._build_detectron2()
+        self._detectron2: COCOEvaluator | None = None
+        if self._truth is None or not only_boxes:
+            self._detectron2 = self._build_detectron2()
 
     def reset(self) -> None:
         self._predictions = []
@@ -108,7 +111,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
             return
         for record, output in zip(inputs, outputs, strict=True):
             if "instances" in output:
-                image_id = self._truth.image_id(record["image_id"], self._json_file)
+                image_id = self._arrays.image_id(record["image_id"], self._json_file)
                 self._predictions.append((image_id, box_rows(output["instances"])))
 
     def evaluate(self, img_ids: list[int] | None = None) -> dict[str, dict[str, float]]:
@@ -143,6 +146,12 @@ class FastCOCOEvaluator(DatasetEvaluator):
             return {}
         return self._evaluate_boxes(np.concatenate([rows for _, rows in gathered]), img_ids)
 
+    @property
+    def _arrays(self) -> Truth:
+        """The truth, where the boxes are not detectron2's business."""
+        assert self._truth is not None, "detectron2 evaluates what hotcoco cannot read"
+        return self._truth
+
     def _has_boxes_alone(self, output: dict) -> bool:
         if "proposals" in output:
             return False
@@ -155,7 +164,8 @@ class FastCOCOEvaluator(DatasetEvaluator):
         if self._truth:
             found = bool(self._truth.coco.get_ann_ids(iscrowd=False))
         else:
-            objects = self._detectron2._coco_api.anns.values()
+            evaluator: Any = self._detectron2
+            objects = evaluator._coco_api.anns.values()
             found = any(not annotation.get("iscrowd", 0) for annotation in objects)
         if not found:
             source = self._metadata.get("source", self._json_file)
@@ -182,11 +192,11 @@ class FastCOCOEvaluator(DatasetEvaluator):
         image_names, category_names = self._names()
         if ids := self._ids_of_classes():
             detections = to_dataset_ids(detections, ids, image_names)
-        coco_gt = self._truth.coco
+        coco_gt = self._arrays.coco
         check_detections(detections, coco_gt.get_img_ids(), self._json_file, image_names)
         if self._output_dir:
             PathManager.mkdirs(self._output_dir)
-            path = self._results_file()
+            path = self._results_file(self._output_dir)
             with replacing(path, durable=False) as temporary, temporary.open("w") as file:
                 write_results(detections, file, image_names, category_names)
         if not self._has_boxes():
@@ -196,7 +206,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
             return {"bbox": dict.fromkeys(RESULT_KEYS, float("nan"))}
         limits = sorted((1, 10, self._max_dets_per_image))
         if img_ids is not None:
-            img_ids = [self._truth.image_id(x, self._json_file) for x in img_ids]
+            img_ids = [self._arrays.image_id(x, self._json_file) for x in img_ids]
         precision, recall = match_boxes(coco_gt, detections, limits, img_ids)
         statistics = coco_statistics(precision, recall)
         logger.info("COCO's numbers for boxes:\n%s", create_small_table(statistics))
@@ -207,12 +217,12 @@ class FastCOCOEvaluator(DatasetEvaluator):
     def _ids_of_classes(self) -> dict[int, int]:
         """The category id in the truth of each class number; known once the dataset is loaded."""
         class_of_id = self._metadata.get("thing_dataset_id_to_contiguous_id") or {}
-        ids = self._truth.category_ids
+        ids = self._arrays.category_ids
         return {c: i if ids is None else ids.get(i, i) for i, c in class_of_id.items()}
 
     def _by_class(self, precision: np.ndarray) -> np.ndarray:
         """(T, R, K, A, M) by category id of the truth -> by class number."""
-        position = {i: k for k, i in enumerate(sorted(self._truth.coco.get_cat_ids()))}
+        position = {i: k for k, i in enumerate(sorted(self._arrays.coco.get_cat_ids()))}
         ids = [i for _, i in sorted(self._ids_of_classes().items())]
         if sorted(ids) != [*position] or ids == [*position]:
             return precision
@@ -220,7 +230,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
 
     def _names(self) -> tuple[dict[int, Id], dict[int, Id]]:
         """What the user's file calls ids of the truth: images, and categories."""
-        images, categories = self._truth.image_ids or {}, self._truth.category_ids or {}
+        images, categories = self._arrays.image_ids or {}, self._arrays.category_ids or {}
         return (
             {number: given for given, number in images.items()} | self._source_ids("image"),
             {number: given for given, number in categories.items()} | self._source_ids("category"),
@@ -230,21 +240,23 @@ class FastCOCOEvaluator(DatasetEvaluator):
         """Of own data, which get other ids than in the user's file; see `register_own_data`."""
         return self._metadata.get(f"source_{kind}_ids") or {}
 
-    def _results_file(self) -> str:
-        return os.path.join(self._output_dir, "coco_instances_results.json")
+    @staticmethod
+    def _results_file(output_dir: str) -> str:
+        return os.path.join(output_dir, "coco_instances_results.json")
 
     def _restore_ids_of_results(self) -> None:
         """Writes detectron2's file anew, with the ids of the user's."""
         names = {f"{kind}_id": self._source_ids(kind) for kind in ("image", "category")}
         if not self._output_dir or not any(names.values()) or not comm.is_main_process():
             return
-        if not os.path.exists(self._results_file()):  # nothing was evaluated
+        path = self._results_file(self._output_dir)
+        if not os.path.exists(path):  # nothing was evaluated
             return
-        with open(self._results_file()) as file:
+        with open(path) as file:
             rows = json.load(file)
         for row in rows:
             row |= {key: ids.get(row[key], row[key]) for key, ids in names.items()}
-        with open(self._results_file(), "w") as file:
+        with open(path, "w") as file:
             json.dump(rows, file)
 
 
@@ -265,7 +277,7 @@ def match_boxes(
         evaluation.params.img_ids = img_ids
     evaluation.evaluate()
     evaluation.accumulate()
-    curves = evaluation.eval
+    curves: Any = evaluation.eval
     return curves["precision"], curves["recall"]
 
 

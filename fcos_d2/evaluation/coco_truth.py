@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from detectron2.data.catalog import Metadata
 from detectron2.data.datasets.coco import convert_to_coco_json
@@ -12,6 +12,7 @@ from detectron2.utils.file_io import PathManager
 
 from ..datasets.ids import LARGEST_ID, Id, number_ids
 
+hotcoco: Any
 try:
     import hotcoco
 except ImportError:
@@ -64,6 +65,7 @@ def load_truth(json_file: str) -> Truth | None:
             "pip install hotcoco"
         )
         return None
+    refused: ValueError | None = None
     try:
         coco = hotcoco.COCO(json_file)
         ids = [*coco.get_img_ids(), *coco.get_cat_ids()]
@@ -71,12 +73,10 @@ def load_truth(json_file: str) -> Truth | None:
             return Truth(coco, None, None)
     except ValueError as error:
         refused = error
-    else:
-        refused = None
     try:
         return _renumbered(json_file)
     except (ValueError, KeyError, TypeError) as error:
-        reason = refused or error
+        reason = error if refused is None else refused
         logger.warning("the COCO metric runs on pycocotools, slowly; %s: %s", json_file, reason)
         return None
 

@@ -1,5 +1,7 @@
 """The names of what the evaluators of the trainers measure."""
 
+from collections.abc import Sequence
+
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 
@@ -35,7 +37,7 @@ def build_evaluator(
     )
 
 
-def check_metric(metric: str, dataset_names: list[str]) -> None:
+def check_metric(metric: str, dataset_names: Sequence[str]) -> None:
     """Looks for a metric among those that `build_evaluator` can give, before a run starts.
 
     Args:

@@ -6,7 +6,7 @@ Evaluation, the predictor and the demo all go through `MultiViewModel`.
 import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -101,8 +101,8 @@ class ModelByShape(nn.Module):
 
     def forward(self, batched_inputs: list[dict]) -> list[dict]:
         """N dicts of detectron2 -> N dicts with "instances", in the same order."""
-        step = self.model.backbone.size_divisibility
-        return detect_by_shape(self.model, batched_inputs, step)
+        backbone: Any = self.model.backbone
+        return detect_by_shape(self.model, batched_inputs, backbone.size_divisibility)
 
 
 class View(NamedTuple):
@@ -170,7 +170,7 @@ class MultiViewModel(nn.Module):
         regions = [Region(0, 0, image_size[1], image_size[0])]
         if self.slicing is not None:
             regions = self.slicing.regions(image_size)
-        by_region = {region: [] for region in regions}
+        by_region: dict[Region, list[Detections]] = {region: [] for region in regions}
         for views in _batches(self._views(image, regions)):
             for view, output in zip(views, self.model(_inputs(views)), strict=True):
                 by_region[view.region].append(_in_image(output["instances"], view))
@@ -214,22 +214,23 @@ def merge(
     """
     if len(found) == 1:
         # The detector has suppressed these, before it clipped them, which moves boxes closer.
-        return suppress(*found.values(), nms_thresh=0, max_detections=max_detections)
+        (only,) = found.values()
+        return suppress(only, nms_thresh=0, max_detections=max_detections)
     cut = torch.cat([is_cut(x.boxes, region, image_size) for region, x in found.items()])
-    everything = Detections(*(torch.cat(field) for field in zip(*found.values(), strict=True)))
+    everything = Detections._make(map(torch.cat, zip(*found.values(), strict=True)))
     # First: a cut box with a high score would suppress the whole one.
     keep = without_fragments(everything.boxes, everything.scores, everything.classes, cut)
-    everything = Detections(*(field[keep] for field in everything))
+    everything = Detections._make(field[keep] for field in everything)
     return suppress(everything, nms_thresh, max_detections)
 
 
-def last_box_predictor(roi_heads: nn.Module) -> nn.Module:
+def last_box_predictor(roi_heads: Any) -> Any:
     """The part of a second stage that selects its boxes; a cascade's last stage does so."""
     predictor = roi_heads.box_predictor
     return predictor[-1] if isinstance(predictor, nn.ModuleList) else predictor
 
 
-def selection_limits(model: nn.Module) -> tuple[float, int]:
+def selection_limits(model: Any) -> tuple[float, int]:
     """IoU threshold and largest number of detections of a detector's last stage."""
     if hasattr(model, "roi_heads"):
         predictor = last_box_predictor(model.roi_heads)

@@ -20,13 +20,13 @@ from .suppression import kept_by_suppression, suppression_operator
 from .torch_formats import export_program, export_torchscript
 
 # File in the folder, and the extra with the packages that writing it needs.
-FORMATS = {
+FORMATS: dict[str, tuple[str, str | None]] = {
     "onnx": ("model.onnx", "export"),
     "openvino": ("model.xml", "openvino"),
     "torchscript": ("model.pt", None),
     "torch-export": ("model.pt2", None),
 }
-PACKAGES = {
+PACKAGES: dict[str | None, tuple[str, ...]] = {
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("onnx", "onnxscript", "openvino"),
 }

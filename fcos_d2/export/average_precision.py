@@ -4,6 +4,7 @@ import contextlib
 import io
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -31,7 +32,7 @@ def coco_ap(folder: Path, annotations: str, images: str) -> float:
         ValueError: a missing file, or classes that are not those of the model; names it.
     """
     detector = Detector(folder)
-    truth = COCO()
+    truth: Any = COCO()
     read = read_dataset(annotations, images=images, format="coco")
     truth.dataset = learned_fields(read.coco, "unused", read.problems)
     for line in summarise(read.problems):

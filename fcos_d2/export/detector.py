@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from detectron2.modeling.backbone import Backbone
 from torch import Tensor, nn
 
 from ..modeling import FCOS
@@ -47,11 +48,13 @@ class ExportableDetector(nn.Module):
                 "MODEL.FCOS.POST_NMS_TOPK_TEST must be at least 1 for an export, got "
                 f"{selection.max_detections}"
             )
-        self.backbone = fold_batch_norms(model.backbone)
+        self.backbone: Backbone = fold_batch_norms(model.backbone)
         self.head = with_exportable_towers(generator.fcos_head, num_winograd)
         self.generator = generator
         self.raw_heads = raw_heads
         self.suppress = suppress
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", model.pixel_mean.flatten().clone(), persistent=False)
         self.register_buffer("std", model.pixel_std.flatten().clone(), persistent=False)
 
@@ -89,7 +92,7 @@ class ExportableDetector(nn.Module):
             )
         )
         outputs = self.head([features[name] for name in self.generator.in_features])
-        levels = self._decode(outputs.at_least_float32(), tuple(images.shape[1:3]))
+        levels = self._decode(outputs.at_least_float32(), (images.shape[1], images.shape[2]))
         if self.raw_heads:
             boxes, _, products = (torch.cat(field, dim=1) for field in zip(*levels, strict=True))
             return boxes, self._score(products)
@@ -105,7 +108,7 @@ class ExportableDetector(nn.Module):
         """Of each level boxes (N, Hi * Wi, 4), and (N, Hi * Wi, K) of class probabilities and of
         their products with the quality."""
         generator = self.generator
-        sizes = [tuple(level.shape[-2:]) for level in outputs.cls_logits]
+        sizes = [(level.shape[-2], level.shape[-1]) for level in outputs.cls_logits]
         grids = location_grids(sizes, generator.strides, padded_size, generator.location_rule)
         levels = []
         for i, (grid, stride) in enumerate(zip(grids, generator.strides, strict=True)):

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -79,6 +79,7 @@ def onnx_graph(
         optimize=True,
         verbose=False,
     )
+    assert program is not None, "with dynamo=True there is one"
     return program.model_proto
 
 
@@ -101,8 +102,9 @@ def dynamic_shapes(steps: tuple[int, int] | None, batch: bool) -> tuple[dict, di
 
 def _suppression_in_onnx() -> Callable:
     """ONNX's own operator in the place of ours; made here, because onnxscript is an extra."""
-    from onnxscript import BOOL, FLOAT, INT64
-    from onnxscript import opset18 as op
+    from onnxscript import BOOL, FLOAT, INT64, opset18
+
+    op: Any = opset18  # its types are those of tensors in scripts, not of values while tracing
 
     def kept_by_suppression(
         boxes: FLOAT, scores: FLOAT, classes: INT64, iou_threshold: FLOAT, num_classes: int

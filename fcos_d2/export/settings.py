@@ -4,6 +4,7 @@ from pathlib import Path
 
 import yaml
 from detectron2.data import transforms as T
+from torch import Tensor
 
 from fcos_deploy.settings import FILE_NAME, FORMAT_VERSION
 from fcos_deploy.vision import class_color
@@ -106,6 +107,6 @@ def write_settings(settings: dict, folder: Path) -> None:
     write_text(folder / FILE_NAME, HEADER + text)
 
 
-def _numbers(values: object) -> list[float]:
+def _numbers(values: Tensor) -> list[float]:
     # Short in the file: float32 of 57.12 is 57.119998931884766.
     return [float(f"{x:.7g}") for x in values.flatten().tolist()]

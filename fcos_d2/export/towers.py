@@ -35,7 +35,7 @@ def with_exportable_towers(head: FCOSHead, num_winograd: int = 0) -> FCOSHead:
         norms_differ = any(isinstance(layer, PerLevelNorm) for layer in layers)
         if not (norms_differ or num_winograd):
             continue
-        towers = [
+        towers: list[nn.Sequential] = [
             nn.Sequential(*(x[level] if isinstance(x, PerLevelNorm) else x for x in layers))
             for level in range(head.num_levels)
         ]

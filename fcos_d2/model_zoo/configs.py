@@ -2,6 +2,7 @@
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 from detectron2.config import CfgNode, LazyConfig
 from omegaconf import DictConfig, OmegaConf
@@ -103,7 +104,7 @@ def _load_python(path: str) -> DictConfig:
 
 def _from_yaml(content: dict, trust_config: bool, path: str) -> DictConfig:
     try:
-        tree = content if trust_config else resolve_targets(content)
+        tree: Any = content if trust_config else resolve_targets(content)
         return OmegaConf.create(tree, flags={"allow_objects": True})
     except (ValueError, OmegaConfBaseException) as error:
         cure = "; if you know where the file comes from, add --trust-config (trust_config=True)"

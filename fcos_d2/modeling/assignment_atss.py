@@ -73,15 +73,16 @@ class ATSSAssigner:
             location_idxs (C,) in [0, R), gt_idxs (C,) in [0, M), and the IoUs (C,) of anchor and
             box.
         """
-        location_idxs, centers, ious = [], [], []
+        idxs_of_levels, centers, ious_of_levels = [], [], []
         first_idx = 0
         for grid in grids:
             idxs, xy = nearest_locations(gt_boxes, grid, self.topk)
-            location_idxs.append(idxs + first_idx)
+            idxs_of_levels.append(idxs + first_idx)
             centers.append(xy)
-            ious.append(_anchor_ious(xy, self.anchor_scale * grid.stride, gt_boxes))
+            ious_of_levels.append(_anchor_ious(xy, self.anchor_scale * grid.stride, gt_boxes))
             first_idx += grid.num_locations
-        location_idxs, ious = torch.cat(location_idxs, dim=1), torch.cat(ious, dim=1)  # (M, C)
+        location_idxs = torch.cat(idxs_of_levels, dim=1)  # (M, C)
+        ious = torch.cat(ious_of_levels, dim=1)  # (M, C)
         inside = (boxes_to_ltrb(torch.cat(centers, dim=1), gt_boxes[:, None]) > 0).all(dim=-1)
         # A single candidate has no deviation, and std() warns of an empty batch.
         spread = ious.numel() > len(ious)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from detectron2.layers import FrozenBatchNorm2d, NaiveSyncBatchNorm
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ def activated(kind: type[nn.Module]) -> type[nn.Module]:
     timm's BatchNormAct2d is such a norm, and these are its names of the two.
     """
 
-    def forward(self: nn.Module, x: Tensor) -> Tensor:
+    def forward(self: Any, x: Tensor) -> Tensor:
         return self.act(self.drop(kind.forward(self, x)))
 
     return type(f"Activated{kind.__name__}", (kind,), {"forward": forward})
@@ -72,10 +73,10 @@ def exchange_batch_norms(
     return len(new)
 
 
-def _like(norm: nn.Module, kind: str, name: str) -> nn.Module:
+def _like(norm: Any, kind: str, name: str) -> nn.Module:
     """A norm of `kind` with the content of `norm`."""
     make, children = _variant(norm, name)(KINDS[kind]), dict(norm.named_children())
-    options = {"eps": norm.eps}
+    options: dict[str, Any] = {"eps": norm.eps}
     if kind != "FrozenBN":
         options["momentum"] = getattr(norm, "momentum", 0.1)
         options["affine"] = getattr(norm, "affine", True)
@@ -94,7 +95,7 @@ def _like(norm: nn.Module, kind: str, name: str) -> nn.Module:
     return new.train(norm.training)
 
 
-def _variant(norm: nn.Module, name: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
+def _variant(norm: Any, name: str) -> Callable[[Any], type[nn.Module]]:
     """What makes a class of KINDS do all that the class of `norm` does."""
     own = type(norm)
     if norm.running_mean is None:

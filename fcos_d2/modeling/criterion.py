@@ -60,8 +60,10 @@ class Targets(NamedTuple):
         """The same on another device; they come from the CPU without an alignment."""
         if self.classes.device == device:
             return self
-        fields = upload([self.positive_idxs, self.classes, self.ltrb_in_strides], device)
-        return Targets(self.num_images, self.num_locations, *fields, self.alignment)
+        idxs, classes, ltrb = upload(
+            [self.positive_idxs, self.classes, self.ltrb_in_strides], device
+        )
+        return self._replace(positive_idxs=idxs, classes=classes, ltrb_in_strides=ltrb)
 
 
 @dataclass(frozen=True, kw_only=True)

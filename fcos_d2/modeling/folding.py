@@ -3,6 +3,7 @@
 import copy
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import torch
 from detectron2.layers import Conv2d, FrozenBatchNorm2d, NaiveSyncBatchNorm
@@ -13,8 +14,10 @@ from .layers import ModulatedDeformConv
 # Exactly these types: timm has a subclass that activates, too.
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, NaiveSyncBatchNorm, FrozenBatchNorm2d)
 
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
-def fold_batch_norms(model: nn.Module) -> nn.Module:
+
+def fold_batch_norms(model: ModuleT) -> ModuleT:
     """A copy of `model` for inference that gives the same up to rounding, sooner.
 
     A batch norm in evaluation is a scale and an offset per channel, which the convolution before it
@@ -59,7 +62,7 @@ def _convs_before_norms(parent: nn.Module) -> Iterator[tuple[nn.Module, nn.Modul
 
 
 @torch.no_grad()
-def _fold(conv: nn.Module, norm: nn.Module) -> None:
+def _fold(conv: Any, norm: Any) -> None:
     """Gives `conv` (weight (C, ..., k, k), bias (C,) or None) the weights of both."""
     # Double precision, so that nothing but the new weights themselves is rounded.
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()  # (C,)

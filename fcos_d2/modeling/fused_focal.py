@@ -6,6 +6,8 @@ the backward pass. Here the operators run over pieces that stay in the processor
 is kept is one matrix, the gradient.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,7 +45,7 @@ def negative_focal_sum(
 class _NegativeFocalSum(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx, cls_logits: Tensor, labels: Tensor, weight: float, gamma: float
+        ctx: Any, cls_logits: Tensor, labels: Tensor, weight: float, gamma: float
     ) -> tuple[Tensor, Tensor]:
         ctx.dtype, with_gradient = cls_logits.dtype, ctx.needs_input_grad[0]
         total, gradient = _sum_by_pieces(cls_logits, weight, gamma, with_gradient)
@@ -53,7 +55,9 @@ class _NegativeFocalSum(torch.autograd.Function):
         return total, cls_logits.gather(1, columns)[:, 0].to(total.dtype)
 
     @staticmethod
-    def backward(ctx, total_grad: Tensor, label_grad: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(
+        ctx: Any, total_grad: Tensor, label_grad: Tensor
+    ) -> tuple[Tensor, None, None, None]:
         if torch.is_grad_enabled():  # so it is with create_graph alone; zeros would be wrong
             raise RuntimeError("focal losses have no second derivative: no create_graph=True here")
         gradient, columns = ctx.saved_tensors
@@ -76,8 +80,9 @@ def _sum_by_pieces(
         probability, entropy = piece.sigmoid(), F.softplus(piece)
         power = probability**gamma
         sums.append((power * entropy).sum())
-        if with_gradient:
+        if gradient is not None:
             # d/dx of p ** gamma x softplus(x) is p ** gamma x (gamma x (1 - p) x softplus(x) + p).
             entropy.addcmul_(entropy, probability, value=-1).mul_(gamma).add_(probability)
             gradient[start : start + size] = entropy.mul_(power).mul_(weight)
-    return torch.stack(sums).sum() * weight, gradient.view_as(logits) if with_gradient else None
+    total = torch.stack(sums).sum() * weight
+    return total, None if gradient is None else gradient.view_as(logits)

@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from .meta_arch import FCOS
 
-def halve_weights(model: nn.Module, dtype: torch.dtype) -> None:
+
+def halve_weights(model: FCOS, dtype: torch.dtype) -> None:
     """Has backbone and head of a detector compute in half precision, in place.
 
     Autocast rounds every weight anew in each call and normalises groups in float32. Without both a

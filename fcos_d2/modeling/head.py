@@ -25,20 +25,21 @@ class HeadOutputs(NamedTuple):
 
     def flattened(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Class logits (N, R, K), distances (N, R, 4) and quality logits (N, R), if any."""
-        cls_logits, ltrb, quality_logits = (
-            torch.cat([x.flatten(2).transpose(1, 2) for x in field], dim=1) if field else None
-            for field in self[:3]
-        )
-        return cls_logits, ltrb, None if quality_logits is None else quality_logits[..., 0]
+
+        def joined(levels: list[Tensor]) -> Tensor:
+            return torch.cat([x.flatten(2).transpose(1, 2) for x in levels], dim=1)
+
+        quality_logits = joined(self.quality_logits)[..., 0] if self.quality_logits else None
+        return joined(self.cls_logits), joined(self.ltrb_in_strides), quality_logits
 
     def at_least_float32(self) -> "HeadOutputs":
         """Half-precision predictions in float32; the features stay as they are."""
-        predictions = ([at_least_float32(x) for x in field] for field in self[:3])
-        return HeadOutputs(*predictions, self.box_features)
+        predictions = [[at_least_float32(x) for x in field] for field in self[:3]]
+        return HeadOutputs._make([*predictions, self.box_features])
 
     def of_image(self, index: int) -> "HeadOutputs":
         """Those of one image as (Hi * Wi, K), (Hi * Wi, 4), (Hi * Wi,) and (Hi * Wi, C)."""
-        fields = HeadOutputs(*([x[index].flatten(1).T for x in field] for field in self))
+        fields = HeadOutputs._make([x[index].flatten(1).T for x in field] for field in self)
         return fields._replace(quality_logits=[x[:, 0] for x in fields.quality_logits])
 
 
@@ -203,10 +204,12 @@ class FCOSHead(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         # A rare-class prior keeps the first focal losses small (arXiv 1708.02002, section 3.3).
-        nn.init.constant_(self.cls_logits.bias, -math.log((1 - prior_prob) / prior_prob))
-        nn.init.constant_(self.bbox_pred.bias, box_bias_init)
+        bias = -math.log((1 - prior_prob) / prior_prob)
+        nn.init.constant_(self.cls_logits.get_parameter("bias"), bias)
+        nn.init.constant_(self.bbox_pred.get_parameter("bias"), box_bias_init)
 
     def forward(self, features: list[Tensor]) -> HeadOutputs:
         """

@@ -76,19 +76,16 @@ class ModulatedDeformConv(nn.Module):
         padding = self.dilation * (self.weight.shape[-1] // 2)
         # torchvision has no half-precision version for the CPU, so all of it runs in float32.
         with torch.autocast(x.device.type, enabled=False):
-            inputs = (x, offset, self.weight, self.bias, mask)
-            x32, offset, weight, bias, mask = (
-                None if t is None else at_least_float32(t) for t in inputs
-            )
+            bias = None if self.bias is None else at_least_float32(self.bias)
             out = torchvision.ops.deform_conv2d(
-                x32,
-                offset,
-                weight,
+                at_least_float32(x),
+                at_least_float32(offset),
+                at_least_float32(self.weight),
                 bias,
                 stride=self.stride,
                 padding=padding,
                 dilation=self.dilation,
-                mask=mask,
+                mask=None if mask is None else at_least_float32(mask),
             )
         out = out.to(x.dtype)
         return out if self.norm is None else self.norm(out)

@@ -6,6 +6,7 @@ training comes from all ranks, is the caller's work.
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +35,7 @@ class FocalLoss:
     alpha: float = 0.25
     gamma: float = 2.0
 
-    soft_targets = False  # see `quality_focal.py`
+    soft_targets: ClassVar[Literal[False]] = False  # see `quality_focal.py`
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:

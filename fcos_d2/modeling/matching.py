@@ -41,8 +41,13 @@ class Matches(NamedTuple):
 class Assigner(Protocol):
     """A rule by which locations learn boxes. Each is a frozen dataclass of its options."""
 
-    num_levels: int | None  # L that its options are for; None: any
-    needs_predictions: bool  # it then gives an alignment, too
+    @property
+    def num_levels(self) -> int | None:
+        """L that its options are for; None: any."""
+
+    @property
+    def needs_predictions(self) -> bool:
+        """Whether `assign` looks at them; it then gives an alignment, too."""
 
     def assign(
         self,
@@ -87,7 +92,10 @@ def claims_of_batch(
         gt_idxs = gt_idxs + first
         parts.append((location_idxs + image_idxs[gt_idxs] * num_locations, gt_idxs, other))
         first += len(boxes)
-    return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))
+    if len(parts) == 1:
+        return parts[0]
+    all_locations, all_gt, others = map(torch.cat, zip(*parts, strict=True))
+    return all_locations, all_gt, others
 
 
 def best_claim(

@@ -1,12 +1,13 @@
 """The detector: backbone, then head, losses and selection."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.modeling.backbone import Backbone
-from detectron2.modeling.meta_arch import ProposalNetwork
+from detectron2.modeling.meta_arch import GeneralizedRCNN, ProposalNetwork
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import ImageList
 from torch import Tensor
@@ -140,6 +141,10 @@ def detect_by_shape(
     for group in groups_of_one_canvas(sizes, step):
         results.update(zip(group, detect([batched_inputs[i] for i in group]), strict=True))
     return [results[i] for i in range(len(batched_inputs))]
+
+
+# What the tools train and run: ours, or one of two stages with FCOS as the first.
+AnyDetector: TypeAlias = FCOS | GeneralizedRCNN
 
 
 @META_ARCH_REGISTRY.register()

@@ -35,6 +35,7 @@ class LossNormalizers(nn.Module):
         check_choice("kind of the loss normaliser", kind, LOSS_NORMALIZERS)
         self.kind = kind
         self._shared: tuple[Tensor, Tensor, Tensor] | None = None
+        self.moving_num_pos: Tensor
         if kind.startswith("moving_fg"):
             # A buffer, so that a resumed run goes on with the same value.
             self.register_buffer("moving_num_pos", torch.tensor(100.0))

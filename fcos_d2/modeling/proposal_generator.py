@@ -170,6 +170,8 @@ class FCOSProposalGenerator(nn.Module):
             grids = self.grids(tuple(images.tensor.shape[-2:]), sizes)
             if not self.training:
                 return self.detect(images, grids, outputs, self.test_selection), {}
+            if gt_instances is None:
+                raise ValueError("training needs the ground truth of the images")
             losses = self.losses(grids, outputs, gt_instances)
             if self.train_selection is None:
                 return None, losses
@@ -253,12 +255,18 @@ class FCOSProposalGenerator(nn.Module):
         outputs = outputs._replace(ltrb_in_strides=ltrb)
         packed = []
         for n, image_size in enumerate(images.image_sizes):
-            *predictions, features = outputs.of_image(n)
+            cls_logits, ltrb, quality_logits, features = outputs.of_image(n)
             found = select_detections(
-                locations, *predictions, selection, image_size, self.yield_proposals
+                locations,
+                cls_logits,
+                ltrb,
+                quality_logits,
+                selection,
+                image_size,
+                self.yield_proposals,
             )
-            features = features if self.yield_box_features else None
-            packed.append(pack_detections(found, image_size, self.yield_proposals, features))
+            kept = features if self.yield_box_features else None
+            packed.append(pack_detections(found, image_size, self.yield_proposals, kept))
         return packed
 
 

@@ -5,6 +5,7 @@ loss, every entry is first taken as negative, and the positive ones are exchange
 """
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +30,7 @@ class QualityFocalLoss:
 
     beta: float = 2.0
 
-    soft_targets = True
+    soft_targets: ClassVar[Literal[True]] = True
 
     def __post_init__(self) -> None:
         if not self.beta >= 1:
@@ -74,7 +75,7 @@ class VarifocalLoss:
     alpha: float = 0.75
     gamma: float = 2.0
 
-    soft_targets = True
+    soft_targets: ClassVar[Literal[True]] = True
 
     def __post_init__(self) -> None:
         if not self.alpha >= 0:

@@ -6,6 +6,7 @@ instead of 144. Source: arXiv 1509.09308, F(4x4, 3x3) and its matrices.
 """
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -76,6 +77,9 @@ class WinogradConv2d(nn.Module):
             )
         self.conv = conv
         self.min_cells = min_cells
+        self.kernels: Tensor
+        self.input_transform: Tensor
+        self.output_transform: Tensor
         # They follow from the weights, so checkpoints do without them.
         self.register_buffer("kernels", transform_kernels(weight), persistent=False)
         self.register_buffer("input_transform", nested(INPUT), persistent=False)  # (36, 36)
@@ -116,7 +120,7 @@ def use_winograd(
 
 
 def replace_convolutions(
-    towers: Sequence[nn.Sequential], *, min_cells: int, min_channels: int
+    towers: Sequence[nn.ModuleList | nn.Sequential], *, min_cells: int, min_channels: int
 ) -> None:
     """`use_winograd` for towers of any kind; what several of them share stays shared."""
     replaced: dict[nn.Module, WinogradConv2d] = {}
@@ -133,7 +137,7 @@ def replace_convolutions(
         )
 
 
-def is_replaceable(layer: nn.Module) -> bool:
+def is_replaceable(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Whether F(4, 3) can compute it: a plain 3x3 convolution that keeps the size."""
     # A subclass may do more than convolve.
     return type(layer) is nn.Conv2d and (

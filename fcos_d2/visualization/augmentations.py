@@ -19,7 +19,7 @@ SIDE = 320  # px, of a tile
 PICTURE = (200, 280)  # height and width of the drawn pictures, px
 NUM_PICTURES = 12
 # Title, number of the seed, and settings under INPUT.
-TILES = (
+TILES: tuple[tuple[str, int, dict[str, object]], ...] = (
     ("as drawn", 0, {}),
     ("letterbox", 0, {"RESIZE_RULE_TRAIN": "letterbox"}),
     ("large-scale jitter", 3, {"RESIZE_RULE_TRAIN": "large_scale_jitter"}),

@@ -28,7 +28,7 @@ def predictions_beside_truth(predictor: Predictor, dataset: str, num_images: int
         image = cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
         true_boxes = np.array([annotation["bbox"] for annotation in record["annotations"]])
         true_boxes[:, 2:] += true_boxes[:, :2]  # xywh -> xyxy
-        true_classes = [annotation["category_id"] for annotation in record["annotations"]]
+        true_classes = np.array([annotation["category_id"] for annotation in record["annotations"]])
         cells.append(draw_detections(image, true_boxes * ENLARGED, true_classes, None, names))
         boxes = found.pred_boxes.tensor.numpy() * ENLARGED
         classes, scores = found.pred_classes.numpy(), found.scores.numpy()

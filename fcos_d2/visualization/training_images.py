@@ -8,12 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from fcos_deploy.text import shown
 from fcos_deploy.writing import write_text
 
 from ..engine import Run
 from ..modeling import FCOSProposalGenerator
+from ..modeling.meta_arch import AnyDetector
 from . import write_image
 from .assignment import assignment_sheet, draw_assignment, legend
 
@@ -25,17 +27,18 @@ LEGEND = (
 )
 
 
-def build(prepared: Run) -> tuple[object, FCOSProposalGenerator, list[str], str]:
+def build(prepared: Run) -> tuple[DataLoader, FCOSProposalGenerator, list[str], str]:
     """Training loader, the part of the model that assigns, class names and channel order."""
     with torch.device("meta"):  # without memory behind the tensors
-        generator = prepared.on("meta").build_model().proposal_generator
+        model: AnyDetector = prepared.on("meta").build_model()
+    generator: FCOSProposalGenerator = model.proposal_generator
     loader = prepared.build_train_loader()
     names = prepared.class_names or [f"class {i}" for i in range(generator.num_classes)]
     return loader, generator, names, prepared.image_format
 
 
 def pictures(
-    loader: object,
+    loader: DataLoader,
     generator: FCOSProposalGenerator,
     names: list[str],
     image_format: str,
@@ -90,7 +93,7 @@ def write_page(
 
 def _data_url(image: np.ndarray) -> str:
     _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded).decode('ascii')}"
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
 
 
 def write_sheet(

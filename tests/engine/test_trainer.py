@@ -64,3 +64,11 @@ def test_a_run_without_weights_freezes_nothing(tmp_path):
     run(train_request(command))
     log = (tmp_path / "eval" / "log.txt").read_text()
     assert "tensors loaded, all there are" in log and "would stay frozen" not in log
+
+
+def test_example_images_of_a_run_are_drawn(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(EventStorage, "put_image", lambda self, name, image: drawn.append(name))
+    overrides = {"LOGGING.IMAGES": 2, "TEST.EVAL_PERIOD": 1}
+    run(train_request(tiny_command(tmp_path / "data", tmp_path / "out", 1, **overrides)))
+    assert len(drawn) == 2

@@ -115,7 +115,9 @@ def contact_sheet(
     blank = np.full_like(cells[0], SHEET_COLOR)
     cells += [blank] * (-len(cells) % columns)
     gap = 2 * line_width(*cell_size)
-    cells = [cv2.copyMakeBorder(c, *[gap] * 4, cv2.BORDER_CONSTANT, value=WHITE) for c in cells]
+    cells = [
+        cv2.copyMakeBorder(c, gap, gap, gap, gap, cv2.BORDER_CONSTANT, value=WHITE) for c in cells
+    ]
     return np.vstack([np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -75,7 +76,7 @@ def bgr_images(images: Iterable[GivenImage]) -> list[np.ndarray]:
     return arrays
 
 
-def _is_file(image: object) -> bool:
+def _is_file(image: object) -> TypeGuard[ImageFile]:
     return isinstance(image, (str, Path, bytes)) or hasattr(image, "read")
 
 

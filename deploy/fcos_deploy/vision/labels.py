@@ -176,10 +176,10 @@ def _text_thickness(scale: float) -> int:
 
 
 @lru_cache(maxsize=16)
-def _font(scale: float) -> ImageFont.FreeTypeFont:
+def _font(scale: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     # Matplotlib's has Greek and Cyrillic letters, too; it need not be there.
     matplotlib = importlib.util.find_spec("matplotlib")
-    if matplotlib is None:
+    if matplotlib is None or matplotlib.origin is None:
         return ImageFont.load_default(round(30 * scale))
     path = Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
     return ImageFont.truetype(str(path), round(30 * scale))

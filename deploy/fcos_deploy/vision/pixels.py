@@ -22,12 +22,14 @@ STRIP_ROWS = 512
 def decode(image: Image.Image, format: str) -> np.ndarray:
     """The uint8 (H, W, 3) array that `read_image` returns, channels in the order `format`."""
     image.load()
-    method = UPRIGHT.get(orientation(image))
+    tag = orientation(image)
     image = _to_8_bit(image)
-    return _to_array(image if method is None else image.transpose(method), format)
+    if tag in UPRIGHT:
+        image = image.transpose(UPRIGHT[tag])
+    return _to_array(image, format)
 
 
-def orientation(image: Image.Image) -> object:
+def orientation(image: Image.Image) -> int | None:
     """The EXIF tag that says how to turn the decoded picture; None where there is none."""
     if image.format == "TIFF":
         return None  # Pillow has turned it while loading; older ones leave the tag as it was

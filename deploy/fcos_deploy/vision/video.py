@@ -32,7 +32,6 @@ class VideoReader:
         frame_count: number of frames announced, or None; the file may end earlier.
         size: (h, w) px of the frames.
         num_decoded: frames given out so far.
-        is_live: whether it is a camera.
     """
 
     def __init__(self, source: str | Path | int) -> None:
@@ -52,36 +51,36 @@ class VideoReader:
         self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         log.setLogLevel(level)
         # The header may be wrong, or not count the rotation of a phone's video: the frame decides.
-        found, self._first = self._capture.read()
+        found, first = self._capture.read()
         if not found:
             opened = self._capture.isOpened()
             self._capture.release()
             raise ValueError(f"{self.name}: {_cause(source, opened)}")
-        self.size = self._first.shape[:2]
+        self._first: np.ndarray | None = first
+        self.size = first.shape[:2]
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        times = [] if self.is_live else packet_times(source)
+        times = [] if isinstance(source, int) else packet_times(source)
         announced = int(count) if math.isfinite(count) and count > 0 else None
-        self.fps, self.frame_count = true_rate(fps, announced, times)
-        if self.fps is None:
-            self.fps = DEFAULT_FPS
-            if not self.is_live:
-                logger.warning(
-                    "%s: does not give a valid frame rate (%g frames/s); %g is assumed",
-                    *(self.name, fps, DEFAULT_FPS),
-                )
+        rate, self.frame_count = true_rate(fps, announced, times)
+        self.fps = DEFAULT_FPS if rate is None else rate
+        if rate is None and not self.is_live:
+            logger.warning(
+                "%s: does not give a valid frame rate (%g frames/s); %g is assumed",
+                *(self.name, fps, DEFAULT_FPS),
+            )
         self.num_decoded = 0
         # OpenCV hangs if it is closed while it reads.
         self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        found, frame = self._first is not None, self._first
-        self._first = None
-        while found:
+        frame, self._first = self._first, None
+        while frame is not None:
             self.num_decoded += 1
             yield frame
             with self._lock:
-                found, frame = self._capture.read()  # nothing once it is closed
+                found, decoded = self._capture.read()  # nothing once it is closed
+            frame = decoded if found else None
 
     def close(self) -> None:
         """Release the file or the camera; another thread may be reading."""
@@ -126,7 +125,7 @@ class VideoWriter:
         if not self.path.parent.is_dir():
             raise ValueError(f"{path}: there is no folder {self.path.parent}")
         height, width = (side + side % 2 for side in self.size)
-        codec = cv2.VideoWriter_fourcc(*"mp4v")
+        codec = cv2.VideoWriter.fourcc(*"mp4v")
         self._temporary = temporary_name(self.path, ".mp4")
         self._writer = cv2.VideoWriter(str(self._temporary), codec, fps, (width, height))
         if not self._writer.isOpened():

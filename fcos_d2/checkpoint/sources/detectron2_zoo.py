@@ -34,7 +34,7 @@ def _expects(state: State, author: str | None) -> dict[str, object]:
         return IMAGENET_RGB
     if author != "Caffe2":
         return {}
-    expects = {"input_format": "BGR", "pixel_mean": [103.53, 116.28, 123.675]}
+    expects: dict[str, object] = {"input_format": "BGR", "pixel_mean": [103.53, 116.28, 123.675]}
     first, second = state.get("res2_0_branch2a_w"), state.get("res2_0_branch2b_w")
     grouped = first is not None and second is not None and len(first) != second.shape[1]
     return expects if grouped else {**expects, "pixel_std": [1.0, 1.0, 1.0]}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 State = dict[str, Tensor]
 HEAD = "proposal_generator.fcos_head."
-IMAGENET_RGB = {
+IMAGENET_RGB: dict[str, object] = {
     "input_format": "RGB",
     "pixel_mean": [123.675, 116.28, 103.53],
     "pixel_std": [58.395, 57.12, 57.375],
@@ -21,8 +21,8 @@ class Source:
 
     name: str
     matches: Callable[[Collection[str]], bool]
-    # The state dict in our names; the second argument are the keys of the model.
-    convert: Callable[[State, Collection[str]], State]
+    # The state dict in our names; the second argument is that of the model.
+    convert: Callable[[State, State], State]
     # A key of the body of a classifier, which is all that is taken of it; "": a whole detector.
     body_anchor: str = ""
     may_miss: str = r"$^"  # pattern of parameters that have no effect

@@ -46,7 +46,9 @@ def check_images(
         ValueError: a process was killed.
     """
     check = partial(_check, Path(images))
-    problems, unreadable, by_content = [], set(), {}
+    problems: list[Problem] = []
+    unreadable: set[int] = set()
+    by_content: dict[bytes, str] = {}
     try:
         # Not multiprocessing.Pool, which waits for ever for the results of a killed process.
         with ProcessPoolExecutor(workers or os.cpu_count()) as pool:

@@ -148,7 +148,7 @@ def statistics_of_boxes(
     if generator.location_rule == "center" and len(padded):
         padded[:] = padded.max(axis=0)  # locations do not depend on it, and one grid is faster
     padded = padded[image_idxs]
-    learned, positives = _claims(scaled, padded, generator)
+    learned, positives = _claims(scaled, padded, generator, assigner)
     extents = scaled[:, 2:] - scaled[:, :2]  # (M, 2)
     return LevelStatistics(
         int(np.median(new.min(axis=1))) if len(new) else 0,
@@ -165,24 +165,30 @@ def statistics_of_boxes(
 
 def _grids(padded: Sequence[int], generator: FCOSProposalGenerator) -> list[LocationGrid]:
     """The grids of the levels for a batch of a padded size, height and width in px."""
-    return generator.grids(tuple(int(side) for side in padded))
+    height, width = padded
+    return generator.grids((int(height), int(width)))
 
 
 def _claims(
-    boxes: torch.Tensor, padded: np.ndarray, generator: FCOSProposalGenerator
+    boxes: torch.Tensor,
+    padded: np.ndarray,
+    generator: FCOSProposalGenerator,
+    assigner: SizeRangeAssigner,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Whether any location may learn each of the boxes (M, 4), and how many of each level do.
 
     Args:
         boxes: xyxy, px.
         padded: (M, 2) height and width of the batch of each.
+        generator: has the levels.
+        assigner: its rule.
     """
     learned = torch.zeros(len(boxes), dtype=torch.bool)
     positives = torch.zeros(len(generator.strides), dtype=torch.int64)
     for size in np.unique(padded, axis=0):
         grids = _grids(size, generator)
         for some in torch.from_numpy(np.flatnonzero((padded == size).all(axis=1))).split(CHUNK):
-            _, gt_idxs, levels = generator.assigner.claims(boxes[some], grids)
+            _, gt_idxs, levels = assigner.claims(boxes[some], grids)
             learned[some[gt_idxs]] = True
             positives += levels.bincount(minlength=len(grids))
     return learned, positives

@@ -105,4 +105,4 @@ def _thumbnail(path: Path, boxes: list[Box], wrong: tuple[float, ...] | None) ->
         for x1, y1, x2, y2 in np.clip(corners, -9, THUMBNAIL + 9).round().astype(int).tolist():
             cv2.rectangle(small, (x1, y1), (x2, y2), color, 1)
     _, encoded = cv2.imencode(".jpg", small)
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded).decode('ascii')}"
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"

@@ -125,10 +125,9 @@ def check_dataset(
     val_images = images if val_images is None else val_images
     # In two folders, equal names are no sign of equal images, and in one folder a sure one.
     one_folder = os.path.realpath(images) == os.path.realpath(val_images)
-    compare_content = decode and val is not None and not one_folder
     found = judge_training_set(coco, problems)
     problems = [*found, *check_sets(coco, val if one_folder else None)]
-    if compare_content:
+    if decode and val is not None and not one_folder:
         problems += shared_content(coco["images"], images, val["images"], val_images)
     if decode:
         found, unreadable = check_images(coco["images"], images, workers)

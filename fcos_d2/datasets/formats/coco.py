@@ -4,6 +4,7 @@ import os
 import reprlib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from fcos_deploy.files import backslash_hint, find_file
 from fcos_deploy.text import read_json
@@ -34,7 +35,7 @@ def read_coco(json_file: str | Path, images: str | Path | None) -> tuple[Coco, l
     Raises:
         ValueError: nothing can be made of the file; names it.
     """
-    data = read_json(json_file)
+    data: Any = read_json(json_file)
     for key in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
             raise ValueError(f"{json_file}: no list {key!r}; is this a COCO detection file?")
@@ -179,12 +180,13 @@ def _settle_size(
 ) -> bool:
     """Gives `image` its true size; False for one that cannot be used."""
     stated = image.get("height"), image.get("width")
-    sound = all(is_finite(x) and x >= 1 and x == int(x) for x in stated)
+    whole = [int(x) for x in stated if is_finite(x) and x >= 1 and x == int(x)]
+    sound = len(whole) == 2
     if images is None:
         if not sound:
             problems.append(Problem("error", "image without size", "", "left out", place))
             return False
-        image["height"], image["width"] = map(int, stated)
+        image["height"], image["width"] = whole
         return True
     path = find_file(images, image["file_name"])
     if not os.path.exists(path):  # unlike Path.exists it answers for names that are too long

@@ -2,6 +2,7 @@
 
 import math
 import reprlib
+from typing import Any
 
 from ..ids import LARGEST_ID, Id, find_id
 from ..problems import Place, Problem
@@ -66,9 +67,9 @@ def _link(
             text = f"category_id {annotation.get('category_id')!r}"
             problems.append(Problem("error", "unknown category", text, "left out", place))
             continue
-        box = annotation.get("bbox")
-        is_four = isinstance(box, (list, tuple)) and len(box) == 4
-        if not is_four or not all(map(is_finite, box)):
+        box: Any = annotation.get("bbox")
+        is_list = isinstance(box, (list, tuple))
+        if not is_list or len(box) != 4 or not all(map(is_finite, box)):
             kind = "box that is not four finite numbers"
             place = place._replace(category=category["name"])
             problems.append(Problem("error", kind, reprlib.repr(box), "left out", place))
@@ -81,7 +82,8 @@ def _link(
 def _entry(given: object, entries: dict[Id, dict]) -> dict | None:
     if type(given) is int and given in entries:  # nearly always
         return entries[given]
-    return entries.get(find_id(given, entries))
+    found = find_id(given, entries)
+    return None if found is None else entries[found]
 
 
 def _place(annotation: dict, image: dict, names: dict[int, str]) -> Place:

@@ -2,6 +2,7 @@
 
 import reprlib
 import sys
+from typing import TypeGuard
 
 from pycocotools import mask as coco_mask
 
@@ -11,10 +12,11 @@ LEAST_NUMBERS = 6  # of a polygon: three corners
 NOT_NEEDED = "left out; boxes do not need it"
 
 
-def is_finite(value: object) -> bool:
+def is_finite(value: object) -> TypeGuard[float]:
     """Whether `value` is a number that fits a float; JSON also holds NaN and endless integers."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and abs(value) <= sys.float_info.max
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def repair_fields(annotation: dict, image: dict, place: Place, problems: list[Problem]) -> None:
@@ -62,8 +64,9 @@ def _repair_mask(annotation: dict, image: dict, place: Place, problems: list[Pro
 
 
 def _is_polygon(polygon: object) -> bool:
-    is_list = isinstance(polygon, list) and len(polygon) >= LEAST_NUMBERS and len(polygon) % 2 == 0
-    return is_list and all(map(is_finite, polygon))
+    if not isinstance(polygon, list) or len(polygon) < LEAST_NUMBERS or len(polygon) % 2:
+        return False
+    return all(map(is_finite, polygon))
 
 
 def _is_run_lengths(given: object, height: int, width: int) -> bool:
@@ -73,8 +76,9 @@ def _is_run_lengths(given: object, height: int, width: int) -> bool:
     counts = given.get("counts")
     if isinstance(counts, str):
         return bool(counts) and counts.isascii()
-    is_list = isinstance(counts, list) and all(type(x) is int and x >= 0 for x in counts)
-    return is_list and sum(counts) == height * width
+    if not isinstance(counts, list) or not all(type(x) is int and x >= 0 for x in counts):
+        return False
+    return sum(counts) == height * width
 
 
 def _repair_keypoints(annotation: dict, place: Place, problems: list[Problem]) -> None:
@@ -105,7 +109,8 @@ def _decompressed(text: str) -> list[int]:
     """The run lengths in COCO's text: 5 bits a character, the lowest first; from the third number
     on the difference to the last but one. pycocotools does not look whether they fill the image.
     """
-    counts, value, shift = [], 0, 0
+    counts: list[int] = []
+    value = shift = 0
     for character in text.encode("ascii"):
         bits = character - 48
         value |= (bits & 31) << shift

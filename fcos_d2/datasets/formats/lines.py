@@ -35,7 +35,8 @@ def read_csv(
     for number, row in read_csv_rows(path):
         rows.setdefault(find_file(images, row[0]), []).append((number, row[1:]))
     used = (row[4] for entries in rows.values() for _, row in entries if len(row) == 5)
-    names, problems = read_names(classes, used), []
+    names = read_names(classes, used)
+    problems: list[Problem] = []
     records: list[Record] = []
     for file, entries in rows.items():
         source = f"{Path(path).name} line"
@@ -62,7 +63,8 @@ def read_txt(
     Raises:
         ValueError: a file is missing or empty.
     """
-    names, problems = read_names(classes), []
+    names = read_names(classes)
+    problems: list[Problem] = []
     records: list[Record] = []
     for number, line in read_lines(path):
         source = f"{Path(path).name} line {number}"

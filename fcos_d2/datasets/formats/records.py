@@ -27,7 +27,7 @@ def records_to_coco(records: list[Record], names: list[str], problems: list[Prob
         problems: gets what is left out.
     """
     category_ids = {name: i for i, name in enumerate(names, start=1)}
-    annotations = []
+    annotations: list[dict] = []
     for image_id, (image, boxes) in enumerate(records, start=1):
         image["id"] = image_id
         for box in boxes:

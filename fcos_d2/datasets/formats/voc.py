@@ -222,9 +222,10 @@ def _read_corners(item: ET.Element, place: Place, problems: list[Problem]) -> li
     if box is None and turned_box is not None:
         return _read_robndbox(turned_box, place, problems)
     texts = [None if box is None else box.findtext(x) for x in ("xmin", "ymin", "xmax", "ymax")]
-    corners = [_number(text) for text in texts]
-    if None in corners:
-        problems.append(Problem("error", NO_OBJECT, str(corners), "left out", place))
+    numbers = [_number(text) for text in texts]
+    corners = [number for number in numbers if number is not None]
+    if len(corners) < 4:
+        problems.append(Problem("error", NO_OBJECT, str(numbers), "left out", place))
         return None
     place = place.with_corners(corners)
     xmin, ymin, xmax, ymax = turn_corners(corners, place, problems)
@@ -253,10 +254,11 @@ def _rotation(item: ET.Element) -> float:
 
 def _read_robndbox(box: ET.Element, place: Place, problems: list[Problem]) -> list[float] | None:
     """The upright box around roLabelImg's, whose angle is in radians."""
-    values = [_number(box.findtext(key)) for key in ("cx", "cy", "w", "h", "angle")]
-    if None in values or abs(values[4]) > 2 * math.pi:
+    numbers = [_number(box.findtext(key)) for key in ("cx", "cy", "w", "h", "angle")]
+    values = [number for number in numbers if number is not None]
+    if len(values) < 5 or abs(values[4]) > 2 * math.pi:
         kind = "turned box (robndbox) that is not cx, cy, w, h and an angle in radians"
-        problems.append(Problem("error", kind, str(values), "left out", place))
+        problems.append(Problem("error", kind, str(numbers), "left out", place))
         return None
     corners = enclosing_corners(*values)
     place = place.with_corners(corners)

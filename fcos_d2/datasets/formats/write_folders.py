@@ -117,8 +117,8 @@ def _yolo_line(class_id: int, box: list[float], image: dict) -> str:
     """Class, centre and size of a box xywh in px, as shares of the image."""
     x, y, width, height = box
     sides = image["width"], image["height"]
-    numbers = (x + width / 2) / sides[0], (y + height / 2) / sides[1]
-    numbers += width / sides[0], height / sides[1]
+    centre = (x + width / 2) / sides[0], (y + height / 2) / sides[1]
+    numbers = (*centre, width / sides[0], height / sides[1])
     return f"{class_id} {' '.join(f'{number:.6f}' for number in numbers)}\n"
 
 

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -101,7 +101,7 @@ def _texts(node: yaml.Node) -> list[str]:
 
 
 def _names(node: yaml.Node | None, path: Path) -> list[str]:
-    names = []
+    names: list[Any] = []
     if isinstance(node, yaml.MappingNode):
         numbered = {str(key.value): value for key, value in node.value}
         names = [numbered.get(str(i)) for i in range(len(numbered))]
@@ -199,7 +199,7 @@ def _read_labels(
     path: Path, image: dict, data: Description, problems: list[Problem]
 ) -> list[dict] | None:
     """The boxes of an image; None where its file of labels cannot be read."""
-    boxes = []
+    boxes: list[dict] = []
     if not os.path.isfile(path):
         return boxes
     try:

@@ -1,6 +1,7 @@
 """BiFPN: levels exchange information both ways, repeatedly, with learned weights."""
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -106,7 +107,7 @@ class BiFPN(Backbone):
             )
             c2_xavier_fill(lateral)
             self.add_module(f"fpn_lateral{stage}", lateral)
-        num_top = 0 if top_block is None else top_block.num_levels
+        num_top = 0 if top_block is None else cast(int, top_block.num_levels)
         stages += [stages[-1] + 1 + i for i in range(num_top)]
         if len(stages) < 2 or num_repeats < 1:
             raise ValueError(

@@ -80,6 +80,8 @@ class Tree(nn.Module):
         self.depth = depth
         self.gather_input = gather_input
         gathered_channels += in_channels if gather_input else 0
+        self.tree1: Block | Tree
+        self.tree2: Block | Tree
         if depth == 1:
             self.tree1 = Block(in_channels, out_channels, stride, norm)
             self.tree2 = Block(out_channels, out_channels, 1, norm)
@@ -143,19 +145,20 @@ class DLA(Backbone):
         """
         super().__init__()
         check_choice("conv_body", conv_body, _LEVELS)
-        levels = _LEVELS[conv_body]
-        check_features(out_features, [f"level{i}" for i in range(len(levels))], conv_body)
+        all_levels = _LEVELS[conv_body]
+        check_features(out_features, [f"level{i}" for i in range(len(all_levels))], conv_body)
         self.num_levels = 1 + max(int(name.removeprefix("level")) for name in out_features)
-        levels = levels[: self.num_levels]
+        levels = all_levels[: self.num_levels]
         channels = levels[0][0]
         self.base_layer = _conv_norm(in_channels, channels, 7, 1, norm)
         for i, (out_channels, depth) in enumerate(levels):
             stride = 1 if i == 0 else 2
-            if depth == 0:
-                level = _conv_norm(channels, out_channels, 3, stride, norm)
-            else:
-                level = Tree(channels, out_channels, depth, stride, norm, gather_input=i > 2)
-            self.add_module(f"level{i}", level)
+            self.add_module(
+                f"level{i}",
+                Tree(channels, out_channels, depth, stride, norm, gather_input=i > 2)
+                if depth
+                else _conv_norm(channels, out_channels, 3, stride, norm),
+            )
             channels = out_channels
         self._out_features = list(out_features)
         self._out_feature_strides = {f"level{i}": 2**i for i in range(len(levels))}

@@ -68,13 +68,15 @@ class MobileNetV2(Backbone):
         """
         super().__init__()
         check_features(out_features, [*_LAST], "MobileNetV2")
-        features = [nn.Sequential(*_conv_norm(in_channels, STEM_CHANNELS, 3, 2, 1, norm))]
+        stem = nn.Sequential(*_conv_norm(in_channels, STEM_CHANNELS, 3, 2, 1, norm))
+        features: list[nn.Module] = [stem]
         channels, widths = STEM_CHANNELS, [STEM_CHANNELS]
         for expansion, out_channels, num_blocks, stride in _STAGES:
             for i in range(num_blocks):
                 block_stride = stride if i == 0 else 1
-                block = InvertedResidual(channels, out_channels, block_stride, expansion, norm)
-                features.append(block)
+                features.append(
+                    InvertedResidual(channels, out_channels, block_stride, expansion, norm)
+                )
                 channels = out_channels
                 widths.append(channels)
         last = max(_LAST[name] for name in out_features)

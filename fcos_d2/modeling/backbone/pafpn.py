@@ -58,7 +58,8 @@ class PAFPN(FPN):
 
     def _top_down(self, features: list[Tensor]) -> list[Tensor]:
         """FPN itself: features and result finest first."""
-        levels, above = [], None
+        levels: list[Tensor] = []
+        above = None
         for feature, lateral, output in zip(
             reversed(features), self.lateral_convs, self.output_convs, strict=True
         ):

@@ -5,7 +5,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import torch
 from detectron2.config import CfgNode
@@ -61,7 +62,7 @@ class TimmBackbone(Backbone):
         super().__init__()
         check_choice("norm", norm, TIMM_NORMS)
         timm = _import_timm()
-        info = _create(timm, name, in_channels, False, None).feature_info
+        info: Any = _create(timm, name, in_channels, False, None).feature_info
         strides = {
             f"res{stride.bit_length() - 1}": i
             for i, stride in enumerate(info.reduction())
@@ -148,11 +149,14 @@ class Statistics(NamedTuple):
         self, pixel_mean: list[float], pixel_std: list[float], input_format: str
     ) -> list[str]:
         """One line for each setting that differs, with its name and the value to set."""
-        given = zip(self._fields, self, (pixel_mean, pixel_std, input_format), strict=True)
+        given: dict[str, str | list[float]] = {
+            "pixel_mean": [round(float(x), 3) for x in pixel_mean],
+            "pixel_std": [round(float(x), 3) for x in pixel_std],
+            "input_format": input_format,
+        }
         lines = []
-        for name, expected, value in given:
-            if not isinstance(value, str):
-                value = [round(float(x), 3) for x in value]
+        for name, value in given.items():
+            expected = getattr(self, name)
             if value != expected:
                 lines.append(
                     f"{_KEYS[name]} is {value}, but timm's weights were made for {expected}"
@@ -161,12 +165,12 @@ class Statistics(NamedTuple):
 
 
 def _statistics(model: nn.Module) -> Statistics:
-    known = model.pretrained_cfg
+    known: Any = model.pretrained_cfg
     mean, std = ([round(255 * x, 3) for x in known[key]] for key in ("mean", "std"))
     return Statistics(mean, std)
 
 
-def _import_timm() -> object:
+def _import_timm() -> ModuleType:
     try:
         import timm
     except ModuleNotFoundError as error:
@@ -179,12 +183,16 @@ def _import_timm() -> object:
 
 
 def _create(
-    timm: object, name: str, in_channels: int, pretrained: bool, out_indices: list[int] | None
+    timm: ModuleType, name: str, in_channels: int, pretrained: bool, out_indices: list[int] | None
 ) -> nn.Module:
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise ValueError(f"timm has no model {name!r}; near it are {', '.join(close) or 'none'}")
-    options = {"features_only": True, "in_chans": in_channels, "pretrained": pretrained}
+    options: dict[str, Any] = {
+        "features_only": True,
+        "in_chans": in_channels,
+        "pretrained": pretrained,
+    }
     if out_indices is not None:
         options["out_indices"] = out_indices
     if pretrained:
@@ -192,7 +200,7 @@ def _create(
     return _create_extractor(timm, name, options)
 
 
-def _create_pretrained(timm: object, name: str, options: dict) -> nn.Module:
+def _create_pretrained(timm: ModuleType, name: str, options: dict) -> nn.Module:
     try:
         return _create_extractor(timm, name, options)
     except Exception as error:  # a download may fail by the errors of several libraries
@@ -203,7 +211,7 @@ def _create_pretrained(timm: object, name: str, options: dict) -> nn.Module:
         ) from None
 
 
-def _create_extractor(timm: object, name: str, options: dict) -> nn.Module:
+def _create_extractor(timm: ModuleType, name: str, options: dict) -> nn.Module:
     try:
         try:
             return timm.create_model(name, **options, dynamic_img_size=True)

@@ -45,12 +45,14 @@ def main(argv: list[str] | None = None) -> int:
 def add_command(
     commands: argparse._SubParsersAction, name: str, help: str
 ) -> argparse.ArgumentParser:
+    """A subcommand whose help shows the defaults."""
     return commands.add_parser(
         name, help=help, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
 
 
 def add_model_parser(commands: argparse._SubParsersAction) -> None:
+    """`model`: time of whole detectors."""
     parser = add_command(commands, "model", "`fcos benchmark` with other implementations beside")
     parser.set_defaults(run=run_model)
     benchmark.add_arguments(parser)
@@ -58,6 +60,7 @@ def add_model_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def add_assignment_parser(commands: argparse._SubParsersAction) -> None:
+    """`assignment`: time and memory of the assignment alone."""
     parser = add_command(
         commands, "assignment", "time and memory to assign the locations of an image to its boxes"
     )
@@ -78,6 +81,7 @@ def add_assignment_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def add_suite_parser(commands: argparse._SubParsersAction) -> None:
+    """`suite`: the page of the documentation."""
     parser = add_command(
         commands, "suite", "everything against its target, into a page of the documentation"
     )
@@ -90,6 +94,7 @@ def add_suite_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def add_peer(parser: argparse.ArgumentParser) -> None:
+    """--peer, another implementation."""
     parser.add_argument(
         "--peer",
         choices=PEERS,
@@ -100,6 +105,7 @@ def add_peer(parser: argparse.ArgumentParser) -> None:
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser, repeats: int) -> None:
+    """What every measurement takes; `repeats` is a default."""
     add_peer(parser)
     parser.add_argument("--warmup", type=int, default=3, help="calls before the measured ones")
     parser.add_argument("--repeats", type=positive, default=repeats, help="measured calls")
@@ -107,15 +113,18 @@ def add_shared_arguments(parser: argparse.ArgumentParser, repeats: int) -> None:
 
 
 def radius_or_none(text: str) -> float | None:
+    """The number, or None of "none"."""
     return None if text == "none" else float(text)
 
 
 def run_model(arguments: argparse.Namespace) -> None:
+    """`fcos benchmark`, with the peers beside it."""
     shared = {"precision": arguments.precision, "device": arguments.device}
     benchmark.run(arguments, [Recipe(PEERS[name], **shared) for name in arguments.peer])
 
 
 def run_assignment(arguments: argparse.Namespace) -> None:
+    """Import the measurement only when it is asked for."""
     from benchmarks.assignment import run_assignment
 
     run_assignment(arguments)

@@ -43,6 +43,7 @@ def measure_gpu(size: tuple[int, int], repeats: int) -> list[dict]:
 
 
 def allow_tf32(allowed: bool) -> None:
+    """Whether GPUs may round the factors of float32 products to 10 bits."""
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed
 

@@ -77,7 +77,8 @@ def loss_subjects(truth: list[tuple[Tensor, Tensor]]) -> dict[str, Callable[[], 
 
 def random_predictions(num_locations: int) -> tuple[Tensor, Tensor, Tensor]:
     """Class logits (N, R, K), distances (N, R, 4) in strides and quality logits (N, R), as an
-    untrained head gives them; all need gradients."""
+    untrained head gives them; all need gradients.
+    """
     generator = torch.Generator().manual_seed(0)
     shape = (NUM_IMAGES, num_locations)
     cls_logits = torch.randn(*shape, NUM_CLASSES, generator=generator) - 4.6

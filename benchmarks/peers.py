@@ -10,6 +10,7 @@ NUM_CLASSES = 80
 
 
 def detectron2(recipe: Recipe, size: tuple[int, int]) -> Subject:
+    """detectron2's own FCOS."""
     from detectron2.config import instantiate
     from detectron2.model_zoo import get_config
 
@@ -22,6 +23,7 @@ def detectron2(recipe: Recipe, size: tuple[int, int]) -> Subject:
 
 
 def torchvision(recipe: Recipe, size: tuple[int, int]) -> Subject:
+    """torchvision's FCOS, without its resize."""
     from torchvision.models.detection import fcos_resnet50_fpn
 
     model = fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=NUM_CLASSES)

@@ -18,7 +18,8 @@ DEFAULT_PAGE = str(Path(__file__).resolve().parent.parent / "docs" / "benchmarks
 
 class Section(NamedTuple):
     """One table: rows are what the function returns, one dict each with the keys name, ours, peer
-    (both in `unit`), unit, ratio, target and note."""
+    (both in `unit`), unit, ratio, target and note.
+    """
 
     module: str
     function: str

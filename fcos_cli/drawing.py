@@ -38,6 +38,7 @@ def prepare(arguments: argparse.Namespace, stack: ExitStack) -> Callable[[], int
 
     Returns:
         the work that is left, which returns the number of images or frames it processed.
+
     Raises:
         ValueError, OSError: naming what is wrong.
     """

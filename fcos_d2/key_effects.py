@@ -193,6 +193,7 @@ def _as_lists(value: object) -> object:
 
 
 def is_in(key: str, sections: tuple[str, ...] | list[str]) -> bool:
+    """Whether a key is one of these, or in a section of that name."""
     return any(key == section or key.startswith(f"{section}.") for section in sections)
 
 

@@ -189,7 +189,8 @@ class Predictor:
 
 def compile_network(model: AnyDetector) -> None:
     """Has backbone and FCOS head compiled at their first call; boxes come and go in any number, so
-    what makes them is left as it is."""
+    what makes them is left as it is.
+    """
     model.backbone.compile()
     model.proposal_generator.fcos_head.compile()
 

@@ -53,7 +53,7 @@ def test_aliases_of_usual_size(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    ("text", "message"),
     [
         ("", "is empty"),
         ("# only a comment\n", "is empty"),

@@ -176,9 +176,9 @@ def test_a_plugin_extends_the_list(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("CLASSES_OF", "FUNCTIONS_OF"):
         monkeypatch.setattr(config_targets, name, list(getattr(config_targets, name)))
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="my_parts"):
         resolve_target("my_parts.Part")
     allow_config_targets("my_parts")
     assert isinstance(resolve_target("my_parts.make")(), resolve_target("my_parts.Part"))
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="my_parts"):
         resolve_target("my_parts.system")

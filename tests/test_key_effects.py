@@ -215,7 +215,7 @@ def test_our_own_configs_set_nothing_without_effect(name):
 
 
 @pytest.mark.parametrize(
-    "key, value, cure",
+    ("key", "value", "cure"),
     [
         ("TEST.DETECTIONS_PER_IMAGE", 300, "MODEL.FCOS.POST_NMS_TOPK_TEST"),
         ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.3, "MODEL.FCOS.INFERENCE_TH_TEST"),

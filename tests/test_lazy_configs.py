@@ -55,8 +55,8 @@ def test_twins_have_the_same_model(name):
     ]
     assert frozen[0] == frozen[1]
     assert plain_settings(from_lazy) == plain_settings(from_yaml)
-    assert yaml.MODEL.PIXEL_MEAN == list(lazy.model.pixel_mean)
-    assert yaml.MODEL.PIXEL_STD == list(lazy.model.pixel_std)
+    assert list(lazy.model.pixel_mean) == yaml.MODEL.PIXEL_MEAN
+    assert list(lazy.model.pixel_std) == yaml.MODEL.PIXEL_STD
 
 
 @pytest.mark.parametrize("name", RUN)
@@ -110,11 +110,11 @@ def test_twins_see_the_same_images(name):
             names = ("augmentations", "image_format", "is_train")
             found, expected = ([x[name] for name in names] for x in (found, expected))
         assert found == expected
-    assert yaml.SOLVER.IMS_PER_BATCH == lazy.dataloader.train.total_batch_size
+    assert lazy.dataloader.train.total_batch_size == yaml.SOLVER.IMS_PER_BATCH
     for split, names in (("train", yaml.DATASETS.TRAIN), ("test", yaml.DATASETS.TEST)):
         given = lazy.dataloader[split].dataset.names
         assert list(names) == ([given] if isinstance(given, str) else list(given))
-    assert yaml.DATALOADER.FILTER_EMPTY_ANNOTATIONS == lazy.dataloader.train.dataset.filter_empty
+    assert lazy.dataloader.train.dataset.filter_empty == yaml.DATALOADER.FILTER_EMPTY_ANNOTATIONS
 
 
 @pytest.mark.parametrize("name", TWINS)
@@ -136,18 +136,18 @@ def test_twins_train_alike(name):
     assert factors[1] == pytest.approx(factors[0], rel=1e-6, abs=1e-12)
 
     solver, train = yaml.SOLVER, lazy.train
-    assert yaml.MODEL.WEIGHTS == train.init_checkpoint
+    assert train.init_checkpoint == yaml.MODEL.WEIGHTS
     assert full_model_clip_value(yaml) == train.max_grad_norm
-    assert (solver.MAX_ITER, solver.CHECKPOINT_PERIOD) == (
+    assert (
         train.max_iter,
         train.checkpointer.period,
-    )
-    assert (solver.EMA.ENABLED, solver.EMA.DECAY) == (train.ema.enabled, train.ema.decay)
-    assert (solver.AMP.ENABLED, solver.AMP.PRECISION) == (train.amp.enabled, train.amp.precision)
-    assert solver.ACCUMULATE_STEPS == train.accumulate_steps
-    assert solver.STALL_MINUTES == train.stall_minutes
-    assert yaml.TEST.EVAL_PERIOD == train.eval_period
-    assert yaml.TEST.BEST_METRIC == train.best_metric
-    assert yaml.TEST.EARLY_STOP_PATIENCE == train.early_stop_patience
+    ) == (solver.MAX_ITER, solver.CHECKPOINT_PERIOD)
+    assert (train.ema.enabled, train.ema.decay) == (solver.EMA.ENABLED, solver.EMA.DECAY)
+    assert (train.amp.enabled, train.amp.precision) == (solver.AMP.ENABLED, solver.AMP.PRECISION)
+    assert train.accumulate_steps == solver.ACCUMULATE_STEPS
+    assert train.stall_minutes == solver.STALL_MINUTES
+    assert train.eval_period == yaml.TEST.EVAL_PERIOD
+    assert train.best_metric == yaml.TEST.BEST_METRIC
+    assert train.early_stop_patience == yaml.TEST.EARLY_STOP_PATIENCE
     logging = {key.lower(): plain(value) for key, value in yaml.LOGGING.items()}
     assert logging == plain(train.logging)

@@ -42,7 +42,7 @@ def test_what_a_run_of_a_python_config_writes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, opts, message",
+    ("name", "opts", "message"),
     [
         ("FCOS-RT/R5000", None, "R5000: no such config; try .*FCOS-RT/R50.*; `fcos zoo` lists"),
         ("FCOS-RT/R50", ["MODEL.FCOS.NMS_TRESH", "0.5"], "R50.yaml: .*NMS_TRESH"),

@@ -49,11 +49,11 @@ def test_value_for_value(settings, theirs):
     if expected["weights"] == DEAD_WEIGHTS:
         assert cfg.MODEL.WEIGHTS == LIVE_WEIGHTS
     else:
-        assert cfg.MODEL.WEIGHTS == expected["weights"]
+        assert expected["weights"] == cfg.MODEL.WEIGHTS
     assert (body, cfg.MODEL.META_ARCHITECTURE) == (expected["backbone"], "FCOS")
-    assert cfg.MODEL.BACKBONE.FREEZE_AT == expected["freeze_at"]
-    assert cfg.MODEL.PIXEL_MEAN == expected["pixel_mean"]
-    assert cfg.MODEL.PIXEL_STD == expected["pixel_std"]
+    assert expected["freeze_at"] == cfg.MODEL.BACKBONE.FREEZE_AT
+    assert expected["pixel_mean"] == cfg.MODEL.PIXEL_MEAN
+    assert expected["pixel_std"] == cfg.MODEL.PIXEL_STD
     fpn = cfg.MODEL.FPN
     assert [plain(fpn.IN_FEATURES), fpn.NORM, fpn.FUSE_TYPE, fpn.OUT_CHANNELS] == [
         expected[f"fpn_{name}"] for name in ("in", "norm", "fuse", "channels")
@@ -65,13 +65,13 @@ def test_value_for_value(settings, theirs):
             assert section(cfg.MODEL[key.upper()], wanted) == wanted
     if expected["dla"]:
         # AdelaiDet never reads OUT_FEATURES; the FPN takes what it needs.
-        assert cfg.MODEL.DLA.CONV_BODY == expected["dla"]["CONV_BODY"]
-        assert cfg.MODEL.DLA.NORM == expected["dla"]["NORM"]
+        assert expected["dla"]["CONV_BODY"] == cfg.MODEL.DLA.CONV_BODY
+        assert expected["dla"]["NORM"] == cfg.MODEL.DLA.NORM
     assert section(cfg.INPUT, expected["input"]) == expected["input"]
-    assert cfg.INPUT.CROP.ENABLED == expected["crop"]
+    assert expected["crop"] == cfg.INPUT.CROP.ENABLED
     assert section(cfg.SOLVER, expected["solver"]) == expected["solver"]
-    assert cfg.SOLVER.CLIP_GRADIENTS.ENABLED == expected["clip_gradients"]
-    assert cfg.TEST.DETECTIONS_PER_IMAGE == expected["detections_per_image"]
+    assert expected["clip_gradients"] == cfg.SOLVER.CLIP_GRADIENTS.ENABLED
+    assert expected["detections_per_image"] == cfg.TEST.DETECTIONS_PER_IMAGE
     assert list(cfg.DATASETS.TRAIN) == expected["datasets_train"]
     assert list(cfg.DATASETS.TEST) == expected["datasets_test"]
 

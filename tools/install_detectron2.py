@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fcos_cli.commands import install_detectron2 as command  # noqa: E402
+from fcos_cli.commands import install_detectron2 as command
 
 
 def main(argv: list[str] | None = None) -> int:

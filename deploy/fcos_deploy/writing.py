@@ -110,10 +110,9 @@ def _as_full_disk(error: BaseException, path: Path, size: int) -> OSError | None
     """The error of a full disk, even if a library has turned it into another one."""
     if isinstance(error, OSError) and error.errno in FULL:
         return _full_disk(path, size, error.errno)
-    if isinstance(error, Exception) and path.parent.is_dir():
-        if shutil.disk_usage(path.parent).free < 2**16:
-            return _full_disk(path, size)
-    return None
+    if not isinstance(error, Exception) or not path.parent.is_dir():
+        return None
+    return _full_disk(path, size) if shutil.disk_usage(path.parent).free < 2**16 else None
 
 
 def _free_text(name: str | None) -> str:

@@ -48,10 +48,24 @@ OFFICIAL_INSTALL = f"python -m pip install --no-build-isolation 'git+{HOMEPAGE}.
 # torch and torchvision are left out, as in detectron2's own list: which build of them (CPU, CUDA)
 # is the user's choice. The model zoo imports pkg_resources: gone in setuptools 82, and setuptools
 # itself tells its users to stay below 81.
-REQUIREMENTS = (
-    "fvcore iopath pycocotools omegaconf hydra-core yacs tabulate cloudpickle matplotlib "
-    "tensorboard termcolor tqdm pillow black packaging setuptools<81"
-).split()
+REQUIREMENTS = [
+    "fvcore",
+    "iopath",
+    "pycocotools",
+    "omegaconf",
+    "hydra-core",
+    "yacs",
+    "tabulate",
+    "cloudpickle",
+    "matplotlib",
+    "tensorboard",
+    "termcolor",
+    "tqdm",
+    "pillow",
+    "black",
+    "packaging",
+    "setuptools<81",
+]
 
 NOTICE = f"""\
 detectron2
@@ -95,8 +109,17 @@ def find_installed() -> tuple[str, Path] | None:
 def download_source(folder: Path) -> Path:
     """Download the wheel that holds the copy into `folder` and return its path."""
     run_pip(
-        ["download", "-q", "--retries=2", "--no-deps", "--only-binary=:all:", "-d", str(folder)]
-        + [f"--python-version={SOURCE_PYTHON}", SOURCE],
+        [
+            "download",
+            "-q",
+            "--retries=2",
+            "--no-deps",
+            "--only-binary=:all:",
+            "-d",
+            str(folder),
+            f"--python-version={SOURCE_PYTHON}",
+            SOURCE,
+        ],
         f"could not download {SOURCE} from PyPI; with a network install the official way "
         f"({OFFICIAL_INSTALL}), without one fetch {SOURCE_FILE} elsewhere and pass --wheel FILE",
     )

@@ -29,6 +29,7 @@ def describe_machine() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
+    """Of what a measurement depends on, by name."""
     # detectron2 is not always there as a distribution.
     found = {"Python": platform.python_version(), "detectron2": detectron2.__version__}
     for name in VERSIONED:
@@ -40,6 +41,7 @@ def versions() -> dict[str, str]:
 
 
 def cpu_name() -> str:
+    """As Linux tells it, else the architecture."""
     path = Path("/proc/cpuinfo")
     if path.is_file():
         for line in path.read_text(encoding="utf-8").splitlines():

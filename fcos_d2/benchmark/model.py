@@ -118,7 +118,8 @@ def parts_in_turns(
     subjects: list[Subject], images: list[np.ndarray], repeats: int
 ) -> list[dict[str, float]]:
     """Median milliseconds of each part of each subject. Calls of their own: on a GPU each part
-    waits for the last, which the whole does not."""
+    waits for the last, which the whole does not.
+    """
     turns = [[subject.parts(images) for subject in subjects] for _ in range(repeats)]
     return [
         {name: statistics.median(call[name] for call in calls) for name in calls[0]}
@@ -192,6 +193,7 @@ def whole_table(rows: list[dict]) -> str:
 
 
 def number(value: float | None) -> str:
+    """With one decimal; "-" for none."""
     return "-" if value is None else f"{value:.1f}"
 
 

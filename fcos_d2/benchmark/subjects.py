@@ -185,6 +185,7 @@ def device_options(recipe: Recipe) -> list[str]:
 
 
 def detectron2_input(image: np.ndarray) -> dict:
+    """BGR uint8 (H, W, 3) as one of detectron2's inputs."""
     from fcos_d2.data.resize import to_planes
 
     tensor = torch.from_numpy(to_planes(image))

@@ -12,7 +12,8 @@ def time_in_turns(
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Milliseconds of each call. The functions take turns (A B C, A B C, ...), so that whatever
-    else the machine does meanwhile falls on all of them; `clock` gives seconds."""
+    else the machine does meanwhile falls on all of them; `clock` gives seconds.
+    """
     milliseconds: dict[str, list[float]] = {name: [] for name in functions}
     for i in range(warmup + repeats):
         for name, function in functions.items():
@@ -32,6 +33,7 @@ def spread(values: list[float]) -> tuple[float, float]:
 
 
 def markdown_list(items: dict[str, str]) -> str:
+    """A line for each name and its text."""
     return "\n".join(f"- {name}: {text}" for name, text in items.items())
 
 

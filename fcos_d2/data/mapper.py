@@ -137,7 +137,8 @@ class FCOSDatasetMapper(DatasetMapper):
 
     def _instead_of(self, dataset_dict: dict, error: ImageError) -> dict:
         """Another record, by the random numbers of the sample: neither the workers nor what was
-        read before decide. detectron2's own loaders tell no records: then the last readable one."""
+        read before decide. detectron2's own loaders tell no records: then the last readable one.
+        """
         self.counter.add(error)
         records = self.records if len(self.records) else self._last_readable
         if not len(records):

@@ -64,8 +64,10 @@ def make_shapes(root: str | Path | None = None, num_images: dict[str, int] | Non
     Args:
         root: folder of all datasets; None for `$DETECTRON2_DATASETS`.
         num_images: images of each split; None for NUM_IMAGES.
+
     Returns:
         the folder of the dataset, `root/shapes`.
+
     Raises:
         ValueError: if `root/shapes` exists and holds something else.
         OSError: if `root` cannot be written to.

@@ -45,6 +45,7 @@ def draw_picture(
         image_size: (h, w) px.
         diameters: smallest and largest, px, of the circle around a shape.
         num_shapes: fewest and most that are tried.
+
     Returns:
         the picture, uint8 BGR (H, W, 3), and its shapes in drawing order.
     """
@@ -60,7 +61,7 @@ def draw_picture(
             coverage = cover(contours, image_size)
             mask = coverage >= 0.5
             left = [v & ~mask for v in visible] + [mask]
-            least = needed + [MIN_VISIBLE * _area(contours)]
+            least = [*needed, MIN_VISIBLE * _area(contours)]
             if all(v.sum() >= n for v, n in zip(left, least, strict=True)):
                 visible, needed = left, least
                 shapes.append(Shape(class_id, mask_box(mask), int(mask.sum())))
@@ -87,6 +88,7 @@ def cover(contours: list[np.ndarray], image_size: tuple[int, int]) -> np.ndarray
     Args:
         contours: (n, 2) xy px each; a point inside an even number of them is outside.
         image_size: (h, w) px.
+
     Returns:
         float32 (H, W) in [0, 1].
     """

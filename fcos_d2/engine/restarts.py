@@ -20,6 +20,7 @@ _PAUSE = 0.05  # s
 
 
 def under_torchrun() -> bool:
+    """Whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 

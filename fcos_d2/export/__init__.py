@@ -117,20 +117,22 @@ def export(
     shapes = dynamic_shapes(steps, batch=options.batch is None)
     remove_leftovers(folder)
     # One model is one or two files: they get their place when all are written.
-    with replacing(path) as temporary:
-        with tempfile.TemporaryDirectory(dir=folder, suffix=f".{os.getpid()}.tmp") as made:
-            whole = Path(made) / path.name
-            if options.format == "torchscript":
-                export_torchscript(detector, example, whole)
-            elif options.format == "torch-export":
-                export_program(detector, example, shapes, whole)
-            else:
-                write = export_onnx if options.format == "onnx" else export_openvino
-                write(detector, example, shapes, whole, options.half_weights)
-            for other in set(Path(made).iterdir()) - {whole}:
-                with replacing(folder / other.name) as name:
-                    os.replace(other, name)
-            os.replace(whole, temporary)
+    with (
+        replacing(path) as temporary,
+        tempfile.TemporaryDirectory(dir=folder, suffix=f".{os.getpid()}.tmp") as made,
+    ):
+        whole = Path(made) / path.name
+        if options.format == "torchscript":
+            export_torchscript(detector, example, whole)
+        elif options.format == "torch-export":
+            export_program(detector, example, shapes, whole)
+        else:
+            write = export_onnx if options.format == "onnx" else export_openvino
+            write(detector, example, shapes, whole, options.half_weights)
+        for other in set(Path(made).iterdir()) - {whole}:
+            with replacing(folder / other.name) as name:
+                os.replace(other, name)
+        os.replace(whole, temporary)
     write_settings(settings, folder)
     return detector
 

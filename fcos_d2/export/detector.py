@@ -106,7 +106,8 @@ class ExportableDetector(nn.Module):
         self, outputs: HeadOutputs, padded_size: tuple[int, int]
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Of each level boxes (N, Hi * Wi, 4), and (N, Hi * Wi, K) of class probabilities and of
-        their products with the quality."""
+        their products with the quality.
+        """
         generator = self.generator
         sizes = [(level.shape[-2], level.shape[-1]) for level in outputs.cls_logits]
         grids = location_grids(sizes, generator.strides, padded_size, generator.location_rule)

@@ -23,17 +23,17 @@ from .quality_focal import QualityFocalLoss, VarifocalLoss
 from .selection import Selection
 
 __all__ = [
+    "DLA",
+    "FCOS",
+    "PAFPN",
     "ATSSAssigner",
     "BiFPN",
     "Criterion",
-    "DLA",
-    "FCOS",
     "FCOSHead",
     "FCOSProposalGenerator",
     "FocalLoss",
     "LossNormalizers",
     "MobileNetV2",
-    "PAFPN",
     "QualityFocalLoss",
     "Selection",
     "SizeRangeAssigner",

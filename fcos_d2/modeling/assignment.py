@@ -12,6 +12,7 @@ locations x boxes is never built: it would take gigabytes for a crowded image.
 Source: arXiv 1904.01355, section 3.2; centre sampling and ties as in the authors' released models.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class SizeRangeAssigner:
     def __post_init__(self) -> None:
         object.__setattr__(self, "size_bounds", tuple(self.size_bounds))  # lists can be changed
         limits = [0.0, *self.size_bounds, math.inf]
-        if any(low >= high for low, high in zip(limits[:-1], limits[1:], strict=True)):
+        if any(low >= high for low, high in itertools.pairwise(limits)):
             raise ValueError(
                 "size_bounds must be positive and rise from level to level, got "
                 f"{list(self.size_bounds)}"
@@ -65,9 +66,10 @@ class SizeRangeAssigner:
     @property
     def size_ranges(self) -> list[tuple[float, float]]:
         """L pairs (lowest, highest) of max(ltrb), px; the first lowest is 0, the last highest
-        inf."""
+        inf.
+        """
         limits = [0.0, *self.size_bounds, math.inf]
-        return list(zip(limits[:-1], limits[1:], strict=True))
+        return list(itertools.pairwise(limits))
 
     @torch.no_grad()
     def assign(

@@ -18,7 +18,8 @@ BOX_QUALITIES = ("ctrness", "iou")
 
 class Targets(NamedTuple):
     """Of N images with R locations each, the P locations that learn a box; all others are
-    background."""
+    background.
+    """
 
     num_images: int
     num_locations: int

@@ -1,6 +1,7 @@
 """Batch norms folded into the convolutions before them: the same function in fewer steps."""
 
 import copy
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -53,7 +54,7 @@ def _convs_before_norms(parent: nn.Module) -> Iterator[tuple[nn.Module, nn.Modul
     pairs = getattr(parent, "conv_norm_pairs", ())
     if isinstance(parent, nn.Sequential):
         names = [name for name, _ in parent.named_children()]
-        pairs = zip(names[:-1], names[1:], strict=True)
+        pairs = itertools.pairwise(names)
     for conv_name, norm_name in pairs:
         conv = parent.get_submodule(conv_name)
         # A subclass may do more than convolve.

@@ -32,7 +32,8 @@ class Truth(NamedTuple):
 
 class Matches(NamedTuple):
     """What each of the R locations of N images learns, image after image, level after level, row
-    by row."""
+    by row.
+    """
 
     matched_idxs: Tensor  # (N * R,) int64 in [-1, M), the box; -1 is background
     alignment: Tensor | None = None  # (N * R,) in [0, 1], 0 for background; None: the rule has none

@@ -88,7 +88,8 @@ class FCOS(ProposalNetwork):
 
     def detect_padded(self, batched_inputs: list[dict]) -> list[dict]:
         """As `forward` in inference, but in one pass: images of unequal sizes are padded to the
-        largest, and feel it."""
+        largest, and feel it.
+        """
         images = self.preprocess(batched_inputs)
         detections, _ = self.proposal_generator(images, self.backbone(images.tensor))
         results = []

@@ -101,7 +101,8 @@ def _where_boxes_have_area(
     image_size: tuple[int, int],
 ) -> list[Tensor]:
     """`cls_logits` that are -inf, which is above no threshold, where a box has no area in the
-    image."""
+    image.
+    """
     masked = []
     for points, logits, distances in zip(locations, cls_logits, ltrb, strict=True):
         boxes = clip_boxes_to_image(ltrb_to_boxes(points, distances), image_size)

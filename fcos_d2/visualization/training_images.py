@@ -1,5 +1,6 @@
 """What the detector really sees in training: augmented images, their boxes, and which locations of
-which level learn each box."""
+which level learn each box.
+"""
 
 import base64
 import html

@@ -29,7 +29,8 @@ def test_rows_of_one_head():
 
 def test_a_second_stage_of_more_classes():
     """Its background comes last and stays last; a class has four rows of box regression. The first
-    stage of one class, which tells objects from background, stays as it is."""
+    stage of one class, which tells objects from background, stays as it is.
+    """
     stored = {
         **head([7]),
         "roi_heads.box_predictor.cls_score.bias": torch.tensor([1.0, 2.0, 99.0]),

@@ -31,7 +31,7 @@ def test_a_head_larger_than_its_dataset(path):
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         (lambda state: state.pop(f"{LOGITS}.bias"), f"1 parts .*: {LOGITS}.bias; is it"),
         (

@@ -31,7 +31,7 @@ def test_the_same_optimiser_goes_on(make):
 
 
 @pytest.mark.parametrize(
-    "before, now, words",
+    ("before", "now", "words"),
     [
         (SGD, AdamW, "was SGD, now it is AdamW"),
         (AdamW, SGD, "was AdamW, now it is SGD"),
@@ -76,7 +76,7 @@ def resume(folder, class_names, model=None):
 
 
 @pytest.mark.parametrize(
-    "now, words",
+    ("now", "words"),
     [
         (["cat", "dog", "cow", "bird"], "new: bird"),
         (["cat", "dog"], "gone: cow"),

@@ -7,7 +7,7 @@ from fcos_d2.benchmark import model
 
 
 @pytest.mark.parametrize(
-    "words, message",
+    ("words", "message"),
     [
         (["--size", "512"], "'512' is no size; height x width, as 512x736"),
         (["--size", "0x8"], "'0x8' is no size"),

@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,10 +24,10 @@ def test_a_clean_set(data, capsys):
 
 def test_mistakes_give_the_exit_code_and_a_repaired_copy(data, tmp_path, capsys):
     json_file, images = data
-    content = json.loads(open(json_file).read())
+    content = json.loads(Path(json_file).read_text())
     content["annotations"][0]["category_id"] = 42
     content["annotations"][1]["bbox"][2] = 0
-    open(json_file, "w").write(json.dumps(content))
+    Path(json_file).write_text(json.dumps(content))
     fixed, page = tmp_path / "fixed.json", tmp_path / "report.html"
     options = ["--images", images, "--workers", "1", "--fix", str(fixed), "--html", str(page)]
     assert main(["check", json_file, *options]) == 1
@@ -70,9 +71,9 @@ def test_names_that_no_terminal_takes(tmp_path, capfd):
     printed = "".join(capfd.readouterr())
     assert r"caf\xe9.txt line 2: \x1b[2Jcat\n [" in printed and r"a\x1b[2J\nb.txt line 2" in printed
     assert "\x1b" not in printed
-    html = open(page, encoding="utf-8").read()
+    html = Path(page).read_text(encoding="utf-8")
     assert r"caf\xe9.txt" in html and "\x1b" not in html
-    names = [image["file_name"] for image in json.loads(open(fixed).read())["images"]]
+    names = [image["file_name"] for image in json.loads(Path(fixed).read_text())["images"]]
     assert sorted(names) == ["images/a\x1b[2J\nb.png", "images/caf\udce9.png"]
     assert main(["check", fixed, "--images", str(tmp_path), "--workers", "1"]) == 0
     assert main(["convert", data, "--output", fixed]) == 0

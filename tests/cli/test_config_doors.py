@@ -85,7 +85,7 @@ DOORS = [
 ]
 
 
-@pytest.mark.parametrize("door, name", DOORS, ids=lambda x: getattr(x, "__name__", x))
+@pytest.mark.parametrize(("door", "name"), DOORS, ids=lambda x: getattr(x, "__name__", x))
 def test_one_line(door, name, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)  # for the usual output folder
     make_tiny_coco(tmp_path / "data", num_images=1)

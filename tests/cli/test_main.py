@@ -114,12 +114,12 @@ def test_one_vocabulary():
 
 
 def test_the_words_of_the_heavy_modules():
-    assert flags.DATA_FORMATS == ("auto", *FORMATS)
-    assert export.FORMATS == tuple(EXPORT_FORMATS)
+    assert ("auto", *FORMATS) == flags.DATA_FORMATS
+    assert tuple(EXPORT_FORMATS) == export.FORMATS
     from fcos_cli.model_choice import ZOO as WORD
     from fcos_d2.benchmark.subjects import PRECISIONS
 
-    assert WORD == ZOO and flags.PRECISIONS == tuple(PRECISIONS)
+    assert WORD == ZOO and tuple(PRECISIONS) == flags.PRECISIONS
 
 
 @pytest.mark.parametrize(

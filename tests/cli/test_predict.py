@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -25,8 +26,8 @@ class FixedPredictor:
     """Finds one object that fills the right half of every image; stops at call `stop_at`."""
 
     stop_at = None
-    class_names = ["thing"]
-    arguments: dict = {}
+    class_names: ClassVar[list[str]] = ["thing"]
+    arguments: ClassVar[dict] = {}
 
     def __init__(self, config: str, weights: str | None = None, **options: object) -> None:
         if config == "missing":
@@ -121,7 +122,7 @@ def test_same_names_from_two_folders(demo: ModuleType, tmp_path: Path, capsys) -
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    ("arguments", "message"),
     [
         (["{0}/missing.jpg"], "missing.jpg: no such file"),
         (["{0}/*.bmp"], "no image matches"),
@@ -173,7 +174,7 @@ def test_no_display_is_said_before_the_model_is_loaded(
     )
 
 
-@pytest.mark.parametrize("key, num_shown", [(27, 1), (ord("q"), 1), (ord(" "), 3)])
+@pytest.mark.parametrize(("key", "num_shown"), [(27, 1), (ord("q"), 1), (ord(" "), 3)])
 def test_window(
     demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: int, num_shown: int
 ) -> None:

@@ -12,7 +12,7 @@ from fcos_d2.data.mapper import FCOSDatasetMapper
 
 
 @pytest.mark.parametrize(
-    "given, resized",
+    ("given", "resized"),
     [
         # scale 224 / 100 = 2.24; 200 * 2.24 = 448 is too long, so 400 / 200 = 2 counts
         ((100, 200), (200, 400)),
@@ -59,7 +59,7 @@ def test_torch_resize_on_paper():
 
 
 @pytest.mark.parametrize(
-    "given, resized",
+    ("given", "resized"),
     [
         # 100 * 2.24 = 224, 133 * 2.24 = 297.92; torchvision rounds down
         ((100, 133), (224, 297)),

@@ -61,7 +61,7 @@ def test_float_images_are_clipped():
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    ("options", "message"),
     [
         ({"brightness": 1.5}, r"COLOR_JITTER.BRIGHTNESS must be in \[0, 1\], got 1.5"),
         ({"hue": 0.6}, r"COLOR_JITTER.HUE must be in \[0, 0.5\], got 0.6"),

@@ -77,7 +77,8 @@ def rectangle_is_followed(name: str) -> bool:
 
 def test_a_turn_by_a_right_angle_on_paper():
     """About the middle (4, 2) of 4 x 8 px: (x, y) goes to (4 - (y - 2), 2 + (x - 4)), so the pixel
-    of row 0 and column 4 goes to x 5..6 and y 2..3: row 2, column 5."""
+    of row 0 and column 4 goes to x 5..6 and y 2..3: row 2, column 5.
+    """
     quarter = np.array([[0, -1, 6], [1, 0, -2], [0, 0, 1]], dtype=float)
     transform = PerspectiveTransform(quarter, pad_value=7)
     image = np.zeros((4, 8, 3), np.uint8)
@@ -121,7 +122,7 @@ def test_a_crop_holds_a_whole_box():
     for seed in range(100):
         np.random.seed(seed)
         crop = augmentation.get_transform(picture([0, 0, 1, 1]), boxes)
-        assert 0 <= crop.x0 and crop.x0 + crop.w <= 200 and 0 <= crop.y0 and crop.y0 + crop.h <= 120
+        assert crop.x0 >= 0 and crop.x0 + crop.w <= 200 and crop.y0 >= 0 and crop.y0 + crop.h <= 120
         window = np.array([crop.x0, crop.y0, crop.x0 + crop.w, crop.y0 + crop.h])
         held = (clipped[:, :2] >= window[:2]).all(axis=1) & (clipped[:, 2:] <= window[2:]).all(
             axis=1
@@ -142,7 +143,7 @@ def test_large_scale_jitter_of_a_line():
 
 
 @pytest.mark.parametrize(
-    "make, message",
+    ("make", "message"),
     [
         (
             lambda: RandomAffine(scale=(1.0, 0.5)),

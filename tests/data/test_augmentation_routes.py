@@ -47,11 +47,27 @@ def lazy_mapper(resize, **options):
 def yaml_mapper(*options):
     cfg = get_cfg()
     cfg.merge_from_list(
-        ["INPUT.AFFINE.PROB", 0.5, "INPUT.AFFINE.DEGREES", 10.0, "INPUT.AFFINE.SHEAR", 2.0]
-        + ["INPUT.CROP_WITH_BOXES.PROB", 0.3, "INPUT.SQUARE_SIZE", 320]
-        + ["INPUT.COLOR_JITTER.BRIGHTNESS", 0.4, "INPUT.COLOR_JITTER.CONTRAST", 0.3]
-        + ["INPUT.COLOR_JITTER.SATURATION", 0.5, "INPUT.COLOR_JITTER.HUE", 0.1]
-        + list(options)
+        [
+            "INPUT.AFFINE.PROB",
+            0.5,
+            "INPUT.AFFINE.DEGREES",
+            10.0,
+            "INPUT.AFFINE.SHEAR",
+            2.0,
+            "INPUT.CROP_WITH_BOXES.PROB",
+            0.3,
+            "INPUT.SQUARE_SIZE",
+            320,
+            "INPUT.COLOR_JITTER.BRIGHTNESS",
+            0.4,
+            "INPUT.COLOR_JITTER.CONTRAST",
+            0.3,
+            "INPUT.COLOR_JITTER.SATURATION",
+            0.5,
+            "INPUT.COLOR_JITTER.HUE",
+            0.1,
+            *list(options),
+        ]
     )
     return FCOSDatasetMapper(cfg, is_train=True)
 

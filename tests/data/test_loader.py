@@ -99,7 +99,7 @@ def test_ranks_get_different_samples(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    ("options", "message"),
     [
         ({"total_batch_size": 3, "accumulate_steps": 2}, "batch of 3 .* 1 processes x 2 steps"),
         ({"dataset": []}, "no image to train on"),

@@ -129,7 +129,7 @@ def test_annotations_are_those_of_detectron2(tmp_path, flip):
     ]
     for annotations in (given["annotations"], []):
         augmentations = [T.Resize((33, 47)), *([T.RandomFlip(1.0)] if flip else [])]
-        arguments = dict(is_train=True, augmentations=augmentations, image_format="BGR")
+        arguments = {"is_train": True, "augmentations": augmentations, "image_format": "BGR"}
         ours = FCOSDatasetMapper(**arguments)(given | {"annotations": annotations})
         theirs = DatasetMapper(**arguments)(given | {"annotations": annotations})
         ours, theirs = ours["instances"], theirs["instances"]
@@ -160,10 +160,10 @@ def large_jpeg(tmp_path):
 
 
 WARPS = {
-    "affine": dict(first=[RandomAffine(scale=(1.0, 1.0), translate=0.1)]),
-    "affine, crop": dict(first=[RandomAffine(), RandomCropWithBoxes(min_scale=0.5)]),
-    "MixUp": dict(mixing=dict(mixup_prob=1.0)),
-    "Mosaic": dict(mixing=dict(mosaic_prob=1.0)),
+    "affine": {"first": [RandomAffine(scale=(1.0, 1.0), translate=0.1)]},
+    "affine, crop": {"first": [RandomAffine(), RandomCropWithBoxes(min_scale=0.5)]},
+    "MixUp": {"mixing": {"mixup_prob": 1.0}},
+    "Mosaic": {"mixing": {"mosaic_prob": 1.0}},
 }
 
 

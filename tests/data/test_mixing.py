@@ -61,7 +61,7 @@ def colored(image: np.ndarray, index: int, box: np.ndarray) -> np.ndarray:
     """The box around the pixels of a record's colour near `box`."""
     near = np.abs(image.astype(int) - COLORS[index]).max(axis=2) < 50
     window = np.zeros_like(near)
-    x1, y1, x2, y2 = np.clip(box.round().astype(int) + [-3, -3, 3, 3], 0, None)
+    x1, y1, x2, y2 = np.clip([*box.round().astype(int), -3, -3, 3, 3], 0, None)
     window[y1:y2, x1:x2] = True
     return box_of_mask(near & window)
 
@@ -149,7 +149,7 @@ def test_a_partner_that_cannot_be_read():
 
 
 def test_crowd_regions_and_masks_are_carried_along():
-    record, image = mixed(
+    record, _image = mixed(
         1, [record_of(0, iscrowd=1)], mosaic_prob=1.0, mosaic_size=160, with_masks=True
     )
     assert record["annotations"]
@@ -318,7 +318,7 @@ RULES = {
 
 
 @pytest.mark.parametrize(
-    "rule, kind",
+    ("rule", "kind"),
     [*((rule, "MOSAIC") for rule in RULES), ("short edge", "MIXUP"), ("short edge", "COPY_PASTE")],
 )
 @pytest.mark.parametrize("size", [(96, 96), (90, 120), (90, 160), (160, 90)])
@@ -354,7 +354,7 @@ def annotation_of(x: int, y: int, side: int, category: int) -> dict:
 
 
 @pytest.mark.parametrize(
-    "opts, message",
+    ("opts", "message"),
     [
         (("INPUT.MIX.MOSAIC_PROB", 1.0, "INPUT.MIX.MOSAIC_IMAGES", 5), "4 or 9, got 5"),
         (("INPUT.MIX.MIXUP_PROB", 1.5), r"_PROB must be in \[0, 1\], got 1.5"),

@@ -36,7 +36,7 @@ def test_on_paper() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind, scales",
+    ("kind", "scales"),
     [
         ("larger", [1.0, 1.066, 1.25, 4 / 3, 5 / 3, 2.7]),
         ("smaller", [0.51, 0.8, 0.955]),

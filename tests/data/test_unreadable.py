@@ -128,6 +128,6 @@ def test_only_what_may_come_back_is_waited_for(tmp_path, monkeypatch):
             except (OSError, ValueError) as error:
                 raise ImageError("a.png: x") from error
 
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="a.png"):
             read_patiently(read, tmp_path / "a.png")
         assert len(waited) == expected

@@ -54,7 +54,7 @@ def test_what_can_be_repaired_is_repaired_and_said(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    "damage, message",
+    ("damage", "message"),
     [
         (lambda d: d.update(categories=[]), "'categories' is empty"),
         (lambda d: d.pop("images"), "no list 'images'"),

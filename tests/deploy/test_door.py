@@ -14,7 +14,7 @@ def fails_with(error):
 
 
 @pytest.mark.parametrize(
-    "error, line",
+    ("error", "line"),
     [
         (ValueError("a.json: no boxes"), "error: a.json: no boxes"),
         (ImageError("a.jpg: damaged"), "error: a.jpg: damaged"),

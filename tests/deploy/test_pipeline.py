@@ -66,8 +66,7 @@ def test_an_error_comes_out_after_the_items_before_it() -> None:
 
     taken = []
     with pytest.raises(OSError, match="the disk is gone"):
-        for item in buffered((i for i in buffered(items(), 2)), 2):
-            taken.append(item)
+        taken.extend(buffered((i for i in buffered(items(), 2)), 2))
     assert taken == [1, 2] and makers() == 0
 
 

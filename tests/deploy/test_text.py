@@ -89,7 +89,7 @@ def test_names_for_a_terminal():
     assert shown("a\n\x1b[2J\x9b\x7f\t.jpg") == r"a\n\x1b[2J\x9b\x7f\t.jpg"
     assert shown(b"caf\xe9.jpg".decode("utf-8", "surrogateescape")) == r"caf\xe9.jpg"
     assert shown("\ud800 \u202egpj.exe") == r"\ud800 \u202egpj.exe"
-    for plain in ("猫 é ü.jpg", "👩\u200d🚀", "می\u200cخواهم", "a\\b.jpg"):
+    for plain in ("猫 é ü.jpg", "👩\u200d🚀", "می\u200cخواهم", "a\\b.jpg"):  # noqa: RUF001 - Persian
         assert shown(plain) == plain
     assert shown_lines("a\nb\x1b") == "a\nb\\x1b"
 

@@ -27,28 +27,27 @@ def test_a_file_is_written(tmp_path):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("x"), OSError(errno.EIO, "bad")])
 def test_an_error_leaves_the_old_file(tmp_path, error):
     write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(error if isinstance(error, type) else type(error)):
-        with replacing(tmp_path / "a.txt") as temporary:
-            temporary.write_text("half")
-            raise error
+    kind = error if isinstance(error, type) else type(error)
+    with pytest.raises(kind), replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise error
     assert (tmp_path / "a.txt").read_text() == "old" and names(tmp_path) == ["a.txt"]
 
 
 def test_a_disk_without_space_is_told_before(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 9 * 10**8, 2_500_000))
-    with pytest.raises(OSError) as caught:
-        with replacing(tmp_path / "model.pth", size=130_000_000):
-            raise AssertionError("it was not told")
+    with pytest.raises(OSError) as caught, replacing(tmp_path / "model.pth", size=130_000_000):
+        raise AssertionError("it was not told")
     expected = f"{tmp_path}/model.pth: no space left on device, 130.0 MB needed, 2.5 MB free"
     assert describe(caught.value) == expected and names(tmp_path) == []
 
 
 def test_a_disk_that_gets_full_is_told(tmp_path):
-    with pytest.raises(OSError, match="needed") as caught:
-        with replacing(tmp_path / "a.json") as temporary:
-            temporary.write_bytes(bytes(2_000_000))
-            raise OSError(errno.ENOSPC, "No space left on device")
+    refused = pytest.raises(OSError, match="needed")
+    with refused as caught, replacing(tmp_path / "a.json") as temporary:
+        temporary.write_bytes(bytes(2_000_000))
+        raise OSError(errno.ENOSPC, "No space left on device")
     assert str(tmp_path / "a.json") in describe(caught.value)
     assert "2.0 MB needed" in describe(caught.value) and names(tmp_path) == []
 

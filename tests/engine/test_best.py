@@ -130,7 +130,7 @@ def two_sets(values):
     return [{"voc_val": {"bbox": {"AP": v}}, "voc_test": {"bbox": {"AP": -v}}} for v in values]
 
 
-@pytest.mark.parametrize("metric, best", [("bbox/AP", 3), ("voc_test/bbox/AP", 5)])
+@pytest.mark.parametrize(("metric", "best"), [("bbox/AP", 3), ("voc_test/bbox/AP", 5)])
 def test_of_several_sets_the_first_counts(tmp_path, metric, best):
     """voc_val is best after iteration 3, voc_test after iteration 5."""
     loop = Loop(tmp_path, two_sets([10.0, 20.0, 5.0, 15.0]), metric=metric)

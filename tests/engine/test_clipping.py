@@ -24,7 +24,7 @@ def solver(clip_type, value):
 
 
 @pytest.mark.parametrize(
-    "clip_type, expected",
+    ("clip_type", "expected"),
     [
         ("full_model", [[-1.5, 0.0], [0.0, 2.0]]),  # times 2.5 / 5
         ("norm", [[-2.5, 0.0], [0.0, 2.5]]),  # each weight by itself

@@ -98,7 +98,7 @@ class Screen(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    "stream, environment, colours",
+    ("stream", "environment", "colours"),
     [
         (Screen, {}, True),
         (Screen, {"NO_COLOR": "1"}, False),

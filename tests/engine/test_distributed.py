@@ -125,7 +125,7 @@ NOT_BY_SRUN = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def no_launcher(monkeypatch):
     for name in [x for x in os.environ if x.startswith("SLURM_") or x == "RANK"]:
         monkeypatch.delenv(name)

@@ -40,7 +40,7 @@ def train(tmp_path, factors, max_grad_norm=math.inf):
 
 
 def test_loss_that_is_not_finite_stops_with_good_weights(tmp_path):
-    model, _, run = train(tmp_path, [1.0, 2.0, math.nan, 1.0])
+    _model, _, run = train(tmp_path, [1.0, 2.0, math.nan, 1.0])
     with pytest.raises(TrainingDiverged) as stopped:
         run()
     message = str(stopped.value)

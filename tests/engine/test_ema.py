@@ -48,7 +48,7 @@ def test_decay():
 
 
 def test_checkpoint_holds_both(tmp_path):
-    """ "model" is the mean, for whoever loads the file; a resumed run gets both back."""
+    """The file's "model" is the mean, for whoever loads it; a resumed run gets both back."""
     model = model_of(8.0)
     average = WeightAverage(model)
     set_to(model, 2.0)

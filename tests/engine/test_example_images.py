@@ -172,7 +172,8 @@ def test_example_images_of_a_dataset(monkeypatch):
 
 def test_classes_of_model_and_truth_share_one_list():
     """The model's come first, in its order; the ground truth's "ring" is its class 0, and "star",
-    which it does not know, comes last."""
+    which it does not know, comes last.
+    """
     name = "test_example_classes"
     record = {"file_name": "a.jpg", "height": 800, "width": 1000}
     objects = [{"bbox": BOX, "bbox_mode": BoxMode.XYXY_ABS, "category_id": i} for i in (0, 1)]

@@ -69,7 +69,7 @@ class Loop(TrainerBase):
 
 
 @pytest.mark.parametrize(
-    "error, failed",
+    ("error", "failed"),
     [(None, False), (ValueError(), True), (SystemExit(1), True), (EarlyStop(), False)],
 )
 def test_training_failed(error, failed):

@@ -51,7 +51,7 @@ def solver(**settings):
 
 
 @pytest.mark.parametrize(
-    "settings, after_warmup",
+    ("settings", "after_warmup"),
     [
         # a tenth after 10 iterations, a hundredth after 15
         ({}, lambda i: 0.1 * 0.1 ** ((i >= 10) + (i >= 15))),

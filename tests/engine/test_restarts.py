@@ -12,7 +12,7 @@ from fault_runs import run_with_fault
 from fcos_d2.engine import restarts
 
 
-@pytest.fixture()
+@pytest.fixture
 def torchrun(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
 

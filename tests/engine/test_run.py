@@ -64,7 +64,8 @@ def kill_after(steps, monkeypatch):
 @pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
 def test_resumed_run_equals_an_unbroken_one(tmp_path, monkeypatch, optimizer):
     """Killed in the sixth of 8 iterations, 2 after a checkpoint: all that the last checkpoint holds
-    is the same, bit for bit, with flips, two sizes, accumulation and the mean of the weights on."""
+    is the same, bit for bit, with flips, two sizes, accumulation and the mean of the weights on.
+    """
     overrides = {
         "SOLVER.OPTIMIZER": optimizer,
         "SOLVER.CHECKPOINT_PERIOD": 4,
@@ -115,7 +116,7 @@ def test_results_carry_the_ids_of_the_file(tmp_path, shared_dir):
 
 
 @pytest.mark.parametrize(
-    "flags, overrides, message",
+    ("flags", "overrides", "message"),
     [
         ([], {"MODEL.FCOS.NUM_CLASSES": 80}, "NUM_CLASSES is given as 80.*have 1 classes"),
         (["--eval-only"], {"MODEL.WEIGHTS": "no.pth"}, "no.pth: no such checkpoint"),

@@ -81,7 +81,7 @@ def test_bfloat16_on_the_cpu(steps):
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("capability, dtype", [("AVX2", None), ("AVX512", torch.bfloat16)])
+@pytest.mark.parametrize(("capability", "dtype"), [("AVX2", None), ("AVX512", torch.bfloat16)])
 def test_bfloat16_only_where_it_is_fast(monkeypatch, caplog, capability, dtype):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     model = nn.Linear(1, 1)
@@ -91,7 +91,7 @@ def test_bfloat16_only_where_it_is_fast(monkeypatch, caplog, capability, dtype):
 
 
 @pytest.mark.parametrize(
-    "precision, message",
+    ("precision", "message"),
     [("fp16", "needs a CUDA device"), ("int8", "one of .*'bf16'.* got 'int8'")],
 )
 def test_mistakes_are_named(precision, message):

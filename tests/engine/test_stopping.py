@@ -37,7 +37,7 @@ def signal_in_step(number, at, monkeypatch):
     monkeypatch.setattr(StepTrainer, "accumulate", step)
 
 
-@pytest.mark.parametrize("number, code", [("SIGTERM", 143), ("SIGUSR1", 138), ("SIGINT", 130)])
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGUSR1", 138), ("SIGINT", 130)])
 def test_the_step_is_finished_and_saved(tmp_path, monkeypatch, number, code):
     before = signal.getsignal(getattr(signal, number))
     with monkeypatch.context() as patch, pytest.raises(StoppedBySignal) as stopped:

@@ -26,7 +26,7 @@ class Ended(Exception):
     pass
 
 
-@pytest.fixture()
+@pytest.fixture
 def rank_0(tmp_path, monkeypatch):
     """The watchdog of rank 0 of 2, which ends its thread instead of the process."""
     monkeypatch.setattr(comm, "get_world_size", lambda: 2)

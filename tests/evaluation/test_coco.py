@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 
@@ -266,7 +267,7 @@ def test_a_set_without_boxes_says_so_where_pycocotools_counts(tmp_path, caplog, 
 
 def with_masks(truth: list[list[dict]], found: list[Instances]) -> None:
     """Adds the boxes as masks, to both."""
-    for annotation in sum(truth, []):
+    for annotation in itertools.chain.from_iterable(truth):
         x, y, w, h = annotation["bbox"]
         annotation["segmentation"] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
         annotation["iscrowd"] = 0
@@ -414,7 +415,7 @@ def test_dataset_in_detectron2s_format(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "box, score, label, message",
+    ("box", "score", "label", "message"),
     [
         ([0, 0, 9, 9], 0.5, 4, "image 10 has a detection of class 4, but .* 4 classes"),
         ([0, 0, 9, 9], 0.5, -1, "image 10 has a detection of class -1"),
@@ -465,7 +466,7 @@ def test_two_processes_count_as_one(tmp_path, monkeypatch):
 
 def test_process_without_images_follows_the_others(tmp_path, monkeypatch):
     """It joins what detectron2's evaluator gathers where the others have masks."""
-    truth, found = draw(2, num_images=4)
+    truth, _found = draw(2, num_images=4)
     register(tmp_path, truth)
     evaluator = FastCOCOEvaluator(NAME)
     evaluator.reset()
@@ -478,7 +479,8 @@ def test_process_without_images_follows_the_others(tmp_path, monkeypatch):
 
 def test_more_objects_than_the_metric_counts(tmp_path, caplog):
     """200 perfect boxes of one class: with COCO's limit recall ends at 0.5, which are 51 of the
-    101 points. The warning comes once."""
+    101 points. The warning comes once.
+    """
     corners = [(30 * (i % 20), 40 * (i // 20)) for i in range(200)]
     register(tmp_path, [[{"bbox": [x, y, 20, 20], "category_id": 3} for x, y in corners]], ["a"])
     found = [detected([[x, y, x + 20, y + 20] for x, y in corners], [0.9] * 200, [0] * 200)]

@@ -7,7 +7,7 @@ VOC, COCO = "voc_2007_test", "coco_2017_val"
 
 
 @pytest.mark.parametrize(
-    "metric, dataset_names",
+    ("metric", "dataset_names"),
     [
         ("", [COCO]),
         ("bbox/AP05", []),  # nothing is tested
@@ -26,7 +26,7 @@ def test_metrics_that_there_are(metric, dataset_names):
 
 
 @pytest.mark.parametrize(
-    "metric, dataset_names, given",
+    ("metric", "dataset_names", "given"),
     [
         ("bbox/AP05", [COCO], "bbox/AP, bbox/AP50, bbox/AP75, bbox/APs, .*, bbox/AP-<class>$"),
         ("AP", [COCO], "bbox/AP, "),

@@ -41,7 +41,7 @@ def test_tiles_cover_every_pixel_and_overlap_enough(overlap, image_size):
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"size": -5}, "whole number of px, got -5"),
         ({"size": 0.5}, "whole number of px, got 0.5"),

@@ -185,7 +185,7 @@ def test_settings_of_both_kinds_of_config():
 
 
 @pytest.mark.parametrize(
-    "name, limits",
+    ("name", "limits"),
     [("FCOS/R50-1x", (0.6, 100)), ("TwoStage/FasterRCNN-R50-FCOS-1x", (0.5, 100))],
 )
 def test_limits_are_those_of_the_last_stage(name, limits):

@@ -86,7 +86,8 @@ def on_one_row(ltrb: list, boxes: list, topk: int = 13):
 
 def test_on_paper():
     """A box 0..24 x 0..8. The prediction at x = 4 is its left half, that at 12 is the box itself,
-    that at 20 has no area: IoU 1/2, 1, 0. Scores 1/2 u^6, scaled so that the best is 1."""
+    that at 20 has no area: IoU 1/2, 1, 0. Scores 1/2 u^6, scaled so that the best is 1.
+    """
     ltrb = [[4.0, 4.0, 8.0, 4.0], [12.0, 4.0, 12.0, 4.0], [0.0, 0.0, 0.0, 0.0]]
     found = on_one_row(ltrb, [[0.0, 0.0, 24.0, 8.0]])
     assert found.matched_idxs.tolist() == [0, 0, 0]

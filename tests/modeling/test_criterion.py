@@ -63,7 +63,8 @@ def test_targets_agree_with_the_matches():
 
 def case(alignment: list[float] | None = None):
     """One image, two locations, one class; logits 0. The first location learns a box of side 2
-    around it, and predicts one of side 1: IoU 1/4, smoothed 2/5."""
+    around it, and predicts one of side 1: IoU 1/4, smoothed 2/5.
+    """
     cls_logits = torch.zeros(1, 2, 1, requires_grad=True)
     ltrb = torch.full((1, 2, 4), 0.5, requires_grad=True)
     quality_logits = torch.zeros(1, 2, requires_grad=True)

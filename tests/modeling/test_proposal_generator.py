@@ -541,7 +541,8 @@ def test_proposals_have_the_fields_of_a_first_stage():
 
 def test_proposals_without_area_take_no_places():
     """An untrained head with ReLU gives mostly boxes of a point: they are neither among the four
-    candidates of a level nor among the proposals, in training and in inference."""
+    candidates of a level nor among the proposals, in training and in inference.
+    """
     head, features = build_head(prior_prob=0.3), random_features(1)
     limits = {"topk_candidates": 4, "nms_thresh": 0.0}
     (detections,), _ = build(head, **limits).eval()(image_list(1), features)
@@ -658,8 +659,9 @@ def test_the_head_says_how_many_classes_there_are():
 
 
 def test_grids_follow_from_the_padded_size():
-    assert build().grids((60, 96)) == [LocationGrid.of_level(8, 12, 8)] + [
-        LocationGrid.of_level(4, 6, 16)
+    assert build().grids((60, 96)) == [
+        LocationGrid.of_level(8, 12, 8),
+        LocationGrid.of_level(4, 6, 16),
     ]
 
 

@@ -174,8 +174,14 @@ def test_options_that_exclude_each_other(weights):
 
 @pytest.mark.parametrize(
     "options",
-    [{"kernel_size": 1}, {"stride": 2}, {"dilation": 2}, {"groups": 2}, {"padding": 0}]
-    + [{"padding_mode": "reflect"}],
+    [
+        {"kernel_size": 1},
+        {"stride": 2},
+        {"dilation": 2},
+        {"groups": 2},
+        {"padding": 0},
+        {"padding_mode": "reflect"},
+    ],
     ids=str,
 )
 def test_other_convolutions_are_refused(options):

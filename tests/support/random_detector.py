@@ -70,7 +70,8 @@ class UnevenBackbone(TinyBackbone):
 
 def tiny_detector(quality: str = "ctrness", **options: object) -> FCOS:
     """Three classes on two levels, always of the same weights; `options` are those of
-    `generator_of`."""
+    `generator_of`.
+    """
     torch.manual_seed(0)
     head_options = {"quality_branch": quality != "none"}
     options |= {"cls_loss": "quality_focal"} if quality == "none" else {"box_quality": quality}

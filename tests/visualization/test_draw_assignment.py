@@ -18,7 +18,8 @@ BOXES = torch.tensor([[4.0, 4.0, 28.0, 28.0], [40.0, 40.0, 41.0, 41.0]])
 
 def test_positive_locations_on_paper():
     """Sides of the first box are 16 px or less away at x, y in {12, 20}; at stride 16 the location
-    (8, 8) has l = 4 and r = 20, and (24, 24) likewise; the tiny box contains no location."""
+    (8, 8) has l = 4 and r = 20, and (24, 24) likewise; the tiny box contains no location.
+    """
     (p3, learned3), (p4, learned4) = positive_locations(BOXES, (64, 64), headless_generator())
     assert p3.tolist() == [[12, 12], [20, 12], [12, 20], [20, 20]]
     assert p4.tolist() == [[8, 8], [24, 8], [8, 24], [24, 24]]

@@ -33,6 +33,7 @@ def open_picture(file: BinaryIO, formats: tuple[str, ...] = FORMATS) -> Image.Im
 
     Args:
         formats: those of FORMATS that are accepted.
+
     Raises:
         RefusedFormatError: a picture of another format.
         BOMB_ERRORS: more pixels than FCOS_MAX_PIXELS, or else Pillow, allows.

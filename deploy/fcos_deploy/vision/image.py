@@ -63,8 +63,10 @@ def read_image(
         formats: which file formats to accept, out of `decoding.FORMATS`.
         max_pixels: a limit below that of the environment's FCOS_MAX_PIXELS or of Pillow, which
             always hold.
+
     Returns:
         uint8 array of shape (H, W, 3), contiguous.
+
     Raises:
         TooManyPixelsError: above one of the limits.
         ImageError: the file is missing, not an image, or damaged.
@@ -92,8 +94,10 @@ def read_reduced(
         file, format: see `read_image`.
         least_size: from the height and width in px that `read_image` would give to those that the
             image needs at least.
+
     Returns:
         The image, and the height and width that `read_image` would give.
+
     Raises:
         ImageError, ValueError: as `read_image` does.
     """

@@ -45,6 +45,7 @@ def draft(image: Image.Image, least_size: tuple[int, int]) -> int:
 
     Args:
         least_size: height and width in px that the upright image needs at least.
+
     Returns:
         what width and height are divided by: 8, 4, 2 or 1.
     """

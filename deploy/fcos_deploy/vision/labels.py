@@ -21,10 +21,12 @@ NEIGHBOURS = (8, 32)  # plates between which a place for another one is looked f
 
 
 def line_width(height: int, width: int) -> int:
+    """Px, for an image of that size."""
     return max(1, round(math.sqrt(height * width) / 420))
 
 
 def font_scale(height: int, width: int) -> float:
+    """OpenCV's, for an image of that size."""
     # Capital letters of 9 px at least; 22 px at scale 1.
     return max(0.42, math.sqrt(height * width) / 1550)
 
@@ -134,20 +136,20 @@ def _plate_corner(
     box: list[int], size: tuple[int, int], image_size: tuple[int, int]
 ) -> tuple[int, int]:
     """Upper left corner (x, y) of a plate of `size` (w, h) for a box (xyxy): above it if there
-    is room, else inside a tall box and below a flat one, which it would hide."""
+    is room, else inside a tall box and below a flat one, which it would hide.
+    """
     x0, y0, _, y1 = box
     width, height = size
+    y = y0 if y1 - y0 > 3 * height else y1 + 1
     if y0 >= height:
         y = y0 - height
-    else:
-        y = y0 if y1 - y0 > 3 * height else y1 + 1
     return max(0, min(x0, image_size[1] - width)), max(0, min(y, image_size[0] - height))
 
 
 def text_size(text: str, scale: float) -> tuple[int, int, int]:
     """Width, height above the base line, and depth below it, in px."""
     if PUT_TEXT_IS_ASCII and not text.isascii():
-        left, top, right, bottom = _font(scale).getbbox(text, anchor="ls")
+        _left, top, right, bottom = _font(scale).getbbox(text, anchor="ls")
         return math.ceil(right), math.ceil(-top), max(0, math.ceil(bottom))
     (width, height), descent = cv2.getTextSize(text, FONT, scale, _text_thickness(scale))
     return width, height, descent

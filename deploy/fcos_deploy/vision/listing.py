@@ -23,8 +23,10 @@ def list_images(inputs: list[str]) -> list[Path]:
 
     Args:
         inputs: names of files or folders, or glob patterns (`**` goes through folders).
+
     Returns:
         paths, not checked to be readable.
+
     Raises:
         ValueError: if a name does not exist, or a folder or pattern gives no image; or if
             FCOS_MAX_PIXELS is no number.

@@ -24,8 +24,10 @@ def image_targets(paths: list[Path], output: Path) -> list[Path]:
     Args:
         paths: the images that are read.
         output: file or folder.
+
     Returns:
         one path per image.
+
     Raises:
         ValueError: if more than one image would go to one file, the format cannot be written, or an
             input would be overwritten.
@@ -53,6 +55,7 @@ def video_target(source: str | Path | int, output: Path) -> Path:
     Args:
         source: video file, or index of a camera.
         output: a name with the extension of a video, or a folder for `<name of the source>.mp4`.
+
     Raises:
         ValueError: if `output` is a file of another kind, or the source would be overwritten.
         OSError: if the folder cannot be made.

@@ -1,5 +1,7 @@
 """Shares of the boxes by size, as numbers and as a drawing."""
 
+import itertools
+
 import numpy as np
 
 from .levels import LevelStatistics
@@ -11,7 +13,7 @@ def size_shares(levels: LevelStatistics) -> list[tuple[str, float, float]]:
     """Each bin of sizes: its name, the shares of boxes by root of area and by longer side."""
     counts = [np.histogram(values, BINS)[0] for values in (levels.sides, levels.longest)]
     shares = np.stack(counts, axis=1) / max(len(levels.sides), 1)
-    labels = [f"{low:g} - {high:g} px" for low, high in zip(BINS[:-2], BINS[1:-1], strict=True)]
+    labels = [f"{low:g} - {high:g} px" for low, high in itertools.pairwise(BINS[:-1])]
     labels.append(f"over {BINS[-2]:g} px")
     return [(label, *pair) for label, pair in zip(labels, shares.tolist(), strict=True)]
 

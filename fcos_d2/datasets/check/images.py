@@ -116,13 +116,15 @@ def _check(folder: Path, record: dict) -> tuple[list[Problem], bytes | None]:
         height, width = read_image(path).shape[:2]
     except ImageError as error:
         return [Problem("error", "image unreadable", str(error), "left out", place)], None
-    problems = []
+    problems: list[Problem] = []
     if (height, width) != (record["height"], record["width"]):
         stated = record["height"], record["width"]
         text = f"{stated} stated, {(height, width)} found"
         problems.append(Problem("error", "image of another size than stated", text, place=place))
-    for kind in _oddities(path):
-        problems.append(Problem("note", f"image {kind}", "", "read as the eye sees it", place))
+    problems += [
+        Problem("note", f"image {kind}", "", "read as the eye sees it", place)
+        for kind in _oddities(path)
+    ]
     return problems, _digest(path)
 
 

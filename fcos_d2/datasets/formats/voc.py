@@ -65,10 +65,8 @@ def read_voc(
     if not stems:
         raise ValueError(f"{folder}: no xml file in it")
     problems: list[Problem] = []
-    found: list[Record] = []
-    for stem in stems:
-        if record := _read_image(_xml_file(folder, stem), stem, Path(images), problems):
-            found.append(record)
+    records = (_read_image(_xml_file(folder, x), x, Path(images), problems) for x in stems)
+    found: list[Record] = [record for record in records if record]
     used = {box["name"] for _, boxes in found for box in boxes}
     names = read_names(classes, used) if classes else sorted(used)
     return records_to_coco(found, names, problems), problems

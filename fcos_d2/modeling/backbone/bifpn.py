@@ -1,5 +1,6 @@
 """BiFPN: levels exchange information both ways, repeatedly, with learned weights."""
 
+import itertools
 import math
 from typing import cast
 
@@ -94,7 +95,7 @@ class BiFPN(Backbone):
         super().__init__()
         shapes = bottom_up.output_shape()
         strides = [shapes[name].stride for name in in_features]
-        if any(b != 2 * a for a, b in zip(strides[:-1], strides[1:], strict=True)):
+        if any(b != 2 * a for a, b in itertools.pairwise(strides)):
             raise ValueError(f"strides of {in_features} must double, they are {strides}")
         stages = [int(math.log2(stride)) for stride in strides]
         for name, stage in zip(in_features, stages, strict=True):

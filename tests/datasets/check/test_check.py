@@ -55,7 +55,8 @@ def coco_of(boxes: list, size: tuple[int, int] = (64, 64), names=("cat", "dog"))
 
 def test_levels_on_paper(generator):
     """At scale 1: a 24 px box at (4, 4) has four locations of each level (see the drawing's test);
-    a 1 px box has none."""
+    a 1 px box has none.
+    """
     statistics = level_statistics(
         coco_of([[4, 4, 24, 24], [40, 40, 1, 1]]), generator, short_edge(64)
     )

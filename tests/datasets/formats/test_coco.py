@@ -151,7 +151,7 @@ def test_the_same_annotation_twice_is_kept_once():
 def test_a_file_name_that_is_too_long(tmp_path):
     data = with_field("images", "file_name", "a" * 300)
     coco, problems = repair_coco(data, "x.json", tmp_path)
-    assert [p.kind for p in problems][0] == "image file missing" and coco["images"] == []
+    assert next(p.kind for p in problems) == "image file missing" and coco["images"] == []
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def blank(height: int, width: int, value: int = 0) -> np.ndarray:
 
 def detections(*boxes: tuple, class_ids: list | None = None) -> dict:
     ids = [0] * len(boxes) if class_ids is None else class_ids
-    return dict(boxes=np.array(boxes, float).reshape(-1, 4), class_ids=np.array(ids, int))
+    return {"boxes": np.array(boxes, float).reshape(-1, 4), "class_ids": np.array(ids, int)}
 
 
 def test_box_covers_its_outermost_pixels() -> None:
@@ -56,7 +56,7 @@ def test_without_scores_small_boxes_are_drawn_last() -> None:
     assert tuple(image[99, 50]) == class_color(0)
 
 
-@pytest.mark.parametrize("height, width", [(200, 200), (720, 1280), (4000, 3000)])
+@pytest.mark.parametrize(("height", "width"), [(200, 200), (720, 1280), (4000, 3000)])
 @pytest.mark.parametrize("position", list(itertools.product((-0.05, 0.4, 0.95), repeat=2)))
 def test_labels_stay_inside(height: int, width: int, position: tuple[float, float]) -> None:
     x, y = position[0] * width, position[1] * height
@@ -124,14 +124,14 @@ def test_colors_are_stable_and_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
-        (dict(image=np.zeros((4, 4, 3))), r"uint8 \(H, W, 3\), got float64 \(4, 4, 3\)"),
-        (dict(image=np.zeros((4, 4), np.uint8)), r"got uint8 \(4, 4\)"),
-        (dict(boxes=np.zeros((2, 4))), r"boxes must be \(1, 4\).* got \(2, 4\)"),
-        (dict(scores=np.zeros(3)), r"scores must be \(1,\).* got \(3,\)"),
-        (dict(track_ids=np.zeros(3, int)), "need 1 track_ids, as there are classes, got 3"),
-        (dict(class_ids=np.array([2])), "class 2 has no name: there are 2"),
+        ({"image": np.zeros((4, 4, 3))}, r"uint8 \(H, W, 3\), got float64 \(4, 4, 3\)"),
+        ({"image": np.zeros((4, 4), np.uint8)}, r"got uint8 \(4, 4\)"),
+        ({"boxes": np.zeros((2, 4))}, r"boxes must be \(1, 4\).* got \(2, 4\)"),
+        ({"scores": np.zeros(3)}, r"scores must be \(1,\).* got \(3,\)"),
+        ({"track_ids": np.zeros(3, int)}, "need 1 track_ids, as there are classes, got 3"),
+        ({"class_ids": np.array([2])}, "class 2 has no name: there are 2"),
     ],
 )
 def test_wrong_arguments_are_named(change: dict, message: str) -> None:
@@ -165,7 +165,7 @@ def test_contact_sheet_with_titles() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    ("arguments", "message"),
     [
         (([], 2), "got 0 images, columns=2"),
         (([blank(2, 2)], 0), "got 1 images, columns=0"),

@@ -63,7 +63,7 @@ def test_int32_of_another_range_is_scaled_from_min_to_max(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "row, expected",
+    ("row", "expected"),
     [
         ([0.0, 0.5, 1.0], [0, 128, 255]),  # 127.5 goes to the even neighbour
         ([-2.0, np.nan, 3.1], [0, 0, 255]),
@@ -101,7 +101,7 @@ def test_one_bit_and_cmyk(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("extension", ["png", "tif", "webp"])
 @pytest.mark.parametrize(
-    "orientation, expected",
+    ("orientation", "expected"),
     [
         (1, [[1, 2, 3], [4, 5, 6]]),
         (2, [[3, 2, 1], [6, 5, 4]]),

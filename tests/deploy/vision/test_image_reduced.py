@@ -44,7 +44,7 @@ def test_boxes_are_those_of_the_whole_image_divided(tmp_path, factor, orientatio
 
 
 @pytest.mark.parametrize(
-    "least, factor", [((25, 20), 4), ((26, 20), 2), ((51, 40), 1), ((1, 1), 8)]
+    ("least", "factor"), [((25, 20), 4), ((26, 20), 2), ((51, 40), 1), ((1, 1), 8)]
 )
 def test_never_smaller_than_asked_and_no_part_of_a_pixel(tmp_path, least, factor):
     """101 x 81 px: of a quarter, 25 x 20 whole pixels."""

@@ -52,7 +52,7 @@ def test_real_images_are_the_same_to_the_bit(
 
 @pytest.mark.parametrize("format", ["BGR", "RGB"])
 @pytest.mark.parametrize(
-    "mode, options, is_fast",
+    ("mode", "options", "is_fast"),
     [
         ("RGB", {"subsampling": "4:4:4"}, True),
         ("RGB", {"subsampling": "4:2:2"}, True),
@@ -81,7 +81,7 @@ def test_kinds_of_jpeg(
     assert ours.flags.c_contiguous and ours.flags.writeable
 
 
-@pytest.mark.parametrize("orientation, is_fast", [(0, True), (1, True), (6, False), (9, True)])
+@pytest.mark.parametrize(("orientation", "is_fast"), [(0, True), (1, True), (6, False), (9, True)])
 def test_turned_jpegs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int, is_fast: bool
 ) -> None:

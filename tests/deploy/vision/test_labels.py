@@ -7,7 +7,7 @@ from fcos_deploy.vision.labels import place_plates, put_labels
 
 
 @pytest.mark.parametrize(
-    "box, corner",
+    ("box", "corner"),
     [
         ((50, 40, 90, 80), (50, 20)),  # above: 40 - 20
         ((50, 10, 90, 80), (50, 10)),  # no room above, 70 px tall: inside

@@ -27,7 +27,7 @@ def test_list_images_of_files_and_patterns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, cause",
+    ("name", "cause"),
     [
         ("missing.jpg", "no such file or folder"),
         ("*.bmp", "no image matches this pattern"),

@@ -38,7 +38,7 @@ def test_frame_rate_is_kept(tmp_path: Path, fps: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "size, stored", [((47, 64), (48, 64)), ((48, 63), (48, 64)), ((1, 1), (2, 2))]
+    ("size", "stored"), [((47, 64), (48, 64)), ((48, 63), (48, 64)), ((1, 1), (2, 2))]
 )
 def test_odd_sizes_get_a_line_more(tmp_path: Path, size: tuple, stored: tuple) -> None:
     reader = VideoReader(write(tmp_path / "a.mp4", [200] * 3, size=size))
@@ -72,7 +72,7 @@ def test_frames_of_another_kind_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, fps, size, cause",
+    ("name", "fps", "size", "cause"),
     [
         ("a.avi", 10, (4, 4), "written as .mp4"),
         ("a.mp4", 0, (4, 4), "rate must be positive, got 0"),
@@ -120,7 +120,7 @@ def test_video_that_ends_early_gives_what_there_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, fps, announced, decoded, size",
+    ("name", "fps", "announced", "decoded", "size"),
     [
         ("demo_mot_8frames.mp4", 3, 8, 8, (1080, 1920)),
         ("made_short_24frames.avi", 10, 24, 24, (240, 320)),
@@ -157,7 +157,7 @@ UNEVEN_MS = [0, 33, 67, 100, 1500, 1533, 1567, 1600, 3000, 3033]  # a screen tha
         (EVERY_40_MS, 25, 2000, 25),
         (EVERY_40_MS, 50, 2000, 25),
         ([round(1000 * i / 30) for i in range(50)], 1000, 1667, 30),
-        ([i for i in range(50)], 1000, 50, 1000),  # a slow-motion camera: this is true
+        (list(range(50)), 1000, 50, 1000),  # a slow-motion camera: this is true
         (UNEVEN_MS, 1000, 3100, 9 / 3.033),
         (UNEVEN_MS, 30, 3100, 9 / 3.033),
         (UNEVEN_MS, None, None, 9 / 3.033),
@@ -176,7 +176,7 @@ def test_rate_and_number_of_frames_come_from_the_timestamps(
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("rate, step", [(90000, 3600), (100, 4), (25, 1)])
+@pytest.mark.parametrize(("rate", "step"), [(90000, 3600), (100, 4), (25, 1)])
 def test_empty_ticks_of_an_avi_are_no_frames(tmp_path: Path, rate: int, step: int) -> None:
     """25 frames a second on clocks of 90,000, 100 and 25 ticks."""
     with VideoReader(write_avi(tmp_path / "a.avi", rate, [step * i for i in range(9)])) as reader:

@@ -160,7 +160,8 @@ class Batch(NamedTuple):
 
 def resized_size(height: int, width: int, settings: Settings) -> tuple[int, int]:
     """Height and width after the resize: that of detectron2's `ResizeShortestEdge`, at least 1 px,
-    and no more than a model of fixed size takes."""
+    and no more than a model of fixed size takes.
+    """
     scale = settings.short_side / min(height, width)
     exact: list[float] = [settings.short_side, scale * width]
     if height >= width:

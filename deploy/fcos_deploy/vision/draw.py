@@ -22,6 +22,7 @@ def class_color(class_id: int) -> Color:
 
     Args:
         class_id: in [0, inf).
+
     Returns:
         (blue, green, red) in 0..255.
     """
@@ -58,8 +59,10 @@ def draw_detections(
         class_colors: K colours; None takes `class_color`.
         track_ids: (M,) ints, the same for an object in all frames; written in the label, and the
             colour then follows the object, not its class. None: objects are not tracked.
+
     Returns:
         a new image of the same shape.
+
     Raises:
         ValueError: if the shapes do not match, or a class has no name.
     """
@@ -97,8 +100,10 @@ def contact_sheet(
         columns: images per row.
         titles: one per image, or None.
         cell_size: (h, w) px into which each image is fitted; None for the largest h and w.
+
     Returns:
         uint8 BGR image.
+
     Raises:
         ValueError: if there is no image or column, or not one title per image.
     """

@@ -1,6 +1,7 @@
 """Videos and cameras, frame by frame, with OpenCV. Frames are uint8 BGR (H, W, 3)."""
 
 import errno
+import itertools
 import logging
 import math
 import os
@@ -39,6 +40,7 @@ class VideoReader:
 
         Args:
             source: a file, or the index of a camera.
+
         Raises:
             ValueError: if the source does not open or has no frame; names it and the cause.
         """
@@ -112,6 +114,7 @@ class VideoWriter:
             path: a name that ends in .mp4, in a folder that exists.
             fps: frames per second.
             size: (h, w) px of the frames.
+
         Raises:
             ValueError: if the name, rate or size is not possible, or the file cannot be written.
         """
@@ -205,7 +208,7 @@ def true_rate(
     span = times[-1] - times[0] if times else 0
     if span > 0:
         # How long the last frame is shown is unknown, but hardly longer than the longest.
-        longest = max(after - before for before, after in zip(times, times[1:], strict=False))
+        longest = max(after - before for before, after in itertools.pairwise(times))
         agrees = rate and 0.98 * span <= len(times) / rate <= 1.02 * (span + 2 * longest)
         if not agrees:
             measured = (len(times) - 1) / span

@@ -42,7 +42,7 @@ VOCABULARY: dict[str, dict] = {
     "--data-format": {
         "choices": DATA_FORMATS,
         "default": "auto",
-        "help": "of the annotations; default: told by their content",
+        "help": "of the annotations; default: found from their content",
     },
     "--classes": {"metavar": "FILE", "help": "class names, for csv and txt"},
     # detecting
@@ -64,7 +64,7 @@ VOCABULARY: dict[str, dict] = {
     },
     "--agnostic-nms": {
         "action": "store_true",
-        "help": "one class for each object: of overlapping boxes of several classes, the surest",
+        "help": "one class for each object: the surest of overlapping boxes of any class",
     },
     "--winograd": {"action": "store_true", "help": "faster on CPUs, outputs within 1e-4"},
     # machine

@@ -1,7 +1,7 @@
 """What the saved config.yaml of a LazyConfig may build.
 
 A `_target_` there is a name that gets called. Only classes and functions that make parts of a
-detector, or of its training, are: told by where they are defined, not by the name they are given.
+detector or of its training may be. What counts is where they are defined, not how they are named.
 """
 
 import dataclasses

@@ -13,7 +13,7 @@ from torch import nn
 from fcos_deploy.writing import write_text
 
 from .classes import classes_in_words, rows_by_name
-from .contents import IN_TRAINING, weights_apart
+from .contents import IN_TRAINING, split_weights
 from .fetching import FETCHED_HERE, local_copy
 from .known_files import DETECTORS, ZOO
 from .reading import DamagedCheckpointError, read_checkpoint
@@ -191,7 +191,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
             asked_for=self._asked_for,
             model_bytes=sum(x.nbytes for x in self.model.state_dict().values()),
         )
-        return weights_apart(loaded, filename)
+        return split_weights(loaded, filename)
 
     def _load_model(self, checkpoint: dict) -> object:
         if self._resuming:

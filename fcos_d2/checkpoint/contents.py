@@ -11,7 +11,7 @@ from .reading import DamagedCheckpointError
 IN_TRAINING = "model_in_training"  # the weights beside their moving mean, which is "model"
 
 
-def weights_apart(loaded: dict, path: str) -> dict:
+def split_weights(loaded: dict, path: str) -> dict:
     """What a file holds, with the weights under "model".
 
     Args:

@@ -5,7 +5,7 @@ from torch import nn
 from ..class_names import listed
 from .checkpointer import FCOSCheckpointer
 from .classes import has_outputs_for
-from .contents import weights_apart
+from .contents import split_weights
 from .reading import read_checkpoint
 
 
@@ -48,6 +48,6 @@ def stored_class_names(weights: str, trust_checkpoint: str | None = None) -> lis
         ValueError: the file is absent, cannot be fetched, is damaged or not trusted.
     """
     file = FCOSCheckpointer(nn.Identity()).fetch(weights)
-    content = weights_apart(read_checkpoint(file, trust_checkpoint, asked_for=weights), weights)
+    content = split_weights(read_checkpoint(file, trust_checkpoint, asked_for=weights), weights)
     names = content.get("class_names")
     return list(names) if names and has_outputs_for(content["model"], names) else None

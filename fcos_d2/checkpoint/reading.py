@@ -43,7 +43,7 @@ def read_checkpoint(
     asked_for: str = "",
     model_bytes: int = _BYTES_OF_ANY_MODEL,
 ) -> dict:
-    """What a checkpoint file holds; its format is told by its content, not by its name.
+    """What a checkpoint file holds; its content decides the format, not its name.
 
     Args:
         path: a file of torch.save, safetensors or pickle (detectron2's zoo).

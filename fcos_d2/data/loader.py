@@ -5,7 +5,7 @@ that was next. detectron2's own loader starts its shuffled order anew, and augme
 numbers that depend on what a worker did before.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -171,7 +171,7 @@ def build_training_loader(
     )
 
 
-def start_at(loader: object, iteration: int) -> None:
+def start_at(loader: Iterable, iteration: int) -> None:
     """Lets a loader of `build_training_loader` go on with the first batch of an iteration."""
     batches = getattr(loader, "batch_sampler", None)
     if isinstance(batches, TrainingBatches):

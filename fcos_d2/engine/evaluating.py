@@ -55,8 +55,8 @@ def evaluate(
         build_loader, build_evaluator: for a dataset of this name; None takes those of the run.
 
     Returns:
-        The results by task and metric, of several datasets under their names; {} where there is no
-        dataset.
+        The results by task and metric, under the names of the datasets where there is more than
+        one; {} where there is none.
     """
     build_loader = build_loader or run.build_test_loader
     build_evaluator = build_evaluator or run.make_evaluator

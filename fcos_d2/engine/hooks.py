@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from detectron2.engine import HookBase
 from detectron2.engine.hooks import (
@@ -29,7 +30,7 @@ class RunHooks:
     """The parts of a training that its hooks need; `build` puts them in their order."""
 
     step: StepTrainer
-    scheduler: object  # a learning-rate scheduler, or fvcore's multiplier
+    scheduler: Any  # a learning-rate scheduler, or fvcore's multiplier
     checkpointer: FCOSCheckpointer
     average: WeightAverage | None
     evaluate: Callable[[], dict]  # results by task and metric

@@ -1,6 +1,7 @@
 """A warning when a level of the detector learns almost nothing from the training images."""
 
 import logging
+from collections.abc import Iterable
 
 import numpy as np
 from torch import nn
@@ -14,7 +15,7 @@ from ..sample import boxes_of
 logger = logging.getLogger(__name__)
 
 
-def warn_of_idle_levels(model: nn.Module, loader: object) -> None:
+def warn_of_idle_levels(model: nn.Module, loader: Iterable) -> None:
     """Warns, in one line, when a level of a detector learns almost nothing from the images.
 
     Args:

@@ -126,7 +126,7 @@ def _training(cfg: DictConfig) -> Training:
 
 
 def _model(cfg: DictConfig, device: str) -> nn.Module:
-    """cfg.model, told the channel order of the images; says where timm's weights want another."""
+    """cfg.model with the channel order of the images; warns where timm's weights want another."""
     with building():
         image_format = cfg.dataloader.test.mapper.image_format
         model_cfg = cfg.model

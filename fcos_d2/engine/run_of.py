@@ -13,7 +13,7 @@ Config: TypeAlias = CfgNode | DictConfig | Run  # what a trainer takes
 
 
 def run_of(config: Config) -> Run:
-    """The run of a yaml config or a LazyConfig; here, once, it is told which of them it is.
+    """The run of a yaml config or a LazyConfig: the one place that looks which of them it is.
 
     Args:
         config: a run is returned as it is.

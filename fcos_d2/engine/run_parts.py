@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from detectron2.evaluation import DatasetEvaluator
 from omegaconf import DictConfig
@@ -78,7 +79,7 @@ class Run:
     training: Callable[[], Training]
     make_model: Callable[[str], AnyDetector]  # on a device
     make_optimizer: Callable[[nn.Module], Optimizer]
-    make_scheduler: Callable[[Optimizer], object]  # of learning rates, or fvcore's multiplier
+    make_scheduler: Callable[[Optimizer], Any]  # of learning rates, or fvcore's multiplier
     make_train_mapper: Callable[[], FCOSDatasetMapper]
     make_train_loader: Callable[[], DataLoader]
     make_test_mapper: Callable[[], FCOSDatasetMapper]

@@ -1,4 +1,4 @@
-"""Of ends that are told in one line, detectron2's training loop logs no stack trace."""
+"""No stack trace from detectron2's training loop where one line says why a run ended."""
 
 import logging
 

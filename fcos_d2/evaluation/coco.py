@@ -120,8 +120,8 @@ class FastCOCOEvaluator(DatasetEvaluator):
             img_ids: the images that count; all of the dataset by default.
 
         Returns:
-            {"bbox": ...} with AP, AP50, AP75, APs, APm, APl, and AP-<class> of each of several
-            classes, in percent, NaN where there is nothing to measure. {} on other processes than
+            {"bbox": ...} with AP, AP50, AP75, APs, APm, APl, and AP-<class> where there is more than
+            one class; in percent, NaN where there is nothing to measure. {} on other processes than
             the first, without images, and for a dataset without boxes.
         """
         if self._distributed:
@@ -282,7 +282,7 @@ def match_boxes(
 
 
 def per_class(precision: np.ndarray, class_names: list[str] | None) -> dict[str, float]:
-    """The AP of each of several classes, logged as a table; {} for one class or nameless ones.
+    """The AP of each class, logged as a table; {} for a single class or classes without names.
 
     Raises:
         ValueError: other than one name for each category of the annotations.

@@ -37,8 +37,8 @@ class ExportableDetector(nn.Module):
             num_winograd: see `with_exportable_towers`.
 
         Raises:
-            ValueError: a model whose detections are not capped, for graphs have outputs of fixed
-                size; or one that does not profit from Winograd.
+            ValueError: a model whose detections are not capped (graphs have outputs of fixed
+                size); or one that does not profit from Winograd.
         """
         super().__init__()
         generator = model.proposal_generator

@@ -1,6 +1,6 @@
 """The checkpoint of another FCOS as one of ours, with the config of the zoo that runs it.
 
-The origin is told by the names in the file: AdelaiDet, tianzhi0549/FCOS, torchvision, detectron2.
+Its names show where the file comes from: AdelaiDet, tianzhi0549/FCOS, torchvision, detectron2.
 Training, evaluation and the predictor load such files without conversion, too, if they are given
 the right config; this finds it.
 """
@@ -17,7 +17,7 @@ from fcos_deploy.writing import write_text
 
 from ..building import build_detector
 from ..checkpoint import recognise
-from ..checkpoint.contents import weights_apart
+from ..checkpoint.contents import split_weights
 from ..checkpoint.reading import read_checkpoint
 from ..checkpoint.report import LoadingReport, compare
 from ..checkpoint.sources import HEAD, Source
@@ -98,7 +98,7 @@ def convert_checkpoint(
     Raises:
         ValueError: an unknown origin, or weights that fit no config.
     """
-    loaded = weights_apart(read_checkpoint(path, trust_checkpoint), path)
+    loaded = split_weights(read_checkpoint(path, trust_checkpoint), path)
     source = recognise(loaded["model"])
     if source is None:
         first = ", ".join(list(loaded["model"])[:3])

@@ -79,7 +79,7 @@ class SizeRangeAssigner:
         cls_logits: Tensor | None = None,
         ltrb_in_strides: Tensor | None = None,
     ) -> Matches:
-        """See `Assigner`; of several boxes the smallest wins, of equal ones the first."""
+        """See `Assigner`; the smallest of the boxes wins, and of equally small ones the first."""
         location_idxs, gt_idxs, _ = claims_of_batch(self.claims, truth, grids)
         num_locations = len(truth.counts) * sum(grid.num_locations for grid in grids)
         return Matches(smallest_claim(location_idxs, gt_idxs, truth.boxes, num_locations))

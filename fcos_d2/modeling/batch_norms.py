@@ -48,8 +48,8 @@ def exchange_batch_norms(
 ) -> int:
     """Makes the batch norms of `model` norms of one kind, in place.
 
-    In evaluation the model gives what it gave. Parameters, statistics, their names, and what needs
-    a gradient stay, but that frozen norms have no parameters.
+    In evaluation the results stay the same. So do parameters, statistics, their names, and what
+    needs a gradient, except that frozen norms have no parameters.
 
     Args:
         model: not a norm itself.
@@ -60,8 +60,7 @@ def exchange_batch_norms(
         How many were exchanged.
 
     Raises:
-        ValueError: a norm without statistics, or of a class of which nobody knows what else it
-            does.
+        ValueError: a norm without statistics, or of an unknown class, which may do more.
     """
     new: dict[nn.Module, nn.Module] = {}  # a norm in two places stays one
     for name, norm in list(model.named_modules(remove_duplicate=False)):

@@ -60,7 +60,7 @@ class Assigner(Protocol):
         """The box that each location learns.
 
         A rule that needs no predictions takes many small operators and looks at what they found,
-        so it had better run on the CPU.
+        so it is best run on the CPU.
 
         Args:
             truth: of N images.

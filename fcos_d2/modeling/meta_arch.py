@@ -36,8 +36,8 @@ class FCOS(ProposalNetwork):
             backbone: gives the features that `proposal_generator` names.
             proposal_generator: trains on these features and makes boxes of them.
             pixel_mean, pixel_std: per channel, in the channel order of the input, grey levels.
-            input_format: that order, "BGR" or "RGB". Nothing is reordered: weights made for the
-                other one are told by it. None: unknown.
+            input_format: that order, "BGR" or "RGB". Nothing is reordered by it; it serves to
+                recognise weights that were made for the other order. None: unknown.
 
         Raises:
             ValueError: a generator that yields proposals for a second stage.

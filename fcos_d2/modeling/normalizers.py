@@ -104,6 +104,6 @@ def sum_over_ranks(values: Tensor) -> Tensor:
     if comm.get_world_size() == 1:
         return values
     total = values.clone()
-    # What is on the CPU stays there: nobody waits for a GPU.
+    # What is on the CPU stays there, so nothing waits for a GPU.
     dist.all_reduce(total, group=None if values.is_cuda else comm._get_global_gloo_group())
     return total

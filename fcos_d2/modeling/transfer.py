@@ -9,8 +9,8 @@ def upload(tensors: list[Tensor], device: torch.device) -> list[Tensor]:
 
     Args:
         tensors: on the CPU, those of larger numbers before those of smaller ones.
-        device: theirs, or another, to which all of them go in one copy. A GPU goes on with what it
-            was told before, and so does the caller.
+        device: theirs, or another, to which all of them go in one copy. Neither the GPU nor
+            the caller waits for it.
     """
     if device.type == "cpu":
         return tensors

@@ -122,7 +122,7 @@ def use_winograd(
 def replace_convolutions(
     towers: Sequence[nn.ModuleList | nn.Sequential], *, min_cells: int, min_channels: int
 ) -> None:
-    """`use_winograd` for towers of any kind; what several of them share stays shared."""
+    """`use_winograd` for towers of any kind; layers that towers share stay shared."""
     replaced: dict[nn.Module, WinogradConv2d] = {}
     for tower in towers:
         for i, layer in enumerate(tower):

@@ -9,7 +9,7 @@ from iopath.common.file_io import PathHandler
 from torch import nn
 
 from fcos_d2.checkpoint import FCOSCheckpointer, checkpointer
-from fcos_d2.checkpoint.contents import weights_apart
+from fcos_d2.checkpoint.contents import split_weights
 from fcos_deploy.writing import describe
 
 
@@ -151,11 +151,11 @@ def test_weights_that_no_layer_takes(tmp_path):
         (weight.to("meta"), "weight is a meta tensor"),
     ):
         with pytest.raises(ValueError, match=f"a.pth: {message}"):
-            weights_apart({"model": {"weight": value}}, "a.pth")
+            split_weights({"model": {"weight": value}}, "a.pth")
     with pytest.raises(ValueError, match="a.pth: its weights have no names: 3 is no text"):
-        weights_apart({3: weight}, "a.pth")
+        split_weights({3: weight}, "a.pth")
     with pytest.raises(ValueError, match="a.pth: weight is no tensor"):
-        weights_apart({"weight": np.array(["a"])}, "a.pth")
+        split_weights({"weight": np.array(["a"])}, "a.pth")
 
 
 def test_a_full_disk_is_one_line(tmp_path):

@@ -1,4 +1,4 @@
-"""The parts of a proposal generator from their options, told by name."""
+"""The parts of a proposal generator, from their options by name."""
 
 import dataclasses
 

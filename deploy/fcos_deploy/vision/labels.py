@@ -164,7 +164,7 @@ def put_text(
         x, y = max(0, origin[0] - 1), max(0, origin[1] - height)
         part = canvas[y : origin[1] + descent, x : origin[0] + width + 1]
         if part.size:
-            picture = Image.fromarray(part)  # the part alone, for this copies
+            picture = Image.fromarray(part)  # the part alone, because this copies
             offset = origin[0] - x, origin[1] - y
             ImageDraw.Draw(picture).text(offset, text, color, _font(scale), anchor="ls")
             part[:] = np.asarray(picture)

@@ -120,9 +120,9 @@ class FastCOCOEvaluator(DatasetEvaluator):
             img_ids: the images that count; all of the dataset by default.
 
         Returns:
-            {"bbox": ...} with AP, AP50, AP75, APs, APm, APl, and AP-<class> where there is more than
-            one class; in percent, NaN where there is nothing to measure. {} on other processes than
-            the first, without images, and for a dataset without boxes.
+            {"bbox": ...} with AP, AP50, AP75, APs, APm, APl, and AP-<class> where there are more
+            classes than one; in percent, NaN where there is nothing to measure. {} on other
+            processes than the first, without images, and for a dataset without boxes.
         """
         if self._distributed:
             comm.synchronize()

@@ -6,12 +6,14 @@ import pytest
 import torch
 from stand_ins import TinyBackbone
 
+import fcos_cli
 import fcos_d2
 import fcos_deploy
 
 ROOT = Path(__file__).resolve().parents[1]
 for package, command in (
     (fcos_d2, 'pip install -e ".[dev]"'),
+    (fcos_cli, 'pip install -e ".[dev]"'),
     (fcos_deploy, "pip install -e ./deploy"),
 ):
     if not Path(package.__file__).resolve().is_relative_to(ROOT):

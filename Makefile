@@ -37,7 +37,7 @@ format: $(STAMP) ## put the files into the style
 
 docs: $(DOCS_STAMP) ## build the site from docs/ and docstrings into site/; a broken link fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-	@echo "open site/index.html"
+	@echo "open site/index.html, or with search: $(BIN)/python -m http.server -d site"
 
 clean: ## delete caches and build leftovers (keeps the environment, datasets and output)
 	@rm -rf build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache

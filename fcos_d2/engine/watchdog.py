@@ -58,7 +58,7 @@ class Watchdog(HookBase):
         comm.synchronize()  # from here on, no note is of an earlier run
         if self.minutes:
             self._ended.clear()
-            threading.Thread(target=self._watch, args=(self.note,), daemon=True).start()
+            threading.Thread(target=self._watch, daemon=True).start()
 
     def after_step(self) -> None:
         if self.note is not None:
@@ -69,8 +69,10 @@ class Watchdog(HookBase):
         if self.note is not None and self.trainer.iter >= self.trainer.max_iter:
             self.note.remove()
 
-    def _watch(self, own: OwnNote) -> None:
+    def _watch(self) -> None:
         """Looks at the others only when this rank has made no progress for half of the time."""
+        own = self.note
+        assert own is not None, "before_train has made it"
         idle, last, half = 0, own.iteration, self.limit // 2
         seen: dict[int, Note] = {}
         quiet: dict[int, int] = {}  # looks in which a rank did not move

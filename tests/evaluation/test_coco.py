@@ -505,7 +505,7 @@ def test_more_objects_than_the_metric_counts(tmp_path, caplog):
         assert ap(max_dets_per_image=200, model_limit=200) == pytest.approx(100)
         assert ap(max_dets_per_image=300) == pytest.approx(100)
     assert caplog.records == []
-    with pytest.raises(ValueError, match="COCO_MAX_DETECTIONS .* at least 1, got 0"):
+    with pytest.raises(ValueError, match="`max_dets_per_image` must be at least 1, got 0"):
         ap(max_dets_per_image=0)
 
 

@@ -37,7 +37,7 @@ def test_metrics_that_there_are(metric, dataset_names):
     ],
 )
 def test_others_are_refused_with_those_that_there_are(metric, dataset_names, given):
-    message = f"BEST_METRIC .* is {metric!r}, which the evaluation does not give; it gives {given}"
+    message = f"`best_metric` is {metric!r}, which the evaluation does not give; it gives {given}"
     with pytest.raises(ValueError, match=message):
         check_metric(metric, dataset_names)
 

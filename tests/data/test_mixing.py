@@ -61,7 +61,7 @@ def colored(image: np.ndarray, index: int, box: np.ndarray) -> np.ndarray:
     """The box around the pixels of a record's colour near `box`."""
     near = np.abs(image.astype(int) - COLORS[index]).max(axis=2) < 50
     window = np.zeros_like(near)
-    x1, y1, x2, y2 = np.clip([*box.round().astype(int), -3, -3, 3, 3], 0, None)
+    x1, y1, x2, y2 = np.clip(box.round().astype(int) + np.array([-3, -3, 3, 3]), 0, None)
     window[y1:y2, x1:x2] = True
     return box_of_mask(near & window)
 

@@ -82,8 +82,9 @@ setup(
     # name. `fcos install-detectron2` installs it where it is not there yet.
     install_requires=[
         fcos_deploy(),
-        "torch>=2.6",  # older ones run code from files that say they hold weights only
-        "torchvision>=0.21",
+        # Before 2.7 a saved Adam cannot be told from AdamW; before 2.6 files of weights run code.
+        "torch>=2.7",
+        "torchvision>=0.22",
         "numpy>=1.23",
         "fvcore>=0.1.5.post20221221",
         "iopath>=0.1.9",

@@ -70,7 +70,8 @@ class TimmBackbone(Backbone):
         }
         check_features(out_features, [*strides], name)
         indices = sorted(info.out_indices[strides[feature]] for feature in out_features)
-        fetch = pretrained and _FETCHING.get() and torch.get_default_device().type != "meta"
+        # Not `get_default_device()`: that of torch 2.7 misses `with torch.device(...)`.
+        fetch = pretrained and _FETCHING.get() and torch.empty(0).device.type != "meta"
         model = _create(timm, name, in_channels, fetch, indices)
         self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         if norm:

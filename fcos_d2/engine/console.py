@@ -9,7 +9,7 @@ from typing import TextIO
 from detectron2.utils import comm
 from detectron2.utils.logger import _ColorfulFormatter
 
-from .keys import KeysInLog, Kind
+from .keys import Kind, with_keys
 from .log_names import ShownNames
 
 LOGGERS = ("fcos_d2", "fvcore", "detectron2")
@@ -45,12 +45,12 @@ def setup_logging(output_dir: str, verbose: bool = False, kind: Kind | None = No
     os.makedirs(output_dir, exist_ok=True)
     rank = comm.get_rank()
     path = os.path.join(output_dir, "log.txt" + (f".rank{rank}" if rank else ""))
-    handlers: list[logging.Handler] = [LogFile(path, encoding="utf-8")]
+    file = LogFile(path, encoding="utf-8")
+    handlers: list[logging.Handler] = [file]
+    file.kind = kind
     if rank == 0:
-        handlers.append(Terminal(sys.stdout, verbose))
+        handlers.append(Terminal(sys.stdout, verbose, kind))
     for handler in handlers:
-        if kind is not None:
-            handler.addFilter(KeysInLog(kind))
         handler.addFilter(ShownNames())
     for name in LOGGERS:
         logger = logging.getLogger(name)
@@ -72,8 +72,11 @@ def _is_detectron2s(handler: logging.Handler) -> bool:
 class LogFile(logging.FileHandler):
     """Everything, without the colours that detectron2 puts into some messages."""
 
+    kind: Kind | None = None  # of config, whose keys are added
+
     def format(self, record: logging.LogRecord) -> str:
-        return _COLOUR.sub("", logging.Formatter(_IN_FILE, _TIME).format(record))
+        text = logging.Formatter(_IN_FILE, _TIME).format(record)
+        return with_keys(_COLOUR.sub("", text), self.kind)
 
 
 class Terminal(logging.StreamHandler):
@@ -82,13 +85,15 @@ class Terminal(logging.StreamHandler):
     Before the progress, FIRST_LINES lines of warnings are shown. Colours are for terminals only.
     """
 
-    def __init__(self, stream: TextIO, verbose: bool = False) -> None:
+    def __init__(self, stream: TextIO, verbose: bool = False, kind: Kind | None = None) -> None:
         """
         Args:
             stream: where to.
             verbose: show everything.
+            kind: of config, whose keys are added to the arguments that messages name.
         """
         super().__init__(stream)
+        self.kind = kind
         self.verbose = verbose
         self.colours = has_colours(stream)
         self._left = FIRST_LINES
@@ -117,6 +122,7 @@ class Terminal(logging.StreamHandler):
             text = self._beginning(record)
         if record.levelno >= logging.WARNING:
             text = f"{self._mark(record)} {text}"
+        text = with_keys(text, self.kind)
         return text if self.colours else _COLOUR.sub("", text)
 
     def _beginning(self, record: logging.LogRecord) -> str:

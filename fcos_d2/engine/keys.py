@@ -4,7 +4,6 @@ Errors and log lines name an argument in backquotes, as in "`max_iter` is 0". Wh
 a config, `with_keys` adds what its user would write: "max_iter (SOLVER.MAX_ITER) is 0".
 """
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,12 +56,15 @@ def overrides(values: Mapping[str, object], kind: Kind) -> list[str]:
     return [str(word) for name, value in values.items() for word in (KEYS[name][0], value)]
 
 
-def with_keys(text: str, kind: Kind) -> str:
+def with_keys(text: str, kind: Kind | None) -> str:
     """The text with the keys of the arguments that it names.
 
     `max_iter` becomes "max_iter (SOLVER.MAX_ITER)"; `max_iter=9`, an advice, becomes what is
-    written on the command line: "SOLVER.MAX_ITER 9" or "train.max_iter=9".
+    written on the command line: "SOLVER.MAX_ITER 9" or "train.max_iter=9". Without a kind of
+    config the text stays.
     """
+    if kind is None:
+        return text
 
     def key_of(found: re.Match) -> str:
         name, value = found.groups()
@@ -85,18 +87,3 @@ def adding_keys(kind: Kind) -> Iterator[None]:
         if len(error.args) == 1 and isinstance(error.args[0], str):
             error.args = (with_keys(error.args[0], kind),)
         raise
-
-
-class KeysInLog(logging.Filter):
-    """Adds keys to the messages of a log."""
-
-    def __init__(self, kind: Kind) -> None:
-        super().__init__()
-        self.kind = kind
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Changes the record; lets all of them through."""
-        message = record.getMessage()
-        if (text := with_keys(message, self.kind)) != message:
-            record.msg, record.args = text, ()
-        return True

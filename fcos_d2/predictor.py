@@ -25,7 +25,7 @@ from .evaluation.views import MultiViewModel, last_box_predictor
 from .modeling import FCOSProposalGenerator
 from .modeling.backbone import weights_come_later
 from .modeling.folding import fold_batch_norms
-from .modeling.half import halve_weights
+from .modeling.half import halve_on_gpu
 from .modeling.meta_arch import AnyDetector
 from .modeling.winograd import use_winograd
 
@@ -99,9 +99,7 @@ class Predictor:
             self._dtype = inference_dtype(precision, device_type)
             checkpoint = load_detector(model, weights or run.weights, trust_checkpoint)
         self.model: AnyDetector = fold_batch_norms(model)
-        if self._dtype is not None and device_type == "cuda" and not hasattr(model, "roi_heads"):
-            halve_weights(self.model, self._dtype)
-            self._dtype = None  # no autocast
+        self._dtype = halve_on_gpu(self.model, self._dtype)
         if winograd:
             use_winograd(self.model.proposal_generator.fcos_head)
         if compile:

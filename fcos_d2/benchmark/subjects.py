@@ -159,15 +159,14 @@ def detector(recipe: Recipe, size: tuple[int, int]) -> Subject:
     from fcos_d2 import model_zoo
     from fcos_d2.checkpoint import FCOSCheckpointer
     from fcos_d2.modeling.folding import fold_batch_norms
-    from fcos_d2.modeling.half import halve_weights
+    from fcos_d2.modeling.half import halve_on_gpu
 
     model = model_zoo.get_model(recipe.source, device_options(recipe)).to(recipe.device).eval()
     if recipe.weights:
         FCOSCheckpointer(model).load(recipe.weights, checkpointables=[])
     parameters = sum(x.numel() for x in model.parameters())
     folded: Any = fold_batch_norms(model)
-    if recipe.device == "cuda" and recipe.precision != "fp32":
-        halve_weights(folded, PRECISIONS[recipe.precision])
+    if recipe.precision != "fp32" and not halve_on_gpu(folded, PRECISIONS[recipe.precision]):
         recipe = dataclasses.replace(recipe, precision="fp32")  # no autocast
     head = folded.proposal_generator.fcos_head
     subject = TorchSubject(f"fcos_d2 {recipe.source}", folded, head, detectron2_input, recipe)

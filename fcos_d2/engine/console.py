@@ -45,9 +45,7 @@ def setup_logging(output_dir: str, verbose: bool = False, kind: Kind | None = No
     os.makedirs(output_dir, exist_ok=True)
     rank = comm.get_rank()
     path = os.path.join(output_dir, "log.txt" + (f".rank{rank}" if rank else ""))
-    file = LogFile(path, encoding="utf-8")
-    handlers: list[logging.Handler] = [file]
-    file.kind = kind
+    handlers: list[logging.Handler] = [LogFile(path, kind)]
     if rank == 0:
         handlers.append(Terminal(sys.stdout, verbose, kind))
     for handler in handlers:
@@ -72,7 +70,14 @@ def _is_detectron2s(handler: logging.Handler) -> bool:
 class LogFile(logging.FileHandler):
     """Everything, without the colours that detectron2 puts into some messages."""
 
-    kind: Kind | None = None  # of config, whose keys are added
+    def __init__(self, path: str, kind: Kind | None = None) -> None:
+        """
+        Args:
+            path: of the file.
+            kind: of config, whose keys are added to the arguments that messages name.
+        """
+        super().__init__(path, encoding="utf-8")
+        self.kind = kind
 
     def format(self, record: logging.LogRecord) -> str:
         text = logging.Formatter(_IN_FILE, _TIME).format(record)

@@ -23,3 +23,21 @@ def halve_weights(model: FCOS, dtype: torch.dtype) -> None:
 
     model.backbone.to(dtype).register_forward_pre_hook(rounded)
     model.proposal_generator.fcos_head.to(dtype)
+
+
+def halve_on_gpu(model: nn.Module, dtype: torch.dtype | None) -> torch.dtype | None:
+    """Halves the weights of a one-stage detector on a GPU, where that is faster than autocast.
+
+    Args:
+        model: a detector in evaluation mode, of one or two stages.
+        dtype: to compute in; None: float32.
+
+    Returns:
+        What autocast has to compute in; None: nothing is left to it.
+    """
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    # The second stage of two takes the backbone's features, too, and keeps its weights.
+    if dtype is None or not on_gpu or hasattr(model, "roi_heads"):
+        return dtype
+    halve_weights(model, dtype)
+    return None

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fcos_d2 import model_zoo
-from fcos_d2.modeling.half import halve_weights
+from fcos_d2.modeling.half import halve_on_gpu, halve_weights
 
 
 @pytest.fixture
@@ -46,6 +46,14 @@ def test_predictions_are_those_of_float32(detector):
     for each in found:
         assert each.pred_boxes.tensor.dtype == each.scores.dtype == torch.float32
         assert len(each) > 0
+
+
+def test_autocast_keeps_what_is_not_halved():
+    """On a CPU, and without a precision."""
+    model = torch.nn.Linear(2, 2)
+    assert halve_on_gpu(model, torch.bfloat16) == torch.bfloat16
+    assert halve_on_gpu(model, None) is None
+    assert model.weight.dtype == torch.float32
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

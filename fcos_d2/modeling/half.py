@@ -37,7 +37,7 @@ def halve_on_gpu(model: nn.Module, dtype: torch.dtype | None) -> torch.dtype | N
     """
     on_gpu = next(model.parameters()).device.type == "cuda"
     # The second stage of two takes the backbone's features, too, and keeps its weights.
-    if dtype is None or not on_gpu or hasattr(model, "roi_heads"):
+    if dtype is None or not on_gpu or not isinstance(model, FCOS):
         return dtype
     halve_weights(model, dtype)
     return None

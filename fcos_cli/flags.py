@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from .values import above_zero, duration
+
 DATA_FORMATS = ("auto", "coco", "voc", "yolo", "csv", "txt")
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -45,6 +47,23 @@ VOCABULARY: dict[str, dict] = {
         "help": "of the annotations; default: found from their content",
     },
     "--classes": {"metavar": "FILE", "help": "class names, for csv and txt"},
+    # planning
+    "--budget": {
+        "type": duration,
+        "metavar": "TIME",
+        "help": "wall time from the command to its last line, as 90s, 20m or 2h",
+    },
+    "--epochs": {"type": above_zero, "metavar": "N", "help": "times that each image is trained on"},
+    "--start": {
+        "default": "auto",
+        "metavar": "WEIGHTS",
+        "help": "what training starts from: auto, coco, imagenet, scratch or a file",
+    },
+    "--flip": {
+        "action": argparse.BooleanOptionalAction,
+        "default": None,  # the names of the classes say
+        "help": "train on mirror images, too; default: unless class names speak against it",
+    },
     # detecting
     "--threshold": {"type": float, "metavar": "SCORE", "help": "lowest score of a detection"},
     "--slice": {
@@ -118,12 +137,27 @@ def add_model(parser: argparse.ArgumentParser, **changes: Any) -> None:
     add(parser, "--weights", "--trust-checkpoint", "--trust-config")
 
 
-def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """Overrides of the config as the last words, with and without --opts before them."""
-    parser.add_argument(
-        "words", nargs="*", metavar="KEY VALUE", help="overrides of the config, as --opts"
-    )
+def add_overrides(parser: argparse.ArgumentParser, folder: bool = False) -> None:
+    """Overrides of the config as the last words, with and without --opts before them.
+
+    Args:
+        parser: of the command.
+        folder: the first word may be that of the data, see `take_folder`.
+    """
+    words = {"metavar": "KEY VALUE", "help": "overrides of the config, as --opts"}
+    if folder:
+        words = {
+            "metavar": "FOLDER | KEY VALUE",
+            "help": "a folder with your own data; then overrides of the config, as --opts",
+        }
+    parser.add_argument("words", nargs="*", **words)
     add(parser, "--opts")
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """What a plan is told, beside the data."""
+    group = parser.add_argument_group("plan")
+    add(group, "--budget", "--epochs", "--start", "--flip")
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from .exit_codes import FAILED, WRONG_USE, WrongUse, as_text
 
 # A new subcommand is a file in commands/ and a word here.
 GROUPS = {
-    "train your own": ("check", "browse", "train", "eval", "compare-recipes"),
+    "train your own": ("check", "browse", "plan", "train", "eval", "compare-recipes"),
     "use a detector": ("predict", "export", "benchmark"),
     "set up and convert": (
         *("quickstart", "zoo", "convert", "convert-checkpoint", "install-detectron2"),
@@ -63,11 +64,26 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks what could follow
         complete(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parse(parser, argv)
     if arguments.command is None:
         parser.print_help()
         return WRONG_USE
     return start(arguments)
+
+
+def parse(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> argparse.Namespace:
+    """The arguments of a command line.
+
+    argparse takes the words of a command from one place only; here they may also stand after flags,
+    as in `fcos train FOLDER --budget 20m SEED 1`.
+    """
+    arguments, rest = parser.parse_known_args(argv)
+    takes_words = isinstance(getattr(arguments, "words", None), list)
+    if takes_words and not any(re.match("-(?![0-9.])", word) for word in rest):
+        arguments.words += rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 """Which model a command line means."""
 
 import argparse
+import os
 from pathlib import Path
 
 from .exit_codes import WrongUse
@@ -32,3 +33,20 @@ def config_of(arguments: argparse.Namespace) -> str:
 def overrides_of(arguments: argparse.Namespace) -> list[str]:
     """The overrides of the config, with and without --opts."""
     return [*getattr(arguments, "words", []), *arguments.opts]
+
+
+def take_folder(arguments: argparse.Namespace) -> None:
+    """Takes FOLDER out of the words of a command line, where it comes before KEY VALUE ...
+
+    Raises:
+        WrongUse: the first word is neither a folder nor a key with a value.
+    """
+    words = arguments.words
+    arguments.folder = None
+    if not words or "=" in words[0]:
+        return
+    if not (os.path.exists(words[0]) or len(words) % 2):
+        return
+    if not os.path.exists(words[0]):
+        raise WrongUse(f"{words[0]}: no such folder, nor is it a KEY with a VALUE")
+    arguments.folder, arguments.words = words[0], words[1:]

@@ -128,6 +128,17 @@ def add_fcos_config(cfg: CfgNode) -> None:
     cfg.LOGGING.RUN_NAME = ""
     cfg.LOGGING.IMAGES = 0
 
+    # Data of one's own: a folder, or what the flags of the same names give. A planned run has them
+    # here, so that its config alone trains or evaluates again; flags win.
+    cfg.DATASETS.OWN = CfgNode()
+    cfg.DATASETS.OWN.FOLDER = ""
+    cfg.DATASETS.OWN.TRAIN_DATA = ""
+    cfg.DATASETS.OWN.TRAIN_IMAGES = ""
+    cfg.DATASETS.OWN.VAL_DATA = ""
+    cfg.DATASETS.OWN.VAL_IMAGES = ""
+    cfg.DATASETS.OWN.CLASSES = ""
+    cfg.DATASETS.OWN.DATA_FORMAT = "auto"
+
     # AdelaiDet's switch; False: no flips, whatever INPUT.RANDOM_FLIP says.
     cfg.INPUT.HFLIP_TRAIN = True
     # Training fails when more of its images than this share cannot be read; up to it each is

@@ -8,7 +8,7 @@ class Request:
     """One training or evaluation; the command line, a notebook or a test fills it in.
 
     Attributes:
-        config_file: name in the model zoo, or path of a .yaml or .py file.
+        config_file: name in the model zoo, or path of a .yaml or .py file; "" is for a plan to fill.
         opts: overrides of the config: KEY VALUE pairs for yaml, key=value for python configs.
         weights: checkpoint to start from or to evaluate; None: the one that the config names. These
             three win over `opts`.
@@ -26,6 +26,12 @@ class Request:
         num_machines, machine_rank: how many machines, and which of them this is.
         dist_url: where the machines meet; "auto" for one machine.
         verbose: show on the terminal all that log.txt gets.
+        folder: with the data of one's own, in place of train_data and val_data.
+        budget: seconds of wall time from `begun` to the last line; None: as long as it takes.
+        begun: `time.monotonic()` when the command began.
+        epochs: over the training data, for a plan without a budget.
+        start: of a plan: "auto", "coco", "imagenet", "scratch" or a file.
+        flip: mirror images in a plan; None: where the names of the classes allow it.
     """
 
     config_file: str
@@ -50,3 +56,9 @@ class Request:
     machine_rank: int = 0
     dist_url: str = "auto"
     verbose: bool = False
+    folder: str | None = None
+    budget: float | None = None
+    begun: float | None = None
+    epochs: float | None = None
+    start: str = "auto"
+    flip: bool | None = None

@@ -87,6 +87,8 @@ class Run:
     make_evaluator: Callable[[str], DatasetEvaluator]
     finish: Callable[["Changes"], "Run"]  # a run from the config with these changes
     save_config: Callable[[str], None]  # to a file that builds this run again
+    # The data of one's own that the config names, by field of `Request`; {} for none.
+    own_data: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def views(self) -> ViewSettings:

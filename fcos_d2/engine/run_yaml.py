@@ -77,12 +77,20 @@ def run_from_yaml(cfg: CfgNode) -> Run:
         make_evaluator=partial(_evaluator, cfg),
         finish=partial(_finish, cfg),
         save_config=lambda path: write_text(path, cfg.dump()),
+        own_data=_own_data(cfg),
     )
 
 
 def _last_stage(cfg: CfgNode) -> str:
     """The section of what gives the classes: FCOS, or the second stage after it."""
     return "ROI_HEADS" if cfg.MODEL.FCOS.YIELD_PROPOSAL else "FCOS"
+
+
+def _own_data(cfg: CfgNode) -> dict[str, str]:
+    own = cfg.DATASETS.OWN
+    if not (own.FOLDER or own.TRAIN_DATA):
+        return {}
+    return {key.lower(): value for key, value in own.items() if value}
 
 
 def _use_of_masks(cfg: CfgNode) -> str:

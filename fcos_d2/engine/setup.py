@@ -38,6 +38,7 @@ def prepare(request: Request) -> Run:
     """
     request.config_file = model_zoo.get_config_file(request.config_file)
     run = run_of(_config(request, _overrides(request)))
+    _take_data(request, run)
     setup_logging(run.output_dir, request.verbose, run.kind)
     if comm.is_main_process():
         for path in remove_leftovers(run.output_dir):
@@ -65,8 +66,15 @@ def _overrides(request: Request) -> list[str]:
     return [*request.opts, *overrides(given, run_of(_config(request)).kind)]
 
 
+def _take_data(request: Request, run: Run) -> None:
+    """Where the request names no data, those that the config names count."""
+    if not (request.folder or request.train_data or request.val_data):
+        for name, value in run.own_data.items():
+            setattr(request, name, value)
+
+
 def _changes(request: Request, run: Run) -> Changes:
-    own_data = _own_data(request, run)
+    own_data = own_data_of(request, run.output_dir, run.masks)
     class_names = own_data.class_names if own_data is not None else None
     if request.eval_only:
         class_names = _trained_classes(request, run) or class_names
@@ -91,7 +99,8 @@ def _changes(request: Request, run: Run) -> Changes:
     )
 
 
-def _own_data(request: Request, run: Run) -> OwnData | None:
+def own_data_of(request: Request, output_dir: str, masks: str = "unused") -> OwnData | None:
+    """The data of one's own that are asked for, registered; see `register_own_data`."""
     if not request.train_data and not request.val_data:
         for word in ("train_images", "val_images", "classes"):
             if getattr(request, word):
@@ -105,11 +114,11 @@ def _own_data(request: Request, run: Run) -> OwnData | None:
     return register_own_data(
         DataFiles(request.train_data, request.train_images) if request.train_data else None,
         DataFiles(request.val_data, request.val_images) if request.val_data else None,
-        run.output_dir,
+        output_dir,
         classes=request.classes,
         format=request.data_format,
         check=request.check,
-        masks=run.masks,
+        masks=masks,
     )
 
 
@@ -139,6 +148,15 @@ def _refuse_other_class_count(request: Request, run: Run, num_classes: int) -> N
         )
 
 
+def _says_the_same(request: Request, run: Run, path: str) -> bool:
+    """Whether `path` is the config that was read, and nothing has changed it since.
+
+    So a config with comments, such as a planned one, keeps them.
+    """
+    same_file = os.path.exists(path) and os.path.samefile(path, request.config_file)
+    return same_file and _config(request) == run.config
+
+
 def _begin(request: Request, run: Run) -> None:
     """What detectron2's `default_setup` does: environment and config in the log, and the seed."""
     rank = comm.get_rank()
@@ -149,7 +167,8 @@ def _begin(request: Request, run: Run) -> None:
     logger.info("Contents of config_file=%s:\n%s", request.config_file, content)
     if comm.is_main_process():
         path = os.path.join(run.output_dir, "config.yaml")
-        run.save_config(path)
+        if not _says_the_same(request, run, path):
+            run.save_config(path)
         logger.info("Running with full config:\n%s", read_text(path))
         logger.info("Full config saved to %s", path)
     seed_all_rng(None if run.seed < 0 else run.seed + rank)

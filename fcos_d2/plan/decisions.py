@@ -106,9 +106,7 @@ def with_yours(decisions: Iterable[Decision], given: Mapping[str, object]) -> li
     rest = {key: value for key, value in given.items() if key not in used}
     if rest:
         shown = ", ".join(f"{key} {value}" for key, value in rest.items())
-        found.append(
-            Decision(title="also", values=rest, shown=shown, reason="yours", yours=True)
-        )
+        found.append(Decision(title="also", values=rest, shown=shown, reason="yours", yours=True))
     return found
 
 

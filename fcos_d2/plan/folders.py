@@ -23,7 +23,9 @@ def new_folder(request: Request) -> tuple[str, str]:
     line = f"output: {folder}"
     used = [x for x in itertools.takewhile(lambda x: x != folder, _candidates(request))]
     if used:
-        what = "a finished run" if _is_finished(used[-1]) else "a run that --resume would go on with"
+        what = (
+            "a finished run" if _is_finished(used[-1]) else "a run that --resume would go on with"
+        )
         line += f" ({used[-1]} holds {what})"
     return str(folder), line
 

@@ -215,7 +215,9 @@ class _Making:
         each = zip(strides, shares, strict=True)
         shown = ", ".join(f"P{s.bit_length() - 1} learns {share(x)}" for s, x in each)
         limits = f"limits {', '.join(map(str, bounds))} px" if bounds else "one level"
-        reason = f"{limits}: objects are shared among the levels, and a level without any is left out"
+        reason = (
+            f"{limits}: objects are shared among the levels, and a level without any is left out"
+        )
         if strides[0] == 4:
             reason = f"{limits}: P2, as the smallest tenth is below a cell of stride 8"
         return Decision(title="levels", values=values, shown=shown, reason=reason)

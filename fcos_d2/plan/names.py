@@ -4,7 +4,15 @@ import re
 from collections.abc import Iterable
 
 # Mirrored, these become something else. Whole words only: "number plate" counts, "snumber" does not.
-_SIDES = {"left", "right", "leftward", "rightward", "clockwise", "counterclockwise", "anticlockwise"}
+_SIDES = {
+    "left",
+    "right",
+    "leftward",
+    "rightward",
+    "clockwise",
+    "counterclockwise",
+    "anticlockwise",
+}
 _WRITING = {
     *("arrow", "arrows", "digit", "digits", "letter", "letters", "number", "numbers", "text"),
     *("sign", "signs", "word", "words", "character", "characters", "license", "licence", "plate"),

@@ -26,7 +26,6 @@ from .timing import time_steps
 from .write import write_config
 
 
-
 class Planned(NamedTuple):
     """A plan and the whole config of its run."""
 

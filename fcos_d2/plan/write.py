@@ -36,9 +36,7 @@ def commented(plan: Plan, cfg: CfgNode) -> str:
     return "\n".join([*lines, *_lines(cfg, plan.reasons(), ()), ""])
 
 
-def _lines(
-    section: CfgNode, reasons: Mapping[str, str], path: tuple[str, ...]
-) -> Iterator[str]:
+def _lines(section: CfgNode, reasons: Mapping[str, str], path: tuple[str, ...]) -> Iterator[str]:
     indent = "  " * len(path)
     said = ""
     for key in sorted(section):

@@ -142,15 +142,12 @@ def add_overrides(parser: argparse.ArgumentParser, folder: bool = False) -> None
 
     Args:
         parser: of the command.
-        folder: the first word may be that of the data, see `take_folder`.
+        folder: whether a folder of data may stand before them; see `take_folder`.
     """
-    words = {"metavar": "KEY VALUE", "help": "overrides of the config, as --opts"}
+    metavar, text = "KEY VALUE", "overrides of the config, as --opts"
     if folder:
-        words = {
-            "metavar": "FOLDER | KEY VALUE",
-            "help": "a folder with your own data; then overrides of the config, as --opts",
-        }
-    parser.add_argument("words", nargs="*", **words)
+        metavar, text = f"FOLDER] [{metavar}", f"folder of a dataset; {text}"
+    parser.add_argument("words", nargs="*", metavar=metavar, help=text)
     add(parser, "--opts")
 
 

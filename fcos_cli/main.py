@@ -64,25 +64,26 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks what could follow
         complete(parser)
-    arguments = parse(parser, argv)
+    arguments = _parse(parser, argv)
     if arguments.command is None:
         parser.print_help()
         return WRONG_USE
     return start(arguments)
 
 
-def parse(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> argparse.Namespace:
-    """The arguments of a command line.
+def _parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+    """As `parse_args`, with words both before and after the options.
 
-    argparse takes the words of a command from one place only; here they may also stand after flags,
-    as in `fcos train FOLDER --budget 20m SEED 1`.
+    argparse gives all words of `fcos train FOLDER --output mine KEY VALUE` to those that stand
+    first, and leaves the others over.
     """
-    arguments, rest = parser.parse_known_args(argv)
-    takes_words = isinstance(getattr(arguments, "words", None), list)
-    if takes_words and not any(re.match("-(?![0-9.])", word) for word in rest):
-        arguments.words += rest
-    elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments, over = parser.parse_known_args(argv)
+    if not over:
+        return arguments
+    words = getattr(arguments, "words", None)
+    if not words or any(re.match(r"-[^\d.]", word) for word in over):
+        parser.error(f"unrecognized arguments: {' '.join(over)}")
+    words += over
     return arguments
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from .exit_codes import WrongUse
@@ -35,18 +36,22 @@ def overrides_of(arguments: argparse.Namespace) -> list[str]:
     return [*getattr(arguments, "words", []), *arguments.opts]
 
 
-def take_folder(arguments: argparse.Namespace) -> None:
-    """Takes FOLDER out of the words of a command line, where it comes before KEY VALUE ...
+def take_folder(arguments: argparse.Namespace) -> str | None:
+    """The folder of data that stands before the overrides; it is taken out of the words.
 
     Raises:
-        WrongUse: the first word is neither a folder nor a key with a value.
+        WrongUse: the first word is neither a folder nor an override.
     """
     words = arguments.words
-    arguments.folder = None
     if not words or "=" in words[0]:
-        return
-    if not (os.path.exists(words[0]) or len(words) % 2):
-        return
-    if not os.path.exists(words[0]):
-        raise WrongUse(f"{words[0]}: no such folder, nor is it a KEY with a VALUE")
-    arguments.folder, arguments.words = words[0], words[1:]
+        return None
+    is_key = re.fullmatch(r"[A-Z0-9_]+(\.[A-Z0-9_]+)*", words[0]) and len(words) % 2 == 0
+    if is_key:
+        return None
+    if os.path.isdir(words[0]):
+        return words.pop(0)
+    if len(words) % 2 == 0:  # KEY VALUE, with a key that the config will judge
+        return None
+    if os.path.isfile(words[0]):
+        raise WrongUse(f"{words[0]} is a file: give its folder, or --train-data {words[0]}")
+    raise WrongUse(f"{words[0]}: no such folder of data, and no KEY VALUE of the config")

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Plans and says it; raises ValueError or OSError for what is no data."""
     begun = time.monotonic()
-    take_folder(arguments)
+    arguments.folder = take_folder(arguments)
     if not (arguments.folder or arguments.train_data):
         raise WrongUse("a folder of data is missing, or --train-data")
     import tempfile

@@ -65,7 +65,7 @@ def add_training(parser: argparse.ArgumentParser, old_names: bool = False) -> No
 def run(arguments: argparse.Namespace) -> int:
     """Trains; returns the exit code."""
     begun = time.monotonic()
-    take_folder(arguments)
+    arguments.folder = take_folder(arguments)
     from ..training import request_of, start, start_planned
 
     if arguments.config:

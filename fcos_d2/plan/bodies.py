@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 
+from ..checkpoint.sources import efficientnet_lite
+
+IMAGENET = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]  # of RGB images, grey levels
+
 # Heads and necks: channels, and convolutions of each branch.
 _LIGHT, _FULL = (64, 2), (256, 4)
 
@@ -69,8 +73,14 @@ def _body_keys(body: str, features: list[str]) -> dict[str, object]:
         if int(depth) < 50:
             keys["MODEL.RESNETS.RES2_OUT_CHANNELS"] = 64
         return keys
+    of_lite = body.startswith("tf_efficientnet_lite")
+    statistics = (efficientnet_lite.MEAN, efficientnet_lite.STD) if of_lite else IMAGENET
+    mean, std = (list(x) for x in statistics)
     return {
         "MODEL.BACKBONE.NAME": "build_fcos_timm_fpn_backbone",
         "MODEL.TIMM.NAME": body,
         "MODEL.TIMM.OUT_FEATURES": features,
+        "INPUT.FORMAT": "RGB",
+        "MODEL.PIXEL_MEAN": mean,
+        "MODEL.PIXEL_STD": std,
     }

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..checkpoint.starts import Start
 from ..config import get_cfg
 from ..config_files import merge_overrides
 from . import bodies, rules
@@ -14,8 +15,7 @@ from .facts import Facts
 from .levels import levels_for
 from .machine import Machine
 from .sizes import Resize, StepCost, affordable
-from .starts import Start
-from .wording import count, duration, facts_in_words, listed, share
+from .wording import count, duration, epochs_in_words, facts_in_words, listed, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +80,7 @@ class _Making:
     def plan(self) -> Plan:
         decisions = [
             self.model(),
+            self.beginning(),
             self.size(),
             self.levels(),
             self.batch_decision(),
@@ -108,7 +109,9 @@ class _Making:
     def body(self) -> str:
         if self.start.body:
             return self.start.body
-        return "tf_efficientnet_lite0" if self.machine.is_cpu else "resnet50"
+        if self.start.name == "scratch":
+            return rules.SCRATCH_CPU if self.machine.is_cpu else rules.SCRATCH_GPU
+        return rules.BODY_CPU if self.machine.is_cpu else rules.BODY_GPU
 
     @cached_property
     def batch(self) -> int:
@@ -119,6 +122,16 @@ class _Making:
     def step_cost(self) -> StepCost:
         guess = rules.GUESS_CPU if self.machine.is_cpu else rules.GUESS_GPU
         return self.cost or StepCost(*guess, measured=False)
+
+    @cached_property
+    def parts(self) -> int:
+        """The batches that the images of a step come in."""
+        if not self.machine.is_cpu:
+            return self.step_cost.accumulate  # as tried
+        each = self.step_cost.bytes_per_megapixel or rules.BYTES_PER_MEGAPIXEL
+        most = rules.training_sizes(self.chosen_size[0], self.epochs)[-1]
+        pixels = Resize.of(most, self.facts).pixels(self.facts.aspects)
+        return rules.accumulation(self.batch, self.batch * each * pixels / 1e6, self.machine.memory)
 
     @cached_property
     def seconds(self) -> float | None:
@@ -176,14 +189,32 @@ class _Making:
         values = {
             "VERSION": 2,
             "MODEL.DEVICE": self.machine.device,
-            "MODEL.WEIGHTS": self.start.weights,
             "MODEL.FCOS.NUM_CLASSES": len(self.facts.class_names),
         }
         return Decision(
             title="model",
             values=values,
-            shown=f"FCOS with {name}, starts from {self.start.line}",
+            shown=f"FCOS with {name}",
             reason=f"{kind} {where}: {self.machine.name}",
+        )
+
+    def beginning(self) -> Decision:
+        what = {
+            "coco": "a detector trained on COCO",
+            "imagenet": "a body trained on ImageNet",
+            "scratch": "random weights",
+            "file": self.start.source,
+        }
+        reason = f"from {self.start.source}; licence: {self.start.licence}"
+        if self.start.name == "scratch":
+            reason = self.start.source
+        elif self.start.name == "file":
+            reason = f"licence: {self.start.licence}"
+        return Decision(
+            title="start",
+            values={"MODEL.WEIGHTS": self.start.weights},
+            shown=what[self.start.name],
+            reason=reason,
         )
 
     def size(self) -> Decision:
@@ -214,20 +245,25 @@ class _Making:
         values = bodies.model_keys(self.body, strides, bounds, self.start.settings)
         each = zip(strides, shares, strict=True)
         shown = ", ".join(f"P{s.bit_length() - 1} learns {share(x)}" for s, x in each)
-        limits = f"limits {', '.join(map(str, bounds))} px" if bounds else "one level"
+        limits = " and ".join(map(str, bounds))
         reason = (
-            f"{limits}: objects are shared among the levels, and a level without any is left out"
+            f"divided at {limits} px by the sizes of the objects" if bounds else "one is enough"
         )
         if strides[0] == 4:
-            reason = f"{limits}: P2, as the smallest tenth is below a cell of stride 8"
+            reason += "; P2 is for objects below 8 px"
         return Decision(title="levels", values=values, shown=shown, reason=reason)
 
     def batch_decision(self) -> Decision:
+        parts = self.parts
+        shown, reason = count(self.batch, "image"), "fits into the memory"
+        if parts > 1:
+            shown += f", {self.batch // parts} at a time"
+            reason = "all at once would not fit into the memory"
         return Decision(
             title="batch",
-            values={"SOLVER.IMS_PER_BATCH": self.batch, "SOLVER.ACCUMULATE_STEPS": 1},
-            shown=count(self.batch, "image"),
-            reason="fits into the memory",
+            values={"SOLVER.IMS_PER_BATCH": self.batch, "SOLVER.ACCUMULATE_STEPS": parts},
+            shown=shown,
+            reason=reason,
         )
 
     def length(self) -> Decision:
@@ -236,15 +272,15 @@ class _Making:
             "SOLVER.WARMUP_ITERS": rules.warmup(self.iterations),
             "SOLVER.LR_SCHEDULER_NAME": "WarmupCosineLR",
         }
-        shown = f"about {count(self.iterations, 'iteration')} ({self.epochs:.0f} epochs)"
+        shown = f"about {count(self.iterations, 'iteration')} ({epochs_in_words(self.epochs)})"
         each = f"{self.step_seconds:.2f} s a step"
         each += " measured here" if self.step_cost.measured else " assumed"
         if self.wanted.budget is None:
             takes = duration(self.iterations * self.step_seconds)
             return Decision(title="length", values=values, shown=shown, reason=f"{each}: {takes}")
-        reason = f"{each}, in {duration(self.wanted.budget)}; the clock decides while it runs"
+        reason = f"{each}, {duration(self.wanted.budget)} in all; the clock decides in the end"
         if self.wanted.by_default:
-            reason += "; --budget or --epochs says otherwise"
+            reason += "; no --budget was given"
         return Decision(title="length", values=values, shown=shown, reason=reason)
 
     def rate(self) -> Decision:
@@ -259,7 +295,7 @@ class _Making:
             title="learning",
             values=values,
             shown=f"{optimizer}, rate {rate:g}, half a cosine down to 0",
-            reason=f"for a batch of {self.batch}, from {self.start.line}",
+            reason=f"for a batch of {self.batch}, and this start",
         )
 
     def average(self) -> Decision:
@@ -269,7 +305,7 @@ class _Making:
             title="average",
             values={"SOLVER.EMA.ENABLED": True, "SOLVER.EMA.DECAY": decay},
             shown=f"of the weights, half-life {count(half_life, 'iteration')}",
-            reason="steadier than the last weights, and too short to lag behind",
+            reason="steadier than the last weights, and does not lag",
         )
 
     def frozen(self) -> Decision:
@@ -337,8 +373,8 @@ class _Making:
             "MODEL.FCOS.PRE_NMS_TOPK_TEST": candidates,
             "TEST.COCO_MAX_DETECTIONS": counted,
         }
-        shown = f"at most {keep} of an image"
-        reason = f"at most {count(most, 'object')} were seen in one"
+        shown = f"at most {keep:,} in an image"
+        reason = f"one holds {count(most, 'object')}"
         return Decision(title="detections", values=values, shown=shown, reason=reason)
 
     def pace(self) -> Decision:

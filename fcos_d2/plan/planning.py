@@ -11,6 +11,7 @@ from detectron2.data import MetadataCatalog
 
 from fcos_deploy.text import read_text
 
+from ..checkpoint.starts import Start, choose_start
 from ..config import get_cfg
 from ..datasets.own_data import OwnData
 from ..device import resolve_device
@@ -19,10 +20,9 @@ from ..engine.setup import own_data_of
 from . import rules
 from .decisions import Plan
 from .facts import Facts, facts_of
-from .machine import this_machine
+from .machine import Machine, this_machine
 from .making import Wanted, make_plan
-from .starts import choose_start
-from .timing import time_steps
+from .timing import accumulation_on_gpu, time_steps
 from .write import write_config
 
 
@@ -51,9 +51,8 @@ def plan_request(request: Request, output_dir: str, timing: bool = True) -> Plan
         raise ValueError("a plan needs data: a folder, or --train-data")
     facts = _facts(data)
     wanted = _wanted(request)
-    weights = request.weights or wanted.given.get("MODEL.WEIGHTS")
-    start = choose_start(request.start, str(weights) if weights else None)
     machine = this_machine(_device(request, wanted))
+    start = _start(request, wanted, machine)
     if wanted.budget is None and wanted.epochs is None:
         wanted = replace(wanted, budget=rules.default_budget(machine.is_cpu), by_default=True)
     draft = make_plan(facts, machine, wanted, start)
@@ -64,7 +63,12 @@ def plan_request(request: Request, output_dir: str, timing: bool = True) -> Plan
         cost = time_steps(cfg, facts, rules.timing_seconds(budget))
     wanted = replace(wanted, spent=time.monotonic() - begun)
     plan = make_plan(facts, machine, wanted, start, cost)
-    return Planned(plan, _whole_config(plan, request, data, output_dir))
+    cfg = _whole_config(plan, request, data, output_dir)
+    if cost and not machine.is_cpu and "SOLVER.ACCUMULATE_STEPS" not in wanted.given:
+        cost = replace(cost, accumulate=accumulation_on_gpu(cfg, facts))
+        plan = make_plan(facts, machine, wanted, start, cost)
+        cfg = _whole_config(plan, request, data, output_dir)
+    return Planned(plan, cfg)
 
 
 def write_plan(planned: Planned) -> str:
@@ -88,6 +92,16 @@ def _wanted(request: Request) -> Wanted:
     return Wanted(
         budget=request.budget, epochs=request.epochs, flip=request.flip, opts=tuple(request.opts)
     )
+
+
+def _start(request: Request, wanted: Wanted, machine: Machine) -> Start:
+    """What --weights, MODEL.WEIGHTS or --start say."""
+    asked = request.start
+    if "MODEL.WEIGHTS" in wanted.given:
+        asked = str(wanted.given["MODEL.WEIGHTS"]) or "scratch"
+    if request.weights is not None:
+        asked = request.weights or "scratch"
+    return choose_start(asked, prefer="light" if machine.is_cpu else "strong")
 
 
 def _device(request: Request, wanted: Wanted) -> str:

@@ -26,6 +26,8 @@ ENOUGH_ITERATIONS = 400
 # Measured on small defects: 448 px for 140 iterations beats 224 px for 400. So below a least
 # number of px for the smallest tenth of the objects, iterations are given up for size, down to:
 FEWEST_ITERATIONS = 140
+# Where so many fit, there is time for a larger size, whatever the objects.
+PLENTY_OF_ITERATIONS = 1500
 SMALLEST_TENTH_LEAST = 10.0  # px, a little more than a cell of stride 8
 SMALLEST_TENTH_ENOUGH = 64.0  # px, eight cells: larger inputs show little more
 SMALLEST_SIZE = 192  # px; below it images show little of anything, and save little time
@@ -53,6 +55,11 @@ P6_ABOVE = 512.0
 # cost 2 AP.
 SIZES_LONG = (0.86, 0.93, 1.0, 1.07, 1.14)
 SIZES_FROM_EPOCHS = 30.0
+
+# Bodies, where the weights to start from leave the choice. From random weights ResNet-18 learned
+# most in the same time on a CPU (AP 25.6, EfficientNet-Lite0 10.0).
+BODY_CPU, BODY_GPU = "tf_efficientnet_lite0", "resnet50"
+SCRATCH_CPU, SCRATCH_GPU = "resnet18", "resnet50"
 
 # Batch and learning rate.
 BATCH_CPU, BATCH_GPU = 8, 16
@@ -83,6 +90,10 @@ DETECTIONS_PER_OBJECT = 1.5
 LEAST_DETECTIONS = 100  # as everyone measures
 CANDIDATES_PER_DETECTION = 3
 LEAST_CANDIDATES = 1000
+
+# Of the memory that is free, a step may take this share; the rest is for the loader and evaluation.
+MEMORY_SHARE = 0.7
+BYTES_PER_MEGAPIXEL = 2e9  # of a light body in float32, where it could not be measured
 
 MOST_WORKERS_CPU, MOST_WORKERS_GPU = 2, 8
 
@@ -129,18 +140,19 @@ def input_size(
     """
     most = largest_size(native, smallest_tenth)
     least = min(size_for(SMALLEST_TENTH_LEAST, smallest_tenth), most)
-    enough = max(min(size_for(SMALLEST_TENTH_ENOUGH, smallest_tenth), most), SIZE_STEP)
+    enough = min(size_for(SMALLEST_TENTH_ENOUGH, smallest_tenth), most)
+    enough = max(enough, min(affordable(PLENTY_OF_ITERATIONS), most))
     in_time, at_worst = affordable(ENOUGH_ITERATIONS), affordable(FEWEST_ITERATIONS)
-    floor = min(SMALLEST_SIZE, max(most, SIZE_STEP))
-    size = max(min(enough, in_time), min(least, at_worst), min(floor, enough))
-    px = smallest_tenth * size
-    seen = f"the smallest tenth of the objects is {px:.0f} px there"
+    floor = min(SMALLEST_SIZE, most)
+    size = max(min(enough, in_time), min(least, at_worst), floor)
+    seen = f"the smallest tenth of the objects has {smallest_tenth * size:.0f} px there"
+    if size == most:
+        return size, f"{seen}; as large as the images"
     if size >= enough:
-        limit = "as large as the images" if enough == most else "larger ones show little more"
-        return size, f"{seen}; {limit}"
-    if size > in_time and size > floor:
-        return size, f"{seen}, which needs this size though fewer iterations fit into the time"
-    return size, f"{seen}; more would leave too few iterations in the time"
+        return size, f"{seen}; more px would show little more"
+    if size > max(in_time, floor):
+        return size, f"{seen}, and needs them more than iterations"
+    return size, f"{seen}; larger, too few iterations would fit"
 
 
 def multiple(size: float, down: bool = False) -> int:
@@ -199,6 +211,19 @@ def learning_rate(start: str, batch: int, optimizer: str) -> float:
     factor = batch / RATE_BATCH
     rate = RATES[start] * (factor if optimizer == "SGD" else factor**0.5)
     return float(f"{rate:.3g}")
+
+
+def accumulation(batch: int, step_bytes: float, memory: float) -> int:
+    """The batches that the images of a step come in, so that one of them fits into the memory.
+
+    Args:
+        batch: images of a step.
+        step_bytes: that all of them take at once.
+        memory: bytes that are free.
+    """
+    fitting = MEMORY_SHARE * memory
+    divisors = (x for x in range(1, batch + 1) if batch % x == 0)
+    return next((x for x in divisors if step_bytes / x <= fitting), batch)
 
 
 def ema_decay(iterations: int) -> float:

@@ -17,11 +17,15 @@ class StepCost:
         per_image: of each image, whatever its size.
         per_megapixel: of the network input.
         measured: on this machine; False: assumed.
+        accumulate: batches that the images of a step have to come in, for lack of memory.
+        bytes_per_megapixel: of memory; 0: not known.
     """
 
     per_image: float
     per_megapixel: float
     measured: bool = True
+    accumulate: int = 1
+    bytes_per_megapixel: float = 0.0
 
     def seconds(self, batch: int, pixels: float) -> float:
         """Of a step with a batch of images of so many pixels each."""

@@ -2,9 +2,12 @@
 
 import gc
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from types import ModuleType
 
 import torch
 from detectron2.config import CfgNode
@@ -19,7 +22,11 @@ from . import rules
 from .facts import Facts
 from .sizes import Resize, StepCost
 
-logger = logging.getLogger(__name__)
+resource: ModuleType | None
+try:
+    import resource
+except ModuleNotFoundError:  # on Windows
+    resource = None
 
 MOST_STEPS = 4  # of a size, after the first
 
@@ -34,15 +41,52 @@ def time_steps(cfg: CfgNode, facts: Facts, seconds: float) -> StepCost:
     """
     end = time.monotonic() + seconds
     batch, size = cfg.SOLVER.IMS_PER_BATCH, cfg.INPUT.MIN_SIZE_TEST
+    small, before = _smaller(size), _most_memory()
     with _quiet(), _Steps(cfg) as steps:
-        small = _smaller(size)
         half = (time.monotonic() + end) / 2
         measured = [(small, steps.seconds_at(small, facts, half))]
         ratio = _pixels(size, facts) / _pixels(small, facts)
         # The first step of a size costs more, and two are needed.
         if size > small and 2.5 * ratio * measured[0][1] < end - time.monotonic():
             measured.append((size, steps.seconds_at(size, facts, end)))
-    return cost_of([(_pixels(x, facts), each / batch) for x, each in measured])
+    cost = cost_of([(_pixels(x, facts), each / batch) for x, each in measured])
+    pixels = batch * _pixels(measured[-1][0], facts)
+    return replace(cost, bytes_per_megapixel=1e6 * (_most_memory() - before) / pixels)
+
+
+def accumulation_on_gpu(cfg: CfgNode, facts: Facts) -> int:
+    """The batches that a step has to come in: the fewest with which one step succeeds.
+
+    Args:
+        cfg: of the run, on a GPU.
+        facts: of its training set.
+
+    Raises:
+        ValueError: not even one image at a time fits into the memory.
+    """
+    batch, size = cfg.SOLVER.IMS_PER_BATCH, max(cfg.INPUT.MIN_SIZE_TRAIN)
+    for parts in (x for x in range(cfg.SOLVER.ACCUMULATE_STEPS, batch + 1) if batch % x == 0):
+        cfg = cfg.clone()
+        cfg.defrost()
+        cfg.SOLVER.ACCUMULATE_STEPS = parts
+        try:
+            with _quiet(), _Steps(cfg) as steps:
+                steps.seconds_at(size, facts, time.monotonic())
+            return parts
+        except torch.cuda.OutOfMemoryError:
+            continue
+    raise ValueError(
+        f"not one image of {size} px fits into the memory of {cfg.MODEL.DEVICE}: name a smaller "
+        "INPUT.MIN_SIZE_TEST, or --device cpu"
+    )
+
+
+def _most_memory() -> int:
+    """The most bytes that this process has had at a time; 0 where that is not known."""
+    if resource is None:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def cost_of(measured: list[tuple[float, float]]) -> StepCost:

@@ -17,6 +17,11 @@ def share(value: float) -> str:
     return f"{value:.0%}" if value >= 0.01 else "under 1%"
 
 
+def epochs_in_words(epochs: float) -> str:
+    """Such as "12 epochs"."""
+    return count(round(epochs), "epoch") if epochs >= 0.95 else f"{epochs:.1f} epochs"
+
+
 def duration(seconds: float) -> str:
     """Such as "20 min"."""
     if seconds < 90:

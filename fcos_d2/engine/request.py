@@ -8,7 +8,7 @@ class Request:
     """One training or evaluation; the command line, a notebook or a test fills it in.
 
     Attributes:
-        config_file: name in the model zoo, or path of a .yaml or .py file; "" is for a plan to fill.
+        config_file: name in the model zoo, or path of a .yaml or .py file; "": a plan makes it.
         opts: overrides of the config: KEY VALUE pairs for yaml, key=value for python configs.
         weights: checkpoint to start from or to evaluate; None: the one that the config names. These
             three win over `opts`.

@@ -15,6 +15,7 @@ from fcos_deploy.writing import remove_leftovers
 
 from .. import model_zoo
 from ..checkpoint import stored_class_names
+from ..config_files import same_config
 from ..datasets.own_data import DataFiles, OwnData, register_own_data
 from ..device import check_precision, resolve_device
 from .console import setup_logging
@@ -154,7 +155,7 @@ def _says_the_same(request: Request, run: Run, path: str) -> bool:
     So a config with comments, such as a planned one, keeps them.
     """
     same_file = os.path.exists(path) and os.path.samefile(path, request.config_file)
-    return same_file and _config(request) == run.config
+    return same_file and run.kind == "yaml" and same_config(_config(request), run.config)
 
 
 def _begin(request: Request, run: Run) -> None:

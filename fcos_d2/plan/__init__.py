@@ -7,6 +7,13 @@ from .making import make_plan
 from .planning import plan_request, write_plan
 
 __all__ = [
-    *("Decision", "Facts", "Machine", "Plan"),
-    *("facts_of", "make_plan", "plan_request", "this_machine", "write_plan"),
+    "Decision",
+    "Facts",
+    "Machine",
+    "Plan",
+    "facts_of",
+    "make_plan",
+    "plan_request",
+    "this_machine",
+    "write_plan",
 ]

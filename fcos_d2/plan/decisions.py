@@ -1,5 +1,6 @@
 """A plan: decisions with their reasons, and the config that they make together."""
 
+import copy
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -60,7 +61,7 @@ class Plan:
 
     def reasons(self) -> dict[str, str]:
         """By yaml key: the decision and its reason, or that it is the user's."""
-        yours = {key: "yours" for key in self.opts[::2]}
+        yours = dict.fromkeys(self.opts[::2], "yours")
         made = {
             key: f"{decision.title}: {decision.shown}. {decision.reason}"
             for decision in self.decisions
@@ -117,7 +118,7 @@ def get_key(cfg: CfgNode, key: str) -> object:
 
 def set_key(cfg: CfgNode, key: str, value: object) -> None:
     """Sets a key that there is; yacs checks the kind of the value."""
-    cfg.merge_from_list([key, value])
+    cfg.merge_from_list([key, copy.deepcopy(value)])  # keys may share a list
 
 
 def _wrapped(title: str, text: str) -> list[str]:

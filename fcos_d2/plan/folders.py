@@ -21,7 +21,7 @@ def new_folder(request: Request) -> tuple[str, str]:
         if not _is_used(folder):
             break
     line = f"output: {folder}"
-    used = [x for x in itertools.takewhile(lambda x: x != folder, _candidates(request))]
+    used = list(itertools.takewhile(lambda x: x != folder, _candidates(request)))
     if used:
         what = (
             "a finished run" if _is_finished(used[-1]) else "a run that --resume would go on with"

@@ -1,7 +1,7 @@
 """The plan for a training set on a machine: rules applied in the order in which they depend."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np

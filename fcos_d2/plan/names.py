@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-# Mirrored, these become something else. Whole words only: "number plate" counts, "snumber" does not.
+# Mirrored, these become something else.
 _SIDES = {
     "left",
     "right",

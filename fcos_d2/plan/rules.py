@@ -46,7 +46,14 @@ LONGEST_ASPECT = 4.0  # longer images are made smaller, as memory is bounded
 # stride 8 on each side of a location), and at least so many.
 MOST_STRIDES = 16.0
 LEAST_STRIDES = 2.0
-LEVEL_SHARE = 0.02  # of all locations that learn; a level with less is left out
+NARROWEST_RANGE = (
+    1.25  # least quotient of neighbouring limits: in narrow ranges there are no locations
+)
+# Limits are enlarged by the first of these factors with which no more than this share of the
+# objects is learned nowhere.
+BOUND_FACTORS = (1.0, 1.25, 1.5, 2.0, 3.0)
+MISSED = 0.01
+LEVEL_SHARE = 0.03  # of all locations that learn; a level with less is left out
 P2_BELOW = 8.0  # px of the smallest tenth: one cell of stride 8
 # From this length of the largest tenth a level of stride 64 is added.
 P6_ABOVE = 512.0
@@ -189,20 +196,22 @@ def strides_for(smallest_tenth: float, largest_tenth: float) -> list[int]:
     return strides
 
 
-def size_bounds(longest: np.ndarray, strides: list[int]) -> list[int]:
+def size_bounds(longest: np.ndarray, strides: list[int], factor: float = 1.0) -> list[int]:
     """Limits of max(ltrb) between the levels, px, by which they share the objects equally.
 
     Args:
         longest: (M,) longer sides of the objects, px; at its centre max(ltrb) is half of it.
         strides: of the levels.
+        factor: by which limits are larger than that.
     """
     num = len(strides)
     shares = np.quantile(longest / 2, np.arange(1, num) / num)
     bounds: list[int] = []
     for share, finer, coarser in zip(shares, strides, strides[1:], strict=False):
         low, high = LEAST_STRIDES * coarser / 2, MOST_STRIDES * finer / 2
-        bound = 4 * round(float(np.clip(share, low, max(low, high))) / 4)
-        bounds.append(max(bound, bounds[-1] + 4 if bounds else 4))
+        bound = 4 * round(float(np.clip(factor * share, low, max(low, high))) / 4)
+        lowest = NARROWEST_RANGE * bounds[-1] if bounds else 4
+        bounds.append(max(bound, 4 * math.ceil(lowest / 4)))
     return bounds
 
 

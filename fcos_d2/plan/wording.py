@@ -47,8 +47,9 @@ def facts_in_words(facts: Facts) -> tuple[str, ...]:
     )
     middle = [100 * facts.side(x) for x in (0.1, 0.5, 0.9)]
     second = (
-        f"objects are {middle[1]:.3g} % of the short side large (a tenth below {middle[0]:.3g} %, "
-        f"a tenth above {middle[2]:.3g} %); up to {facts.most_objects:,} in an image"
+        f"objects measure {middle[1]:.3g} % of the short side, the smallest tenth below "
+        f"{middle[0]:.3g} %, the largest above {middle[2]:.3g} %; up to {facts.most_objects:,} in "
+        "an image"
     )
     if facts.crowded_share >= 0.01:
         second += f", over {CROWDED} in {share(facts.crowded_share)} of them"

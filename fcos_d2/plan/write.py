@@ -30,7 +30,7 @@ def commented(plan: Plan, cfg: CfgNode) -> str:
         f"Planned by fcos_d2 {__version__}; `fcos train --config` this file gives the same run.",
         "Edit it freely: the reasons are comments. Keys without one have their default.",
         "",
-        *plan.says().splitlines(),
+        *(line[2:] for line in plan.says().splitlines()),
     ]
     lines = [f"# {line}".rstrip() for line in head]
     return "\n".join([*lines, *_lines(cfg, plan.reasons(), ()), ""])

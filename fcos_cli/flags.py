@@ -118,11 +118,17 @@ def add_model(parser: argparse.ArgumentParser, **changes: Any) -> None:
     add(parser, "--weights", "--trust-checkpoint", "--trust-config")
 
 
-def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """Overrides of the config as the last words, with and without --opts before them."""
-    parser.add_argument(
-        "words", nargs="*", metavar="KEY VALUE", help="overrides of the config, as --opts"
-    )
+def add_overrides(parser: argparse.ArgumentParser, folder: bool = False) -> None:
+    """Overrides of the config as the last words, with and without --opts before them.
+
+    Args:
+        parser: of the command.
+        folder: whether a folder of data may stand before them; see `take_folder`.
+    """
+    metavar, text = "KEY VALUE", "overrides of the config, as --opts"
+    if folder:
+        metavar, text = f"FOLDER] [{metavar}", f"folder of a dataset; {text}"
+    parser.add_argument("words", nargs="*", metavar=metavar, help=text)
     add(parser, "--opts")
 
 

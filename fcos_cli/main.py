@@ -6,6 +6,7 @@ import argparse
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -30,7 +31,7 @@ _EXAMPLES = """\
 examples:
   fcos quickstart
   fcos check train.json --images train/
-  fcos train --config Recipes/R18-Scratch --train-data train.json --val-data val.json
+  fcos train photos/ --config Recipes/R18-Scratch
   fcos predict photos/ --weights output/model_best.pth --output drawn/"""
 
 
@@ -63,11 +64,27 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks what could follow
         complete(parser)
-    arguments = parser.parse_args(argv)
+    arguments = _parse(parser, argv)
     if arguments.command is None:
         parser.print_help()
         return WRONG_USE
     return start(arguments)
+
+
+def _parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+    """As `parse_args`, with words both before and after the options.
+
+    argparse gives all words of `fcos train FOLDER --output mine KEY VALUE` to those that stand
+    first, and leaves the others over.
+    """
+    arguments, over = parser.parse_known_args(argv)
+    if not over:
+        return arguments
+    words = getattr(arguments, "words", None)
+    if not words or any(re.match(r"-[^\d.]", word) for word in over):
+        parser.error(f"unrecognized arguments: {' '.join(over)}")
+    words += over
+    return arguments
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,16 +4,20 @@ import argparse
 
 from .. import flags
 from ..exit_codes import WrongUse
+from ..model_choice import take_folder
 
 SUMMARY = "train a detector on your own data, or on a dataset of the config"
 
 EXAMPLES = """\
+fcos train photos/ --config Recipes/R18-Scratch --output output/mine
 fcos train --config Recipes/R18-Scratch --train-data train.json --train-images train/ \\
   --val-data val.json --val-images val/ --output output/mine
 fcos train --config FCOS-RT/R50 --train-data data.yaml --val-data data.yaml:val \\
   --auto-scale SOLVER.IMS_PER_BATCH 4
 fcos train --config output/mine/config.yaml --output output/mine --resume
 
+A folder is recognised by itself, with its splits: exports of Roboflow, CVAT, Label Studio,
+Ultralytics and FiftyOne, COCO, Pascal VOC (docs/data.md). --val-data beside it wins over its own.
 Ctrl-C, SIGTERM and SIGUSR1 end it after its step, with a checkpoint for --resume; a second Ctrl-C
 ends it at once. Several GPUs: --num-gpus 8, or torchrun -m fcos_d2 train, srun fcos train."""
 
@@ -22,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
     flags.add(parser, "--config")
     add_training(parser)
-    flags.add_overrides(parser)
+    flags.add_overrides(parser, folder=True)
 
 
 def add_training(parser: argparse.ArgumentParser, old_names: bool = False) -> None:
@@ -61,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Trains; returns the exit code."""
     from ..training import start
 
+    arguments.folder = take_folder(arguments)
     if not arguments.config:
         raise WrongUse("--config is missing: a name that `fcos zoo` lists, or a file")
     return start(arguments)

@@ -17,6 +17,7 @@ class Request:
         resume: go on from the last checkpoint in the output folder.
         eval_only: evaluate the weights that the config names, and train nothing.
         auto_scale: scale learning rate and schedule by the real batch over the config file's.
+        folder: of a dataset, see `find_data`; `val_data` wins over what it holds.
         train_data, train_images, val_data, val_images, classes, data_format: data of one's own and
             where their images are, see `register_own_data`.
         check: stop at mistakes in these data; False: train without what is wrong in them.
@@ -36,6 +37,7 @@ class Request:
     resume: bool = False
     eval_only: bool = False
     auto_scale: bool = False
+    folder: str | None = None
     train_data: str | None = None
     train_images: str | None = None
     val_data: str | None = None

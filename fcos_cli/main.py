@@ -31,7 +31,7 @@ _EXAMPLES = """\
 examples:
   fcos quickstart
   fcos check train.json --images train/
-  fcos train --config Recipes/R18-Scratch --train-data train.json --val-data val.json
+  fcos train photos/ --config Recipes/R18-Scratch
   fcos predict photos/ --weights output/model_best.pth --output drawn/"""
 
 

@@ -67,7 +67,7 @@ def merge_overrides(cfg: CfgNode, opts: list[str], path: str | Path) -> None:
 
 
 def same_config(one: object, other: object) -> bool:
-    """Whether two configs say the same; lists and tuples, which yaml does not tell apart, are equal.
+    """Whether two configs say the same; lists equal tuples, as yaml does not tell them apart.
 
     Args:
         one, other: whole configs, or values of them.

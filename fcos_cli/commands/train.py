@@ -18,6 +18,8 @@ fcos train --config FCOS-RT/R50 --train-data data.yaml --val-data data.yaml:val 
 fcos train --config output/mine/config.yaml --output output/mine --resume
 
 Without --config, data, time and machine decide, as `fcos plan` shows.
+A folder is recognised by itself, with its splits: exports of Roboflow, CVAT, Label Studio,
+Ultralytics and FiftyOne, COCO, Pascal VOC (docs/data.md). --val-data beside it wins over its own.
 Ctrl-C, SIGTERM and SIGUSR1 end it after its step, with a checkpoint for --resume; a second Ctrl-C
 ends it at once. Several GPUs: --num-gpus 8, or torchrun -m fcos_d2 train, srun fcos train."""
 

@@ -17,6 +17,7 @@ class Request:
         resume: go on from the last checkpoint in the output folder.
         eval_only: evaluate the weights that the config names, and train nothing.
         auto_scale: scale learning rate and schedule by the real batch over the config file's.
+        folder: of a dataset, see `find_data`; `val_data` wins over what it holds.
         train_data, train_images, val_data, val_images, classes, data_format: data of one's own and
             where their images are, see `register_own_data`.
         check: stop at mistakes in these data; False: train without what is wrong in them.
@@ -26,7 +27,6 @@ class Request:
         num_machines, machine_rank: how many machines, and which of them this is.
         dist_url: where the machines meet; "auto" for one machine.
         verbose: show on the terminal all that log.txt gets.
-        folder: with the data of one's own, in place of train_data and val_data.
         budget: seconds of wall time from `begun` to the last line; None: as long as it takes.
         begun: `time.monotonic()` when the command began.
         epochs: over the training data, for a plan without a budget.
@@ -42,6 +42,7 @@ class Request:
     resume: bool = False
     eval_only: bool = False
     auto_scale: bool = False
+    folder: str | None = None
     train_data: str | None = None
     train_images: str | None = None
     val_data: str | None = None
@@ -56,7 +57,6 @@ class Request:
     machine_rank: int = 0
     dist_url: str = "auto"
     verbose: bool = False
-    folder: str | None = None
     budget: float | None = None
     begun: float | None = None
     epochs: float | None = None

@@ -16,9 +16,9 @@ from fcos_deploy.writing import remove_leftovers
 from .. import model_zoo
 from ..checkpoint import stored_class_names
 from ..config_files import same_config
-from ..datasets.own_data import DataFiles, OwnData, register_own_data
 from ..device import check_precision, resolve_device
 from .console import setup_logging
+from .data import own_data, take_data
 from .keys import adding_keys, overrides
 from .request import Request
 from .restarts import is_restart
@@ -39,7 +39,7 @@ def prepare(request: Request) -> Run:
     """
     request.config_file = model_zoo.get_config_file(request.config_file)
     run = run_of(_config(request, _overrides(request)))
-    _take_data(request, run)
+    take_data(request, run)
     setup_logging(run.output_dir, request.verbose, run.kind)
     if comm.is_main_process():
         for path in remove_leftovers(run.output_dir):
@@ -67,16 +67,9 @@ def _overrides(request: Request) -> list[str]:
     return [*request.opts, *overrides(given, run_of(_config(request)).kind)]
 
 
-def _take_data(request: Request, run: Run) -> None:
-    """Where the request names no data, those that the config names count."""
-    if not (request.folder or request.train_data or request.val_data):
-        for name, value in run.own_data.items():
-            setattr(request, name, value)
-
-
 def _changes(request: Request, run: Run) -> Changes:
-    own_data = own_data_of(request, run.output_dir, run.masks)
-    class_names = own_data.class_names if own_data is not None else None
+    own = own_data(request, run.output_dir, run.masks)
+    class_names = own.class_names if own is not None else None
     if request.eval_only:
         class_names = _trained_classes(request, run) or class_names
     if class_names is not None:
@@ -86,9 +79,9 @@ def _changes(request: Request, run: Run) -> Changes:
         of_the_file = run_of(_config(request)).training()
         factor = run.training().total_batch_size / of_the_file.total_batch_size
     train, test = None, None
-    if own_data is not None:
-        train = (own_data.train,) if own_data.train else ()
-        test = (own_data.val,) if own_data.val else ()
+    if own is not None:
+        train = (own.train,) if own.train else ()
+        test = (own.val,) if own.val else ()
     return Changes(
         num_classes=len(class_names) if class_names is not None else None,
         train_datasets=train,
@@ -97,29 +90,6 @@ def _changes(request: Request, run: Run) -> Changes:
         device=resolve_device(run.device, request.num_gpus),
         trains=not request.eval_only,
         given=tuple(request.opts),
-    )
-
-
-def own_data_of(request: Request, output_dir: str, masks: str = "unused") -> OwnData | None:
-    """The data of one's own that are asked for, registered; see `register_own_data`."""
-    if not request.train_data and not request.val_data:
-        for word in ("train_images", "val_images", "classes"):
-            if getattr(request, word):
-                flag = word.replace("_", "-")
-                raise ValueError(f"--{flag} is given without --train-data or --val-data")
-        return None
-    if not request.train_data and not request.eval_only:
-        raise ValueError("training on own data needs --train-data")
-    if not request.val_data and request.eval_only:
-        raise ValueError("--eval-only on own data needs --val-data")
-    return register_own_data(
-        DataFiles(request.train_data, request.train_images) if request.train_data else None,
-        DataFiles(request.val_data, request.val_images) if request.val_data else None,
-        output_dir,
-        classes=request.classes,
-        format=request.data_format,
-        check=request.check,
-        masks=masks,
     )
 
 

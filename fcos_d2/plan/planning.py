@@ -15,8 +15,8 @@ from ..checkpoint.starts import Start, choose_start
 from ..config import get_cfg
 from ..datasets.own_data import OwnData
 from ..device import resolve_device
+from ..engine.data import own_data
 from ..engine.request import Request
-from ..engine.setup import own_data_of
 from . import rules
 from .decisions import Plan
 from .facts import Facts, facts_of
@@ -46,7 +46,7 @@ def plan_request(request: Request, output_dir: str, timing: bool = True) -> Plan
     """
     begun = request.begun if request.begun is not None else time.monotonic()
     os.makedirs(output_dir, exist_ok=True)
-    data = own_data_of(request, output_dir)
+    data = own_data(request, output_dir)
     if data is None or data.train is None:
         raise ValueError("a plan needs data: a folder, or --train-data")
     facts = _facts(data)
@@ -80,8 +80,9 @@ def write_plan(planned: Planned) -> str:
 
 def _facts(data: OwnData) -> Facts:
     """Of the repaired annotations, as they are registered."""
-    train, val = (_coco(name) if name else {} for name in (data.train, data.val))
-    return facts_of(train).with_sets(len(val.get("images", [])), 0)
+    sets = [_coco(name) if name else {} for name in (data.train, data.val, data.test)]
+    train, val, test = sets
+    return facts_of(train).with_sets(len(val.get("images", [])), len(test.get("images", [])))
 
 
 def _coco(name: str) -> dict:

@@ -1,5 +1,6 @@
 """Plans of training sets as different as they come: possible, different, and the user's."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_more_time_gives_larger_images_or_longer_runs():
     found = [made(x) for x in (1, 3, 10, 40, 200)]
     sizes = [size for size, _ in found]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] <= 480
-    assert all(later > earlier for earlier, later in zip(found, found[1:], strict=False))
+    assert all(later > earlier for earlier, later in itertools.pairwise(found))
 
 
 def test_epochs_need_no_clock():

@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from . import values
+
 DATA_FORMATS = ("auto", "coco", "voc", "yolo", "csv", "txt")
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -76,6 +78,11 @@ VOCABULARY: dict[str, dict] = {
     },
     "--batch": {"type": int, "metavar": "N", "help": "images at a time"},
     "--size": {"metavar": "HxW", "help": "height and width of the network's input, px: 512x736"},
+    "--budget": {
+        "type": values.duration,
+        "metavar": "TIME",
+        "help": "from the command to its last line: 20m, 90s, 1.5h",
+    },
     "--threads": {"type": int, "metavar": "N", "help": "of the processor; default: all cores"},
     "--workers": {"type": int, "metavar": "N", "help": "processes; default: one per core"},
     # output

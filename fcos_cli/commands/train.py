@@ -35,6 +35,11 @@ def add_training(parser: argparse.ArgumentParser, old_names: bool = False) -> No
     flags.add(parser, "--weights")
     flags.add(parser, "--output", note="a folder; default: the one that the config names")
     flags.add(parser, "--device")
+    flags.add(
+        parser,
+        "--budget",
+        note="as many iterations as fit, instead of the config's number",
+    )
     parser.add_argument(
         "--resume", action="store_true", help="go on from the last checkpoint in the output folder"
     )

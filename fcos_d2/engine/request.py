@@ -14,6 +14,8 @@ class Request:
             three win over `opts`.
         output_dir: of the run; None: the config's.
         device: to run on; None: the config's.
+        budget: seconds of wall time that the run may take; None: the config's.
+        begun: `time.monotonic()` when the command began, from which a budget counts; None: now.
         resume: go on from the last checkpoint in the output folder.
         eval_only: evaluate the weights that the config names, and train nothing.
         auto_scale: scale learning rate and schedule by the real batch over the config file's.
@@ -33,6 +35,8 @@ class Request:
     weights: str | None = None
     output_dir: str | None = None
     device: str | None = None
+    budget: float | None = None
+    begun: float | None = None
     resume: bool = False
     eval_only: bool = False
     auto_scale: bool = False

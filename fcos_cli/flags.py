@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from .values import above_zero, duration
+from . import values
 
 DATA_FORMATS = ("auto", "coco", "voc", "yolo", "csv", "txt")
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -48,12 +48,11 @@ VOCABULARY: dict[str, dict] = {
     },
     "--classes": {"metavar": "FILE", "help": "class names, for csv and txt"},
     # planning
-    "--budget": {
-        "type": duration,
-        "metavar": "TIME",
-        "help": "wall time from the command to its last line, as 90s, 20m or 2h",
+    "--epochs": {
+        "type": values.above_zero,
+        "metavar": "N",
+        "help": "times that each image is trained on",
     },
-    "--epochs": {"type": above_zero, "metavar": "N", "help": "times that each image is trained on"},
     "--start": {
         "default": "auto",
         "metavar": "WEIGHTS",
@@ -95,6 +94,11 @@ VOCABULARY: dict[str, dict] = {
     },
     "--batch": {"type": int, "metavar": "N", "help": "images at a time"},
     "--size": {"metavar": "HxW", "help": "height and width of the network's input, px: 512x736"},
+    "--budget": {
+        "type": values.duration,
+        "metavar": "TIME",
+        "help": "from the command to its last line: 20m, 90s, 1.5h",
+    },
     "--threads": {"type": int, "metavar": "N", "help": "of the processor; default: all cores"},
     "--workers": {"type": int, "metavar": "N", "help": "processes; default: one per core"},
     # output
@@ -154,7 +158,7 @@ def add_overrides(parser: argparse.ArgumentParser, folder: bool = False) -> None
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """What a plan is told, beside the data."""
     group = parser.add_argument_group("plan")
-    add(group, "--budget", "--epochs", "--start", "--flip")
+    add(group, "--epochs", "--start", "--flip")
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:

@@ -13,15 +13,15 @@ def size(text: str) -> tuple[int, int]:
 
 
 def duration(text: str) -> float:
-    """Seconds of "90s", "20m", "1.5h" or "1h30m"."""
-    found = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m(?:in)?)?(?:([\d.]+)s)?", text)
-    try:
-        parts = [float(x or 0) for x in found.groups()] if found and text else []
-    except ValueError:  # such as 1.2.3
-        parts = []
-    seconds = sum(x * y for x, y in zip(parts, (3600, 60, 1), strict=False))
-    if not seconds > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; 90s, 20m, 2h or 1h30m")
+    """Seconds of "20m", "90s", "1.5h" or "300"."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(s|m|min|h|)", text.strip().lower())
+    seconds = (
+        float(found[1]) * {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}[found[2]] if found else 0
+    )
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no length of time above 0; minutes, seconds or hours, as 20m, 90s, 1.5h"
+        )
     return seconds
 
 

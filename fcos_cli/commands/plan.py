@@ -1,7 +1,6 @@
 """`fcos plan`."""
 
 import argparse
-import time
 from pathlib import Path
 
 from .. import flags
@@ -20,6 +19,7 @@ Times a few steps of the training; --output writes the whole config, for `fcos t
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
+    flags.add(parser, "--budget")
     flags.add_plan(parser)
     flags.add(parser, "--weights", note="to start from")
     flags.add(parser, "--device")
@@ -35,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Plans and says it; raises ValueError or OSError for what is no data."""
-    begun = time.monotonic()
     arguments.folder = take_folder(arguments)
     if not (arguments.folder or arguments.train_data):
         raise WrongUse("a folder of data is missing, or --train-data")
@@ -49,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..training import request_of
 
     arguments.config = ""
-    request = request_of(arguments, None, begun=begun)
+    request = request_of(arguments, None)
     with tempfile.TemporaryDirectory() as folder:
         planned = plan_request(request, folder, timing=arguments.timing)
     say(planned.plan.says())

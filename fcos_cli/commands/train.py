@@ -1,7 +1,6 @@
 """`fcos train`."""
 
 import argparse
-import time
 
 from .. import flags
 from ..exit_codes import WrongUse
@@ -42,6 +41,11 @@ def add_training(parser: argparse.ArgumentParser, old_names: bool = False) -> No
     flags.add(parser, "--weights")
     flags.add(parser, "--output", note="a folder; default: the one that the config names")
     flags.add(parser, "--device")
+    flags.add(
+        parser,
+        "--budget",
+        note="as many iterations as fit, instead of the config's number",
+    )
     parser.add_argument(
         "--resume", action="store_true", help="go on from the last checkpoint in the output folder"
     )
@@ -66,7 +70,6 @@ def add_training(parser: argparse.ArgumentParser, old_names: bool = False) -> No
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains; returns the exit code."""
-    begun = time.monotonic()
     arguments.folder = take_folder(arguments)
     from ..training import request_of, start, start_planned
 
@@ -76,4 +79,4 @@ def run(arguments: argparse.Namespace) -> int:
         raise WrongUse(
             "a folder of data is missing, or --config: a name that `fcos zoo` lists, or a file"
         )
-    return start_planned(request_of(arguments, arguments.output, begun=begun))
+    return start_planned(request_of(arguments, arguments.output))

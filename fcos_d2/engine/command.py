@@ -59,10 +59,12 @@ def _evaluate(request: Request, prepared: Run) -> dict:
 
 def _train(request: Request, prepared: Run) -> dict:
     start = time.monotonic()
-    trainer = Trainer(prepared, request.trust_checkpoint, resume=request.resume)
+    trainer = Trainer(
+        prepared, request.trust_checkpoint, resume=request.resume, begun=request.begun
+    )
     trainer.resume_or_load(resume=request.resume)
     say_beginning(trainer)
     results = trainer.train()
     best = next((hook.best for hook in trainer._hooks if isinstance(hook, KeepBest)), None)
-    say_end(prepared, results, time.monotonic() - start, best)
+    say_end(prepared, results, time.monotonic() - start, best, trainer.clock)
     return results

@@ -35,8 +35,9 @@ class Logging:
 class Training:
     """The numbers of a training; periods in iterations, 0 for never."""
 
-    max_iter: int
+    max_iter: int  # with a budget, the length that the schedule is written for
     total_batch_size: int
+    budget: float = 0.0  # s of wall time for the whole run; 0: `max_iter` alone counts
     accumulate_steps: int = 1
     precision: str | None = None  # of mixed precision; None: float32
     max_grad_norm: float = math.inf
@@ -142,5 +143,6 @@ class Changes:
     test_datasets: tuple[str, ...] | None = None
     batch_factor: float | None = None  # real batch over that of the recipe, to scale by
     device: str | None = None
+    eval_by_progress: bool = False  # of a budget, in place of a period
     trains: bool = True  # so the training data must be there
     given: tuple[str, ...] = ()  # overrides of the user, which are not scaled

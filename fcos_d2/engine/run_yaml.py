@@ -117,6 +117,7 @@ def _training(cfg: CfgNode) -> Training:
     return Training(
         max_iter=solver.MAX_ITER,
         total_batch_size=solver.IMS_PER_BATCH,
+        budget=solver.BUDGET,
         accumulate_steps=solver.ACCUMULATE_STEPS,
         precision=solver.AMP.PRECISION if solver.AMP.ENABLED else None,
         max_grad_norm=full_model_clip_value(cfg),
@@ -204,6 +205,8 @@ def _finish(cfg: CfgNode, changes: Changes) -> Run:
         cfg.DATASETS.TEST = changes.test_datasets
     if changes.batch_factor is not None:
         scale_yaml(cfg, changes.batch_factor, changes.given)
+    if changes.eval_by_progress:
+        cfg.TEST.EVAL_PERIOD = 0
     if changes.device is not None:
         cfg.MODEL.DEVICE = changes.device
     cfg.freeze()

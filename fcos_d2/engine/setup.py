@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 
 import torch
 from detectron2.config import CfgNode
@@ -19,7 +20,7 @@ from ..config_files import same_config
 from ..device import check_precision, resolve_device
 from .console import setup_logging
 from .data import own_data, take_data
-from .keys import adding_keys, overrides
+from .keys import adding_keys, key_of, overrides
 from .request import Request
 from .restarts import is_restart
 from .run_of import run_of
@@ -37,6 +38,8 @@ def prepare(request: Request) -> Run:
     Raises:
         ValueError: bad config, override or data; names it.
     """
+    if request.begun is None:
+        request.begun = time.monotonic()
     request.config_file = model_zoo.get_config_file(request.config_file)
     run = run_of(_config(request, _overrides(request)))
     take_data(request, run)
@@ -60,7 +63,7 @@ def _config(request: Request, opts: list[str] | None = None) -> CfgNode | DictCo
 
 def _overrides(request: Request) -> list[str]:
     """Those of the user, and then what the request says in values of its own."""
-    names = ("weights", "output_dir", "device")
+    names = ("weights", "output_dir", "device", "budget")
     given = {name: value for name in names if (value := getattr(request, name)) is not None}
     if not given:
         return request.opts
@@ -88,9 +91,17 @@ def _changes(request: Request, run: Run) -> Changes:
         test_datasets=test,
         batch_factor=factor,
         device=resolve_device(run.device, request.num_gpus),
+        eval_by_progress=_gives(request, run, "budget") and not _gives(request, run, "eval_period"),
         trains=not request.eval_only,
         given=tuple(request.opts),
     )
+
+
+def _gives(request: Request, run: Run, argument: str) -> bool:
+    """Whether the command line gives an argument, rather than the config file."""
+    if getattr(request, argument, None) is not None:
+        return True
+    return key_of(argument, run.kind) in [opt.split("=", 1)[0] for opt in request.opts]
 
 
 def _trained_classes(request: Request, run: Run) -> list[str] | None:

@@ -378,6 +378,11 @@ class _Making:
         return Decision(title="detections", values=values, shown=shown, reason=reason)
 
     def pace(self) -> Decision:
+        if self.wanted.budget is not None:
+            values = {"SOLVER.BUDGET": self.wanted.budget, "TEST.EVAL_PERIOD": 0}
+            shown = "about ten times, in at most a tenth of the time"
+            reason = "the best weights are kept"
+            return Decision(title="evaluated", values=values, shown=shown, reason=reason)
         every = max(round(self.iterations / rules.EVALUATIONS), 1)
         values = {"TEST.EVAL_PERIOD": every, "SOLVER.CHECKPOINT_PERIOD": every}
         shown = f"every {count(every, 'iteration')}, with a checkpoint"

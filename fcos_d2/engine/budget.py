@@ -79,6 +79,10 @@ class Budget:
         """Keeps time free for something that is done once, after the last evaluation."""
         self._announced[what] = seconds
 
+    def cost(self, what: str) -> float:
+        """s that an "evaluation" or a "save" takes, as far as it is known."""
+        return self._cost(what)
+
     def expect(self, what: str, seconds: float) -> None:
         """What an "evaluation" or a "save" is thought to take, until one has been measured."""
         self._expected[what] = seconds

@@ -88,6 +88,7 @@ class Run:
     make_evaluator: Callable[[str], DatasetEvaluator]
     finish: Callable[["Changes"], "Run"]  # a run from the config with these changes
     save_config: Callable[[str], None]  # to a file that builds this run again
+    final_test: str | None = None  # the dataset that the best weights are measured on at the end
     # The data of one's own that the config names, by field of `Request`; {} for none.
     own_data: Mapping[str, str] = field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from dataclasses import replace
 
 import torch
 from detectron2.config import CfgNode
@@ -17,6 +18,7 @@ from fcos_deploy.writing import remove_leftovers
 from .. import model_zoo
 from ..checkpoint import stored_class_names
 from ..config_files import same_config
+from ..datasets.own_data import OwnData
 from ..device import check_precision, resolve_device
 from .console import setup_logging
 from .data import own_data, take_data
@@ -50,7 +52,10 @@ def prepare(request: Request) -> Run:
     if not (request.eval_only or request.resume):
         request.resume = is_restart(run.output_dir)
     with adding_keys(run.kind):
-        run = run.finish(_changes(request, run))
+        own = own_data(request, run.output_dir, run.masks)
+        run = run.finish(_changes(request, run, own))
+        if own is not None and not request.eval_only:
+            run = replace(run, final_test=own.test)
         precision = None if request.eval_only else run.training().precision
         check_precision(precision, run.device)
     _begin(request, run)
@@ -70,8 +75,7 @@ def _overrides(request: Request) -> list[str]:
     return [*request.opts, *overrides(given, run_of(_config(request)).kind)]
 
 
-def _changes(request: Request, run: Run) -> Changes:
-    own = own_data(request, run.output_dir, run.masks)
+def _changes(request: Request, run: Run, own: OwnData | None) -> Changes:
     class_names = own.class_names if own is not None else None
     if request.eval_only:
         class_names = _trained_classes(request, run) or class_names

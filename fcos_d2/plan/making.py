@@ -162,7 +162,7 @@ class _Making:
             return int(self.given["SOLVER.MAX_ITER"])
         if self.seconds is None:
             return max(round((self.wanted.epochs or 1) * self.facts.num_images / self.batch), 1)
-        return max(int(self.seconds / self.step_seconds), 1)
+        return max(int(self.seconds / self.step_seconds), rules.LEAST_ITERATIONS)
 
     @property
     def epochs(self) -> float:

@@ -51,9 +51,11 @@ def plan_request(request: Request, output_dir: str, timing: bool = True) -> Plan
         raise ValueError("a plan needs data: a folder, or --train-data")
     facts = _facts(data)
     wanted = _wanted(request)
+    if wanted.budget is not None and wanted.epochs is not None:
+        raise ValueError("--budget and --epochs are two lengths of one run; leave one out")
     machine = this_machine(_device(request, wanted))
     start = _start(request, wanted, machine)
-    if wanted.budget is None and wanted.epochs is None:
+    if not (wanted.budget or wanted.epochs or "SOLVER.MAX_ITER" in wanted.given):
         wanted = replace(wanted, budget=rules.default_budget(machine.is_cpu), by_default=True)
     draft = make_plan(facts, machine, wanted, start)
     cost = None

@@ -16,6 +16,8 @@ DEFAULT_BUDGET_GPU = 30 * 60.0
 # Share of the budget that the steps of training may take by the plan's estimate. Evaluations,
 # start-up and the report need the rest; while it runs, the schedule follows the clock.
 STEPS_SHARE = 0.85
+# A schedule is written for at least so many; where fewer fit, the clock takes it in larger steps.
+LEAST_ITERATIONS = 50
 # Real steps are timed before training: share of the budget, and most seconds.
 TIMING_SHARE = 0.04
 TIMING_SECONDS = 40.0

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import train_beside_peers
 from benchmarks.made_sets import SETS, run_made_sets
 from benchmarks.peers import PEERS
 from benchmarks.suite import DEFAULT_PAGE, SECTIONS, run_suite
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     add_assignment_parser(commands)
     add_suite_parser(commands)
     add_made_sets_parser(commands)
+    add_peers_training_parser(commands)
     argv = sys.argv[1:] if argv is None else argv
     # `--suite` is the command in the guise of an option.
     arguments = parser.parse_args(["suite" if word == "--suite" else word for word in argv])
@@ -104,6 +106,14 @@ def add_made_sets_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_made_sets)
     parser.add_argument("--output", type=Path, required=True, help="a folder for all of them")
     parser.add_argument("--only", choices=SETS, action="append", help="this one; repeatable")
+
+
+def add_peers_training_parser(commands: argparse._SubParsersAction) -> None:
+    """`peers-training`: accuracy after equal time."""
+    help = "`fcos train` on your data beside the FCOS of torchvision and detectron2, in equal time"
+    parser = add_command(commands, "peers-training", help)
+    parser.set_defaults(run=train_beside_peers.run_peers_training)
+    train_beside_peers.add_arguments(parser)
 
 
 def add_peer(parser: argparse.ArgumentParser) -> None:

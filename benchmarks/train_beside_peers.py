@@ -8,6 +8,7 @@ last weights of each are evaluated, by the same metric.
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -195,11 +196,18 @@ def _sets(run: Run) -> dict[str, Run]:
     return {name: replace(run, test_datasets=(known,)) for name, known in sets.items()}
 
 
-def _numbers(found: dict[str, dict]) -> dict[str, dict[str, float]]:
+def _numbers(found: dict[str, dict]) -> dict[str, dict[str, float | None]]:
     return {
-        name: {metric: round(float(results["bbox"][metric]), 2) for metric in METRICS}
+        name: {metric: _number(metric, results["bbox"][metric]) for metric in METRICS}
         for name, results in found.items()
     }
+
+
+def _number(metric: str, value: float) -> float | None:
+    """Of a detector that finds nothing, the evaluator gives nan."""
+    if math.isnan(value):
+        return 0.0 if metric in METRICS[:3] else None  # None: there are no objects of this size
+    return round(float(value), 2)
 
 
 def table(results: list[dict]) -> str:

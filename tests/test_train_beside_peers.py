@@ -83,6 +83,12 @@ def test_table_compares_seed_by_seed():
     assert peer.endswith("| 0.0 ± 12.7 | 1 of 2 |")
 
 
+def test_nothing_found_is_an_ap_of_0():
+    found = beside._numbers({"val": {"bbox": dict.fromkeys(beside.METRICS, math.nan)}})
+    nothing = {"AP": 0.0, "AP50": 0.0, "AP75": 0.0, "APs": None, "APm": None, "APl": None}
+    assert found == {"val": nothing}
+
+
 def as_dict(words: list[str]) -> dict[str, str]:
     return dict(zip(words[::2], words[1::2], strict=True))
 

@@ -81,6 +81,7 @@ def say_end(
     best: float | None,
     clock: "Clock | None" = None,
     tested: Mapping[str, object] = MappingProxyType({}),
+    forecast: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """What came out, where it lies, and what can be done with it.
 
@@ -91,6 +92,7 @@ def say_end(
         best: the best value of the metric that is watched; None where none was.
         clock: of a run with a budget.
         tested: results of the best weights on the test set; none where there is no such set.
+        forecast: what more time or labels would bring, in words.
     """
     rows = {"results": in_words(results) or "none"}
     weights = os.path.join(run.output_dir, "model_final.pth")
@@ -101,6 +103,7 @@ def say_end(
         weights = kept
     if line := in_words(tested):
         rows["test set"] = line
+    rows |= forecast
     rows["output"] = f"{run.output_dir}: config.yaml, metrics.json, log.txt"
     rows["next"] = f"fcos predict IMAGE --weights {weights} --output drawn/"
     time = f"{timedelta(seconds=round(seconds))}"

@@ -55,7 +55,7 @@ def gain_of_doubling(
     """What twice the last amount would add to the end of the curve.
 
     Args:
-        amounts: above 0, rising: of time, or of labels.
+        amounts: above 0, rising: of time, or of labels; those from `started` on.
         values: of the metric in percent, one for each amount.
         rates: learning rates at that time, as shares of the largest, in [0, 1]; None: all are 0,
             as at the ends of runs of their own.
@@ -69,7 +69,6 @@ def gain_of_doubling(
     lack = np.zeros_like(t) if rates is None else np.asarray(rates, float)
     if not len(t) == len(y) == len(lack) or len(t) < 3:
         raise ValueError(f"a curve needs 3 points or more, got {len(t)}, {len(y)} and {len(lack)}")
-    t, y, lack = (x[_on_the_curve(y) :] for x in (t, y, lack))
     gains, weights = [], []
     random = np.random.default_rng(0)
     for exponent in EXPONENTS:
@@ -81,13 +80,10 @@ def gain_of_doubling(
     return Gain(*_quantiles(gain, weight, (tail, 0.5, 1 - tail)))
 
 
-def _on_the_curve(values: np.ndarray) -> int:
-    """The first point after the last one that is next to nothing, where the law does not hold yet.
-
-    There has to be enough of a model for more training to make it better.
-    """
-    started = values > STARTED * values.max()
-    return len(values) - int(np.argmin(started[::-1]) if not started.all() else len(values))
+def started(values: Sequence[float]) -> int:
+    """The first point after those that are next to nothing, to which the law does not apply."""
+    low = [i for i, value in enumerate(values) if value <= STARTED * max(values)]
+    return low[-1] + 1 if low else 0
 
 
 def _possible_gains(

@@ -93,6 +93,7 @@ setup(
         "hotcoco>=1.3; platform_machine in 'x86_64 AMD64 aarch64 arm64'",
         "opencv-python>=4.10",
         "pillow>=10.1",
+        "ImageHash>=4.3",  # near duplicates among images
         "pyyaml>=6.0",
         "omegaconf>=2.2",
         "matplotlib>=3.7",

@@ -162,6 +162,9 @@ def _nothing(folder: Path, tree: Tree, format: str) -> str:
     """Why there is no dataset."""
     if not tree.files:
         return f"{folder}: the folder is empty"
+    for path in tree.with_suffix(".json", ".yaml", ".yml", ".xml"):
+        if path.is_file() and not path.stat().st_size:
+            return f"{folder}: no dataset in it; {tree.relative(path)} is empty"
     try:
         read_dataset(folder, format=format)
     except ValueError as error:

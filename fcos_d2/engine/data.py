@@ -4,6 +4,7 @@ import logging
 
 from ..datasets.folder import FoundData, data_in, find_data
 from ..datasets.own_data import DataFiles, OwnData, on_main, register_own_data
+from ..datasets.splitting import make_split, was_made
 from .request import Request
 from .run_parts import Run
 
@@ -25,7 +26,7 @@ def own_data(request: Request, run: Run) -> OwnData | None:
     if request.eval_only:
         train, val, test, format = _to_evaluate(request)
     else:
-        train, val, test, format = _to_learn(request)
+        train, val, test, format = _to_learn(request, run.output_dir)
     return register_own_data(
         train,
         val,
@@ -35,6 +36,7 @@ def own_data(request: Request, run: Run) -> OwnData | None:
         format=format,
         check=request.check,
         masks=run.masks,
+        compare=not (request.resume or was_made(val)),
     )
 
 
@@ -50,7 +52,7 @@ def _to_evaluate(request: Request) -> Sets:
     return None, files, None, request.data_format
 
 
-def _to_learn(request: Request) -> Sets:
+def _to_learn(request: Request, output_dir: str) -> Sets:
     given = DataFiles(request.val_data, request.val_images) if request.val_data else None
     if not request.folder:
         if not request.train_data:
@@ -64,7 +66,20 @@ def _to_learn(request: Request) -> Sets:
     folder = request.folder
     found: FoundData = on_main(lambda: find_data(folder, format=request.data_format))
     _say(found.lines)
-    return found.train, given or found.val, found.test, "auto"
+    train, val = found.train, given or found.val
+    if val is None:
+        train, val, line = on_main(
+            lambda: make_split(
+                found.train,
+                output_dir,
+                format=found.format,
+                classes=request.classes,
+                check=request.check,
+                again=not request.resume,
+            )
+        )
+        _say([line])
+    return train, val, found.test, "auto"
 
 
 def _say(lines: list[str]) -> None:

@@ -11,7 +11,8 @@ from ...choices import check_choice
 from ..problems import Problem
 from .coco import read_coco, repair_coco
 from .lines import holds_boxes, read_csv, read_txt
-from .voc import is_xml, read_voc, voc_images, voc_years
+from .voc import read_voc
+from .voc_folders import is_xml, voc_images, voc_years
 from .write import write_dataset
 from .yolo import read_yolo
 from .yolo_description import CLASSES, has_labels_of

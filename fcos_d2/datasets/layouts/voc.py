@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fcos_deploy.text import read_lines
 
-from ..formats.voc import is_xml, voc_images, voc_stems, voc_years
+from ..formats.voc_folders import is_xml, voc_images, voc_stems, voc_years
 from ..own_data import DataFiles
 from .tree import SPLIT_WORDS, Reading, Tree, sample, without_ending
 

@@ -104,6 +104,7 @@ setup(
     entry_points={"console_scripts": ["fcos = fcos_cli.main:main"]},
     extras_require={
         "completion": ["argcomplete>=3.0"],  # of the command in shells
+        "parquet": ["pyarrow>=15"],  # metadata.parquet of Hugging Face's ImageFolder
         "timm": ["timm>=1.0"],  # any of its models as a backbone
         "wandb": ["wandb>=0.16"],  # LOGGING.BACKENDS
         "mlflow": ["mlflow>=2.11"],  # not mlflow-skinny: it cannot keep runs on this machine
@@ -112,6 +113,7 @@ setup(
         "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1.0"],  # make docs
         "dev": [
             "argcomplete>=3.0",
+            "pyarrow>=15",
             "pytest>=7.4",
             "pytest-xdist>=3.5",
             "ruff>=0.6",

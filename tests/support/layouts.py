@@ -212,6 +212,79 @@ def voc_apart(folder: Path) -> None:
     write_xml(folder / "annotations", [*BOXES])
 
 
+# --- labelme and tables -------------------------------------------------------------------------
+
+
+def labelme(folder: Path) -> None:
+    write_images(folder, [*BOXES])
+    for name, boxes in BOXES.items():
+        shapes = []
+        for label, x1, y1, x2, y2 in boxes:
+            shape = {"label": label, "group_id": None, "flags": {}}
+            if label == "cat":
+                shapes.append({**shape, "shape_type": "rectangle", "points": [[x2, y1], [x1, y2]]})
+            else:  # a polygon whose box is this one
+                points = [[x1, y1], [x2, (y1 + y2) / 2], [x1, y2]]
+                shapes.append({**shape, "shape_type": "polygon", "points": points})
+        shapes.append({"label": "cat", "shape_type": "point", "points": [[3, 3]]})
+        data = {"version": "5.4", "shapes": shapes, "imagePath": f"..\\old\\{name}.png"}
+        (folder / f"{name}.json").write_text(json.dumps(data | {"imageData": None}))
+
+
+def _objects(name: str) -> dict[str, list]:
+    boxes = [[x1, y1, x2 - x1, y2 - y1] for _, x1, y1, x2, y2 in BOXES[name]]
+    return {"bbox": boxes, "categories": [CLASSES.index(label) for label, *_ in BOXES[name]]}
+
+
+CARD = """---
+dataset_info:
+  features:
+  - name: image
+    dtype: image
+  - name: objects
+    struct:
+    - name: categories
+      list:
+        class_label:
+          names:
+            '0': cat
+            '1': dog
+---
+# Animals
+"""
+
+
+def image_folder(folder: Path) -> None:
+    (folder / "README.md").write_text(CARD)
+    for split, names in (("train", TRAIN), ("validation", VAL)):
+        write_images(folder / split, names)
+        rows = [{"file_name": f"{name}.png", "objects": _objects(name)} for name in names]
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / split / "metadata.jsonl").write_text(lines)
+
+
+def open_images(folder: Path) -> None:
+    (folder / "class-descriptions-boxable.csv").write_text("/m/01yrx,cat\n/m/0bt9lr,dog\n")
+    for split, names in (("train", TRAIN), ("validation", VAL)):
+        write_images(folder / split / "data", names)
+        lines = ["ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsGroupOf"]
+        for name in names:
+            for label, *box in BOXES[name]:
+                x1, y1, x2, y2 = (x / SIDE for x in box)
+                mid = {"cat": "/m/01yrx", "dog": "/m/0bt9lr"}[label]
+                lines.append(f"{name},xclick,{mid},1,{x1},{x2},{y1},{y2},0,0")
+        file = folder / f"{split}-annotations-bbox.csv"
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def keras_csv(folder: Path) -> None:
+    (folder / "classes.csv").write_text("cat,0\ndog,1\n")
+    for split, names in (("train", TRAIN), ("val", VAL)):
+        write_images(folder / "images", names)
+        rows = [f"images/{x}.png,{','.join(map(str, b))},{a}" for x in names for a, *b in BOXES[x]]
+        (folder / f"{split}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
 # Layout -> what writes it, and the images of train, val and test.
 LAYOUTS: dict[str, tuple[Write, list[str], list[str] | None, list[str] | None]] = {
     "roboflow coco": (roboflow_coco, TRAIN, VAL, ["c"]),
@@ -230,4 +303,8 @@ LAYOUTS: dict[str, tuple[Write, list[str], list[str] | None, list[str] | None]] 
     "cvat voc": (cvat_voc, [*BOXES], None, None),
     "roboflow voc": (roboflow_voc, TRAIN, VAL, None),
     "voc apart": (voc_apart, [*BOXES], None, None),
+    "labelme": (labelme, [*BOXES], None, None),
+    "image folder": (image_folder, TRAIN, VAL, None),
+    "open images": (open_images, TRAIN, VAL, None),
+    "keras csv": (keras_csv, TRAIN, VAL, None),
 }

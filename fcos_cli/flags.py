@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from . import values
+
 WRITTEN_FORMATS = ("coco", "voc", "yolo", "csv", "txt")
 DATA_FORMATS = ("auto", *WRITTEN_FORMATS, "labelme", "openimages", "imagefolder")
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -46,6 +48,22 @@ VOCABULARY: dict[str, dict] = {
         "help": "of the annotations; default: found from their content",
     },
     "--classes": {"metavar": "FILE", "help": "class names, for csv and txt"},
+    # planning
+    "--epochs": {
+        "type": values.above_zero,
+        "metavar": "N",
+        "help": "times that each image is trained on",
+    },
+    "--start": {
+        "default": "auto",
+        "metavar": "WEIGHTS",
+        "help": "what training starts from: auto, coco, imagenet, scratch or a file",
+    },
+    "--flip": {
+        "action": argparse.BooleanOptionalAction,
+        "default": None,  # the names of the classes say
+        "help": "train on mirror images, too; default: unless class names speak against it",
+    },
     # detecting
     "--threshold": {"type": float, "metavar": "SCORE", "help": "lowest score of a detection"},
     "--slice": {
@@ -77,6 +95,11 @@ VOCABULARY: dict[str, dict] = {
     },
     "--batch": {"type": int, "metavar": "N", "help": "images at a time"},
     "--size": {"metavar": "HxW", "help": "height and width of the network's input, px: 512x736"},
+    "--budget": {
+        "type": values.duration,
+        "metavar": "TIME",
+        "help": "from the command to its last line: 20m, 90s, 1.5h",
+    },
     "--threads": {"type": int, "metavar": "N", "help": "of the processor; default: all cores"},
     "--workers": {"type": int, "metavar": "N", "help": "processes; default: one per core"},
     # output
@@ -131,6 +154,12 @@ def add_overrides(parser: argparse.ArgumentParser, folder: bool = False) -> None
         metavar, text = f"FOLDER] [{metavar}", f"folder of a dataset; {text}"
     parser.add_argument("words", nargs="*", metavar=metavar, help=text)
     add(parser, "--opts")
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """What a plan is told, beside the data."""
+    group = parser.add_argument_group("plan")
+    add(group, "--epochs", "--start", "--flip")
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:

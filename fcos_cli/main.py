@@ -8,18 +8,20 @@ import importlib.util
 import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import NoReturn
 
+from .began import process_began
 from .commands.install_detectron2 import find_installed
 from .exit_codes import FAILED, WRONG_USE, WrongUse, as_text
 
 # A new subcommand is a file in commands/ and a word here.
 GROUPS = {
-    "train your own": ("check", "browse", "train", "eval", "compare-recipes"),
+    "train your own": ("check", "browse", "plan", "train", "eval", "compare-recipes"),
     "use a detector": ("predict", "export", "benchmark"),
     "set up and convert": (
         *("quickstart", "zoo", "convert", "convert-checkpoint", "install-detectron2"),
@@ -65,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:  # the shell asks what could follow
         complete(parser)
     arguments = _parse(parser, argv)
+    # Other programs may call this after hours.
+    arguments.begun = process_began() if argv is None else time.monotonic()
     if arguments.command is None:
         parser.print_help()
         return WRONG_USE

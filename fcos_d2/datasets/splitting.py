@@ -1,6 +1,7 @@
 """A validation set for data without one: by class, the same each time, without near duplicates."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -26,7 +27,6 @@ def make_split(
     format: str = "auto",
     classes: str | None = None,
     check: bool = True,
-    again: bool = True,
 ) -> tuple[DataFiles, DataFiles, str]:
     """Divides a dataset into images to learn from and images to evaluate on.
 
@@ -35,38 +35,68 @@ def make_split(
 
     Args:
         data: of all images.
-        output_dir: gets split/train.json, val.json, and the names in train.txt and val.txt.
+        output_dir: gets split/train.json, val.json, and the names in train.txt and val.txt. Where
+            they are there, made from the same annotations, they are taken again.
         format, classes, check: see `register_own_data`.
-        again: make it anew; False takes the files of before where they are there.
 
     Returns:
         What to learn from, what to evaluate on, and a line for people.
 
     Raises:
-        ValueError: data that cannot be read, that have errors, or fewer than two images with boxes.
+        ValueError: data that cannot be read, that have errors, or fewer than two images that do not
+            look alike.
     """
-    folder = Path(output_dir) / FOLDER
-    files = {name: folder / f"{name}.json" for name in ("train", "val")}
-    images_file = folder / "images.txt"
-    if not again and all(path.is_file() for path in (*files.values(), images_file)):
-        images = images_file.read_text(encoding="utf-8").strip()
-        made = (DataFiles(str(files[name]), images) for name in ("train", "val"))
-        return *made, f"the validation set of before is used ({folder})"
     read = read_dataset(data.data, images=data.images, format=format, classes=classes)
     report_problems(data.data, read.problems, check)
     coco = _as_in_the_file(read.coco)
+    split = _Split(Path(output_dir), coco, read.images)
+    if split.is_there():
+        line = f"no validation set in {data.data}: that of {split.folder} is taken"
+        return split.files("train"), split.files("val"), line
     names = {image["id"]: image["file_name"] for image in coco["images"]}
     val, alike = split_images(coco, read.images)
-    for name, ids in (("train", names.keys() - val), ("val", val)):
-        write_dataset(_only(coco, ids), read.images, files[name], "coco")
-        write_text(folder / f"{name}.txt", "".join(f"{x}\n" for x in sorted(names[i] for i in ids)))
-    write_text(images_file, f"{read.images}\n")
-    made = (DataFiles(str(files[name]), str(read.images)) for name in ("train", "val"))
-    said = (
-        f"no validation set in {data.data}: {len(val)} of its {len(names)} images, chosen by class"
-    )
-    copies = f", near duplicates ({alike} images) together" if alike else ""
-    return *made, f"{said}{copies}, are one now ({files['val']})"
+    split.write({"train": _only(coco, names.keys() - val), "val": _only(coco, val)})
+    said = f"no validation set in {data.data}: {len(val)} of its {len(names)} images are one now"
+    copies = f", with near duplicates ({alike} images) kept together" if alike else ""
+    line = f"{said}, chosen by class{copies} ({split.files('val').data})"
+    return split.files("train"), split.files("val"), line
+
+
+def earlier_split(
+    data: DataFiles, output_dir: str | Path, *, classes: str | None = None
+) -> DataFiles | None:
+    """The validation set that `make_split` has made of the same data; None where there is none."""
+    if not (Path(output_dir) / FOLDER / "val.json").is_file():
+        return None
+    read = read_dataset(data.data, images=data.images, classes=classes)
+    split = _Split(Path(output_dir), _as_in_the_file(read.coco), read.images)
+    return split.files("val") if split.is_there() else None
+
+
+class _Split:
+    """The files of a split in an output folder."""
+
+    def __init__(self, output_dir: Path, coco: dict, images: Path) -> None:
+        self.folder, self.images = output_dir / FOLDER, images
+        content = json.dumps([sorted(map(json.dumps, coco[key])) for key in sorted(coco)])
+        self._key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+    def files(self, name: str) -> DataFiles:
+        """What `read_dataset` takes."""
+        return DataFiles(str(self.folder / f"{name}.json"), str(self.images))
+
+    def is_there(self) -> bool:
+        """Whether the files have been made from these annotations."""
+        key = self.folder / "made_from.txt"
+        return key.is_file() and key.read_text(encoding="utf-8").strip() == self._key
+
+    def write(self, sets: dict[str, dict]) -> None:
+        """Writes the sets; what says that they are there comes last."""
+        for name, coco in sets.items():
+            write_dataset(coco, self.images, self.files(name).data, "coco")
+            names = sorted(x["file_name"] for x in coco["images"])
+            write_text(self.folder / f"{name}.txt", "".join(f"{x}\n" for x in names))
+        write_text(self.folder / "made_from.txt", f"{self._key}\n")
 
 
 def was_made(files: DataFiles | None) -> bool:

@@ -2,17 +2,33 @@
 
 import logging
 
-from ..datasets.folder import FoundData, data_in, find_data
+from ..datasets.folder import ALL_OF_IT, FoundData, data_in, find_data
 from ..datasets.own_data import DataFiles, OwnData, on_main, register_own_data
-from ..datasets.splitting import make_split, was_made
+from ..datasets.splitting import earlier_split, make_split, was_made
 from .request import Request
 from .run_parts import Run
 
 logger = logging.getLogger(__name__)
 
 
-def own_data(request: Request, run: Run) -> OwnData | None:
+def take_data(request: Request, run: Run) -> None:
+    """Where the request names no data, those of one's own that the config names count."""
+    if request.folder or request.train_data or request.val_data:
+        return
+    for name, value in run.own_data.items():
+        setattr(request, name, value)
+    if request.eval_only:
+        request.val_data = request.val_data or request.folder
+
+
+def own_data(
+    request: Request, output_dir: str, masks: str = "unused", compare: bool = True
+) -> OwnData | None:
     """Registers the user's own data; None where the config's datasets are meant.
+
+    Args:
+        request: names them.
+        output_dir, masks, compare: see `register_own_data`.
 
     Raises:
         ValueError: data that are missing or wrong; names them and the cure.
@@ -24,32 +40,36 @@ def own_data(request: Request, run: Run) -> OwnData | None:
                 raise ValueError(f"--{flag} is given without --train-data or --val-data")
         return None
     if request.eval_only:
-        train, val, test, format = _to_evaluate(request)
+        train, val, test, format = _to_evaluate(request, output_dir)
     else:
-        train, val, test, format = _to_learn(request, run.output_dir)
+        train, val, test, format = _to_learn(request, output_dir)
     return register_own_data(
         train,
         val,
-        run.output_dir,
+        output_dir,
         test=test,
         classes=request.classes,
         format=format,
         check=request.check,
-        masks=run.masks,
-        compare=not (request.resume or was_made(val)),
+        masks=masks,
+        compare=compare and not (request.resume or was_made(val)),
     )
 
 
 Sets = tuple[DataFiles | None, DataFiles | None, DataFiles | None, str]
 
 
-def _to_evaluate(request: Request) -> Sets:
+def _to_evaluate(request: Request, output_dir: str) -> Sets:
     if not request.val_data:
         raise ValueError("--eval-only on own data needs --val-data")
-    given = DataFiles(request.val_data, request.val_images)
-    files, lines = on_main(lambda: data_in(given, "val", request.data_format))
+    given, format = DataFiles(request.val_data, request.val_images), request.data_format
+    files, lines = on_main(lambda: data_in(given, "val", format))
+    if lines and lines[-1] == ALL_OF_IT:
+        earlier = on_main(lambda: earlier_split(files, output_dir, classes=request.classes))
+        if earlier:
+            files, lines = earlier, [f"the validation set that training made: {earlier.data}"]
     _say(lines)
-    return None, files, None, request.data_format
+    return None, files, None, format
 
 
 def _to_learn(request: Request, output_dir: str) -> Sets:
@@ -75,7 +95,6 @@ def _to_learn(request: Request, output_dir: str) -> Sets:
                 format=found.format,
                 classes=request.classes,
                 check=request.check,
-                again=not request.resume,
             )
         )
         _say([line])

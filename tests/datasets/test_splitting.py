@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fcos_d2.datasets.own_data import DataFiles
-from fcos_d2.datasets.splitting import make_split, split_images, stratify
+from fcos_d2.datasets.splitting import earlier_split, make_split, split_images, stratify
 from tests.datasets.test_near_duplicates import scene, write
 
 
@@ -81,11 +81,19 @@ def test_images_that_all_look_alike_are_divided_by_name(tmp_path):
     assert val == set(range(first, first + len(val))) or len(val) == 6  # whole runs of three
 
 
-def test_the_files_of_before_are_taken_again(tmp_path):
-    data = write_set(tmp_path / "data")
-    first = make_split(data, tmp_path / "out")
-    (tmp_path / "data" / "all.json").unlink()
-    assert make_split(data, tmp_path / "out", again=False)[:2] == first[:2]
+def test_the_files_of_before_are_taken_again_unless_the_data_have_changed(tmp_path):
+    data, out = write_set(tmp_path / "data"), tmp_path / "out"
+    assert earlier_split(data, out) is None
+    train, val, _ = make_split(data, out)
+    (out / "split" / "val.txt").write_text("as it was")
+    assert make_split(data, out)[:2] == (train, val)
+    assert names(out, "val") == ["as it was"] and earlier_split(data, out) == val
+    coco = json.loads(Path(data.data).read_text())
+    coco["annotations"].pop()
+    Path(data.data).write_text(json.dumps(coco))
+    assert earlier_split(data, out) is None
+    make_split(data, out)
+    assert names(out, "val") != ["as it was"]
 
 
 def test_errors_in_the_data_stop_before_a_split(tmp_path):

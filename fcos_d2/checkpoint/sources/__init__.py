@@ -2,7 +2,17 @@
 
 from collections.abc import Collection
 
-from . import detectron2_fcos, dla, mobilenet, native, resnet, tianzhi, torchvision_fcos, vovnet
+from . import (
+    detectron2_fcos,
+    dla,
+    efficientnet_lite,
+    mobilenet,
+    native,
+    resnet,
+    tianzhi,
+    torchvision_fcos,
+    vovnet,
+)
 from .source import HEAD, Source
 
 __all__ = ["HEAD", "SOURCES", "Source", "recognise"]
@@ -18,6 +28,7 @@ SOURCES = tuple(
         dla,
         vovnet,
         mobilenet,
+        efficientnet_lite,
         resnet,
     )
 )

@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from . import values
+
 DATA_FORMATS = ("auto", "coco", "voc", "yolo", "csv", "txt")
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -45,6 +47,22 @@ VOCABULARY: dict[str, dict] = {
         "help": "of the annotations; default: found from their content",
     },
     "--classes": {"metavar": "FILE", "help": "class names, for csv and txt"},
+    # planning
+    "--epochs": {
+        "type": values.above_zero,
+        "metavar": "N",
+        "help": "times that each image is trained on",
+    },
+    "--start": {
+        "default": "auto",
+        "metavar": "WEIGHTS",
+        "help": "what training starts from: auto, coco, imagenet, scratch or a file",
+    },
+    "--flip": {
+        "action": argparse.BooleanOptionalAction,
+        "default": None,  # the names of the classes say
+        "help": "train on mirror images, too; default: unless class names speak against it",
+    },
     # detecting
     "--threshold": {"type": float, "metavar": "SCORE", "help": "lowest score of a detection"},
     "--slice": {
@@ -76,6 +94,11 @@ VOCABULARY: dict[str, dict] = {
     },
     "--batch": {"type": int, "metavar": "N", "help": "images at a time"},
     "--size": {"metavar": "HxW", "help": "height and width of the network's input, px: 512x736"},
+    "--budget": {
+        "type": values.duration,
+        "metavar": "TIME",
+        "help": "from the command to its last line: 20m, 90s, 1.5h",
+    },
     "--threads": {"type": int, "metavar": "N", "help": "of the processor; default: all cores"},
     "--workers": {"type": int, "metavar": "N", "help": "processes; default: one per core"},
     # output
@@ -118,12 +141,24 @@ def add_model(parser: argparse.ArgumentParser, **changes: Any) -> None:
     add(parser, "--weights", "--trust-checkpoint", "--trust-config")
 
 
-def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """Overrides of the config as the last words, with and without --opts before them."""
-    parser.add_argument(
-        "words", nargs="*", metavar="KEY VALUE", help="overrides of the config, as --opts"
-    )
+def add_overrides(parser: argparse.ArgumentParser, folder: bool = False) -> None:
+    """Overrides of the config as the last words, with and without --opts before them.
+
+    Args:
+        parser: of the command.
+        folder: whether a folder of data may stand before them; see `take_folder`.
+    """
+    metavar, text = "KEY VALUE", "overrides of the config, as --opts"
+    if folder:
+        metavar, text = f"FOLDER] [{metavar}", f"folder of a dataset; {text}"
+    parser.add_argument("words", nargs="*", metavar=metavar, help=text)
     add(parser, "--opts")
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """What a plan is told, beside the data."""
+    group = parser.add_argument_group("plan")
+    add(group, "--epochs", "--start", "--flip")
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:

@@ -6,19 +6,22 @@ import argparse
 import importlib
 import importlib.util
 import os
+import re
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import NoReturn
 
+from .began import process_began
 from .commands.install_detectron2 import find_installed
 from .exit_codes import FAILED, WRONG_USE, WrongUse, as_text
 
 # A new subcommand is a file in commands/ and a word here.
 GROUPS = {
-    "train your own": ("check", "browse", "train", "eval", "compare-recipes"),
+    "train your own": ("check", "browse", "plan", "train", "eval", "compare-recipes"),
     "use a detector": ("predict", "export", "benchmark"),
     "set up and convert": (
         *("quickstart", "zoo", "convert", "convert-checkpoint", "install-detectron2"),
@@ -30,7 +33,7 @@ _EXAMPLES = """\
 examples:
   fcos quickstart
   fcos check train.json --images train/
-  fcos train --config Recipes/R18-Scratch --train-data train.json --val-data val.json
+  fcos train photos/ --config Recipes/R18-Scratch
   fcos predict photos/ --weights output/model_best.pth --output drawn/"""
 
 
@@ -63,11 +66,29 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks what could follow
         complete(parser)
-    arguments = parser.parse_args(argv)
+    arguments = _parse(parser, argv)
+    # Other programs may call this after hours.
+    arguments.begun = process_began() if argv is None else time.monotonic()
     if arguments.command is None:
         parser.print_help()
         return WRONG_USE
     return start(arguments)
+
+
+def _parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+    """As `parse_args`, with words both before and after the options.
+
+    argparse gives all words of `fcos train FOLDER --output mine KEY VALUE` to those that stand
+    first, and leaves the others over.
+    """
+    arguments, over = parser.parse_known_args(argv)
+    if not over:
+        return arguments
+    words = getattr(arguments, "words", None)
+    if not words or any(re.match(r"-[^\d.]", word) for word in over):
+        parser.error(f"unrecognized arguments: {' '.join(over)}")
+    words += over
+    return arguments
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,6 +1,8 @@
 """Which model a command line means."""
 
 import argparse
+import os
+import re
 from pathlib import Path
 
 from .exit_codes import WrongUse
@@ -32,3 +34,24 @@ def config_of(arguments: argparse.Namespace) -> str:
 def overrides_of(arguments: argparse.Namespace) -> list[str]:
     """The overrides of the config, with and without --opts."""
     return [*getattr(arguments, "words", []), *arguments.opts]
+
+
+def take_folder(arguments: argparse.Namespace) -> str | None:
+    """The folder of data that stands before the overrides; it is taken out of the words.
+
+    Raises:
+        WrongUse: the first word is neither a folder nor an override.
+    """
+    words = arguments.words
+    if not words or "=" in words[0]:
+        return None
+    is_key = re.fullmatch(r"[A-Z0-9_]+(\.[A-Z0-9_]+)*", words[0]) and len(words) % 2 == 0
+    if is_key:
+        return None
+    if os.path.isdir(words[0]):
+        return words.pop(0)
+    if len(words) % 2 == 0:  # KEY VALUE, with a key that the config will judge
+        return None
+    if os.path.isfile(words[0]):
+        raise WrongUse(f"{words[0]} is a file: give its folder, or --train-data {words[0]}")
+    raise WrongUse(f"{words[0]}: no such folder of data, and no KEY VALUE of the config")

@@ -1,8 +1,10 @@
 """What train_net.py does: `fcos train` and `fcos eval` under the flags of detectron2's script."""
 
 import argparse
+import time
 
 from . import flags
+from .began import process_began
 from .commands import train
 from .exit_codes import WrongUse
 from .main import Parser, enter
@@ -33,7 +35,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code."""
-    return enter(run, parser().parse_args(argv), "train_net.py")
+    arguments = parser().parse_args(argv)
+    arguments.begun = process_began() if argv is None else time.monotonic()
+    return enter(run, arguments, "train_net.py")
 
 
 def run(arguments: argparse.Namespace) -> int:

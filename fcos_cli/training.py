@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from dataclasses import fields
 from functools import partial
@@ -23,6 +24,29 @@ def start(arguments: argparse.Namespace, **settings: object) -> int:
     return 0
 
 
+def start_planned(request: Request) -> int:
+    """Plans, says the plan, and trains by it; with --resume, by the plan of before.
+
+    Args:
+        request: without a config.
+    """
+    from fcos_d2.plan import plan_request, write_plan
+    from fcos_d2.plan.folders import folder_to_resume, new_folder
+    from fcos_deploy.text import say
+
+    if request.resume:
+        request.output_dir = folder_to_resume(request)
+    else:
+        request.output_dir, line = new_folder(request)
+        say(line)
+        planned = plan_request(request, request.output_dir)
+        say(planned.plan.says())
+        say(f"wrote {write_plan(planned)}")
+    request.config_file = os.path.join(request.output_dir, "config.yaml")
+    launch(process, request)
+    return 0
+
+
 def request_of(
     arguments: argparse.Namespace, output_dir: str | None, **settings: object
 ) -> Request:
@@ -35,7 +59,7 @@ def request_of(
     """
     names = [field.name for field in fields(Request)]
     given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
-    given |= {"config_file": arguments.config, "opts": overrides_of(arguments)}
+    given |= {"config_file": arguments.config or "", "opts": overrides_of(arguments)}
     return Request(**given | {"output_dir": output_dir} | settings)
 
 

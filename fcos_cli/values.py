@@ -12,6 +12,30 @@ def size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def duration(text: str) -> float:
+    """Seconds of "20m", "90s", "1.5h" or "300"."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(s|m|min|h|)", text.strip().lower())
+    seconds = (
+        float(found[1]) * {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}[found[2]] if found else 0
+    )
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no length of time above 0; minutes, seconds or hours, as 20m, 90s, 1.5h"
+        )
+    return seconds
+
+
+def above_zero(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
+
+
 def positive(text: str) -> int:
     """A whole number above 0."""
     if not re.fullmatch(r"[1-9]\d*", text):

@@ -128,6 +128,17 @@ def add_fcos_config(cfg: CfgNode) -> None:
     cfg.LOGGING.RUN_NAME = ""
     cfg.LOGGING.IMAGES = 0
 
+    # Data of one's own: a folder, or what the flags of the same names give. A planned run has them
+    # here, so that its config alone trains or evaluates again; flags win.
+    cfg.DATASETS.OWN = CfgNode()
+    cfg.DATASETS.OWN.FOLDER = ""
+    cfg.DATASETS.OWN.TRAIN_DATA = ""
+    cfg.DATASETS.OWN.TRAIN_IMAGES = ""
+    cfg.DATASETS.OWN.VAL_DATA = ""
+    cfg.DATASETS.OWN.VAL_IMAGES = ""
+    cfg.DATASETS.OWN.CLASSES = ""
+    cfg.DATASETS.OWN.DATA_FORMAT = "auto"
+
     # AdelaiDet's switch; False: no flips, whatever INPUT.RANDOM_FLIP says.
     cfg.INPUT.HFLIP_TRAIN = True
     # Training fails when more of its images than this share cannot be read; up to it each is
@@ -158,6 +169,13 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # and 1.25. detectron2 names nine, which suit models that learned 640 to 800 px.
     cfg.TEST.AUG.MIN_SIZES = ()
 
+    # Seconds of wall time that a run may take, from its command to its last line (fcos train
+    # --budget 20m); 0: no limit. The run then has as many iterations as fit. SOLVER.MAX_ITER,
+    # WARMUP_ITERS and STEPS, INPUT.MIX.CLOSE_ITERS and SOLVER.EMA.DECAY are for a run of MAX_ITER
+    # iterations, and are stretched or shrunk with it. TEST.EVAL_PERIOD 0 then evaluates about ten
+    # times, as long as this takes a tenth of the time; checkpoints come by time, and
+    # SOLVER.CHECKPOINT_PERIOD has no effect.
+    cfg.SOLVER.BUDGET = 0.0
     # "SGD" (with SOLVER.MOMENTUM), "Adam" or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
     # With LR_SCHEDULER_NAME WarmupCosineLR: the rate is constant for this share of the run, then

@@ -66,6 +66,20 @@ def merge_overrides(cfg: CfgNode, opts: list[str], path: str | Path) -> None:
         raise ValueError(f"{path}: {reason(error)}") from None
 
 
+def same_config(one: object, other: object) -> bool:
+    """Whether two configs say the same; lists equal tuples, as yaml does not tell them apart.
+
+    Args:
+        one, other: whole configs, or values of them.
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_config(one[x], other[x]) for x in one)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(same_config(*pair) for pair in pairs)
+    return type(one) is type(other) and one == other
+
+
 def reason(error: Exception) -> str:
     """What an error says, in one line without control characters."""
     if isinstance(error, yaml.MarkedYAMLError):

@@ -1,6 +1,7 @@
 """`fcos check`."""
 
 import argparse
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,12 @@ from .. import flags
 
 if TYPE_CHECKING:
     from fcos_d2.datasets.formats import ReadDataset
+    from fcos_d2.datasets.own_data import DataFiles
 
 SUMMARY = "find what is wrong with a dataset before it costs a training"
 
 EXAMPLES = """\
+fcos check photos/ --html report.html
 fcos check train.json --images train/ --val-data val.json --val-images val/
 fcos check VOC2007:trainval --config FCOS/R50-1x --html voc.html
 fcos check data.yaml --fix repaired.json
@@ -52,12 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     from fcos_deploy.writing import write_text
 
     data, decode = arguments.data, arguments.decode
+    files, val_files = sets_of(arguments)
     given = {"classes": arguments.classes, "format": arguments.data_format, "decode": decode}
     # Without a look at the files, sizes must be in the annotations; only COCO has them.
-    read = read_dataset(data, images=arguments.images, **given)
-    val = arguments.val_data and read_dataset(
-        arguments.val_data, images=arguments.val_images, **given
-    )
+    read = read_dataset(files.data, images=files.images, **given)
+    val = val_files and read_dataset(val_files.data, images=val_files.images, **given)
     report = check_dataset(
         data,
         read.coco,
@@ -80,6 +82,22 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"wrote {arguments.fix}, {differs}")
         say("\n".join(f"  {problem}" for problem in changed))
     return int(report.exit_code >= (1 if arguments.strict else 2))
+
+
+def sets_of(arguments: argparse.Namespace) -> tuple["DataFiles", "DataFiles | None"]:
+    """What is checked, and what it is held against: what is given, or the sets of a folder."""
+    from fcos_d2.datasets.folder import find_data
+    from fcos_d2.datasets.own_data import DataFiles
+    from fcos_deploy.text import say
+
+    files, val = DataFiles(arguments.data, arguments.images), None
+    if arguments.val_data:
+        val = DataFiles(arguments.val_data, arguments.val_images)
+    if os.path.isdir(arguments.data) and not arguments.images:
+        found = find_data(arguments.data, format=arguments.data_format)
+        say("\n".join(found.lines))
+        files, val = found.train, val or found.val
+    return files, val
 
 
 def detector_of(arguments: argparse.Namespace, read: "ReadDataset") -> tuple:

@@ -28,7 +28,7 @@ class Draw(NamedTuple):
     """One sample of a run."""
 
     record: int  # index into the dataset
-    iteration: int  # of the training loop
+    iteration: int  # of the schedule, as known when the sample was drawn
     seed: int  # of the random numbers that augment it
 
 
@@ -80,6 +80,8 @@ class TrainingBatches(Sampler):
         self.accumulate_steps = accumulate_steps
         self.seed = seed
         self.start_iteration = 0  # set it to resume a run
+        # Gives the iteration of the schedule where that is not the number of the batch.
+        self.position: Callable[[], float] | None = None
 
     def __iter__(self) -> Iterator[list[Draw]]:
         rank, skipped = comm.get_rank(), self.start_iteration * self.accumulate_steps
@@ -87,6 +89,8 @@ class TrainingBatches(Sampler):
             if number < skipped:
                 continue
             iteration = number // self.accumulate_steps
+            if self.position is not None:
+                iteration = int(self.position())
             yield [
                 Draw(record, iteration, _sample_seed(self.seed, rank, position))
                 for position, record in batch
@@ -176,6 +180,20 @@ def start_at(loader: Iterable, iteration: int) -> None:
     batches = getattr(loader, "batch_sampler", None)
     if isinstance(batches, TrainingBatches):
         batches.start_iteration = iteration
+
+
+def follow(loader: Iterable, position: Callable[[], float]) -> None:
+    """Lets a loader of `build_training_loader` mix images as at an iteration of the schedule.
+
+    Batches that workers have begun keep theirs, so that mixing ends a few of them later.
+
+    Args:
+        loader: of this process.
+        position: gives the iteration; asked when a batch is drawn.
+    """
+    batches = getattr(loader, "batch_sampler", None)
+    if isinstance(batches, TrainingBatches):
+        batches.position = position
 
 
 def _sample_seed(*words: int) -> int:

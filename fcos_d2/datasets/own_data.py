@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
@@ -15,9 +15,12 @@ from .problems import Problem, summarise
 from .training_set import NOTHING, judge_training_set, learned_fields
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 TRAIN_NAME = "own_train"
 VAL_NAME = "own_val"
+TEST_NAME = "own_test"
+USUAL_SPLITS = {TRAIN_NAME: "train", VAL_NAME: "val", TEST_NAME: "test"}
 
 
 class OwnData(NamedTuple):
@@ -25,6 +28,7 @@ class OwnData(NamedTuple):
 
     train: str | None
     val: str | None
+    test: str | None
     class_names: list[str]
 
 
@@ -51,12 +55,13 @@ def register_own_data(
     val: DataFiles | None,
     output_dir: str | Path,
     *,
+    test: DataFiles | None = None,
     classes: str | None = None,
     format: str = "auto",
     check: bool = True,
     masks: str = "unused",
 ) -> OwnData:
-    """Registers data as the datasets `own_train` and `own_val`.
+    """Registers data as the datasets `own_train`, `own_val` and `own_test`.
 
     Repairs what can be repaired, and says so; the repaired annotations lie in `output_dir` as
     COCO json. Every process has to call it.
@@ -64,6 +69,7 @@ def register_own_data(
     Args:
         train, val: where the data are; either may be None.
         output_dir: folder for the repaired annotations.
+        test: a third set, which no training looks at.
         classes, format: see `read_dataset`.
         check: stop on errors; False leaves out what is wrong and goes on.
         masks: see `learned_fields`.
@@ -73,13 +79,14 @@ def register_own_data(
 
     Raises:
         ValueError: data that cannot be read, that have errors, or that hold no box to learn; or
-            classes in `val` that `train` does not have. Names the
-            file, the value and the cure.
+            classes in `val` or `test` that `train` does not have. Names the file, the value and
+            the cure.
     """
-    given = {name: x for name, x in ((TRAIN_NAME, train), (VAL_NAME, val)) if x is not None}
+    sets = zip(USUAL_SPLITS, (train, val, test), strict=True)
+    given = {name: files for name, files in sets if files is not None}
     if not given:
         raise ValueError("no data given: use --train-data")
-    prepared = _on_main(lambda: _prepare(given, Path(output_dir), classes, format, check, masks))
+    prepared = on_main(lambda: _prepare(given, Path(output_dir), classes, format, check, masks))
     for name, made in prepared.items():
         if name in DatasetCatalog:
             DatasetCatalog.remove(name)
@@ -96,11 +103,12 @@ def register_own_data(
     return OwnData(
         TRAIN_NAME if TRAIN_NAME in prepared else None,
         VAL_NAME if VAL_NAME in prepared else None,
+        TEST_NAME if TEST_NAME in prepared else None,
         class_names,
     )
 
 
-def _on_main(make: Callable[[], dict]) -> dict:
+def on_main(make: Callable[[], T]) -> T:
     """The result of `make` on the main process, or its ValueError, on all processes."""
     result, error = None, None
     if comm.is_main_process():
@@ -125,8 +133,9 @@ def _prepare(
     """Reads, repairs and writes."""
     prepared, categories, first = {}, None, ""
     for name, (data, images) in given.items():
-        split = "val" if name == VAL_NAME else "train"
-        read = read_dataset(data, images=images, classes=classes, format=format, usual_split=split)
+        read = read_dataset(
+            data, images=images, classes=classes, format=format, usual_split=USUAL_SPLITS[name]
+        )
         coco = learned_fields(read.coco, masks, read.problems)
         problems = read.problems
         if name == TRAIN_NAME:

@@ -10,6 +10,7 @@ from detectron2.utils import comm
 
 from ..checkpoint import read_checkpoint
 from ..evaluation.metrics import unknown_metric
+from .cadence import Cadence
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +25,14 @@ class KeepBest(HookBase):
     def __init__(
         self,
         checkpointer: DetectionCheckpointer,
-        period: int,
+        cadence: Cadence,
         metric: str = "bbox/AP",
         patience: int = 0,
     ) -> None:
         """
         Args:
             checkpointer: writes the checkpoints.
-            period: iterations between evaluations, as `EvalHook` has it.
+            cadence: of the evaluations before the last one.
             metric: larger is better; a name in the event storage. Where several datasets are
                 tested, that of the first, unless the name begins with a dataset.
             patience: evaluations without a better one after which the run ends; 0: never.
@@ -39,13 +40,12 @@ class KeepBest(HookBase):
         Raises:
             ValueError: a patience without evaluations.
         """
-        if patience < 0 or (patience > 0 and period <= 0):
+        if patience < 0 or (patience > 0 and not cadence):
             raise ValueError(
-                f"`patience` is {patience}; it needs evaluations in the run, and `eval_period` is "
-                f"{period}"
+                f"`patience` is {patience}; it needs evaluations in the run, and `eval_period` is 0"
             )
         self.checkpointer = checkpointer
-        self.period = period
+        self.cadence = cadence
         self.metric = metric
         self.patience = patience
         self.best: float | None = None
@@ -59,7 +59,7 @@ class KeepBest(HookBase):
     def after_step(self) -> None:
         """Raises EarlyStop, in all processes, when patience has run out."""
         done = self.trainer.iter + 1
-        if self.period <= 0 or done % self.period or done == self.trainer.max_iter:
+        if done == self.trainer.max_iter or not self.cadence.due(done):
             return
         self._compare()
         if self.patience and any(comm.all_gather(self.waited >= self.patience)):

@@ -12,6 +12,7 @@ from fcos_deploy.writing import describe
 from .best import KeepBest
 from .divergence import one_rank_tells
 from .evaluating import evaluate_weights
+from .final_test import TimeForTest, test_best_weights
 from .request import Request
 from .run_parts import Run
 from .setup import prepare
@@ -59,10 +60,16 @@ def _evaluate(request: Request, prepared: Run) -> dict:
 
 def _train(request: Request, prepared: Run) -> dict:
     start = time.monotonic()
-    trainer = Trainer(prepared, request.trust_checkpoint, resume=request.resume)
+    trainer = Trainer(
+        prepared, request.trust_checkpoint, resume=request.resume, begun=request.begun
+    )
     trainer.resume_or_load(resume=request.resume)
     say_beginning(trainer)
+    if prepared.final_test and trainer.clock is not None:
+        trainer.register_hooks([TimeForTest(trainer.clock, prepared)])
     results = trainer.train()
     best = next((hook.best for hook in trainer._hooks if isinstance(hook, KeepBest)), None)
-    say_end(prepared, results, time.monotonic() - start, best)
+    tested = test_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else {}
+    seconds = time.monotonic() - start
+    say_end(prepared, results, seconds, best, trainer.clock, tested)
     return results

@@ -16,6 +16,7 @@ LOGGERS = ("fcos_d2", "fvcore", "detectron2")
 # Of the lines that are no warnings, those of these loggers are for a person.
 FOR_A_PERSON = (
     "fcos_d2.engine.best",
+    "fcos_d2.engine.data",
     "fcos_d2.engine.stopping",
     "fcos_d2.engine.summary",
     "detectron2.utils.events",  # the progress

@@ -7,21 +7,27 @@ from detectron2.engine import HookBase
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from .budget import Budget
+
 
 class WeightAverage(HookBase):
     """Keeps an exponential moving average of weights and buffers, updated after each step.
 
     Update n (from 0) keeps min(decay, (1 + n) / (10 + n)) of the average, so that a short run
-    forgets its first weights as well.
+    forgets its first weights as well. In a run with a budget, `decay` is for an iteration of the
+    config's schedule, of which a step may be several, or less than one.
 
     Source: Polyak averaging; the warm-up as in TensorFlow's ExponentialMovingAverage.
     """
 
-    def __init__(self, model: nn.Module, decay: float = 0.9998) -> None:
+    def __init__(
+        self, model: nn.Module, decay: float = 0.9998, budget: Budget | None = None
+    ) -> None:
         """
         Args:
             model: in training, not yet distributed.
             decay: share of the average that a step keeps in the long run, in [0, 1).
+            budget: of the run, if it has one.
 
         Raises:
             ValueError: another `decay`.
@@ -30,13 +36,15 @@ class WeightAverage(HookBase):
             raise ValueError(f"`decay` must be in [0, 1), got {decay}")
         self.source = model
         self.decay = decay
+        self.budget = budget
         self.model = copy.deepcopy(model)  # with the averaged weights
         # A number of Python: torch's own AveragedModel asks the GPU for its count in each step.
         self.num_updates = 0
 
     @torch.no_grad()
     def after_step(self) -> None:
-        average = get_ema_multi_avg_fn(decay_at(self.num_updates, self.decay))
+        decay = self.decay if self.budget is None else self.decay**self.budget.stride
+        average = get_ema_multi_avg_fn(decay_at(self.num_updates, decay))
         for averaged, current in self._by_type():
             average(averaged, current, None)
         self.num_updates += 1

@@ -18,6 +18,7 @@ from fcos_deploy.text import shown
 from fcos_deploy.vision import contact_sheet, draw_detections
 
 from ..class_names import only_in, positions
+from .cadence import Cadence
 
 MAX_SIDE = 640  # px, of what is drawn
 FRAME = 28  # px, which the title and the border of a picture on a sheet need at most
@@ -35,7 +36,7 @@ class ExampleImages(HookBase):
         model: nn.Module,
         inputs: Sequence[dict],
         class_names: Sequence[str],
-        period: int,
+        cadence: Cadence,
         image_format: str = "BGR",
         score_thresh: float = 0.3,
     ) -> None:
@@ -46,7 +47,7 @@ class ExampleImages(HookBase):
                 the detections, px), and maybe instances with gt_boxes (px of `image`) and
                 gt_classes.
             class_names: K names.
-            period: iterations between evaluations; 0: only after the last one.
+            cadence: of the evaluations before the last one.
             image_format: channel order of the inputs, "BGR" or "RGB".
             score_thresh: least score of what is drawn, in [0, 1].
 
@@ -59,13 +60,13 @@ class ExampleImages(HookBase):
         self.model = model.module if isinstance(model, DistributedDataParallel) else model
         self.inputs = inputs
         self.class_names = class_names
-        self.period = period
+        self.cadence = cadence
         self.image_format = image_format
         self.score_thresh = score_thresh
 
     def after_step(self) -> None:
         done = self.trainer.iter + 1
-        if self.period > 0 and done % self.period == 0 and done != self.trainer.max_iter:
+        if done != self.trainer.max_iter and self.cadence.due(done):
             self._draw_all()
 
     def after_train(self) -> None:
@@ -122,13 +123,13 @@ def example_images(
     mapper: Callable[[dict], dict],
     image_format: str,
     num_images: int,
-    period: int,
+    cadence: Cadence,
     model_classes: Sequence[str] | None = None,
 ) -> list[HookBase]:
     """The hook for the first images of the first dataset; none where there is nothing to draw.
 
     Args:
-        model, image_format, period: as in `ExampleImages`.
+        model, image_format, cadence: as in `ExampleImages`.
         dataset_names: registered ones, to test on.
         mapper: of the test loader.
         num_images: 0: none.
@@ -156,7 +157,7 @@ def example_images(
     names = [*model_classes, *only_in(class_names, model_classes)]
     ids = positions(class_names, names)
     inputs = [with_ground_truth(mapper(record), record, ids) for record in records]
-    return [ExampleImages(model, inputs, names, period, image_format)]
+    return [ExampleImages(model, inputs, names, cadence, image_format)]
 
 
 def with_ground_truth(entry: dict, record: dict, class_ids: Sequence[int] | None = None) -> dict:

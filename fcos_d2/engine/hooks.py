@@ -5,17 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detectron2.engine import HookBase
-from detectron2.engine.hooks import (
-    EvalHook,
-    IterationTimer,
-    PeriodicCheckpointer,
-    PeriodicWriter,
-)
+from detectron2.engine.hooks import IterationTimer, PeriodicCheckpointer, PeriodicWriter
 from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
 
 from ..checkpoint import FCOSCheckpointer
 from .best import KeepBest
+from .cadence import Cadence, Evaluation
+from .clock import Clock, ClockCheckpointer
 from .divergence import DivergenceGuard
 from .ema import WeightAverage
 from .run_parts import Training
@@ -36,6 +33,8 @@ class RunHooks:
     evaluate: Callable[[], dict]  # results by task and metric
     build_writers: Callable[[], list[EventWriter]]  # called in the main process only
     settings: Training  # its periods and limits
+    cadence: Cadence  # of the evaluations
+    clock: Clock | None = None  # of a run with a budget
     before_evaluation: list[HookBase] = field(default_factory=list)
     after_evaluation: list[HookBase] = field(default_factory=list)
 
@@ -44,22 +43,20 @@ class RunHooks:
         main, settings = comm.is_main_process(), self.settings
         optimizer = self.step.optimizer
         self.step.guard = DivergenceGuard(self.step.model, optimizer, self.checkpointer)
-        hooks = [IterationTimer(), LRScheduler(optimizer, self.scheduler)]
+        hooks: list[HookBase] = [] if self.clock is None else [self.clock]
+        budget = None if self.clock is None else self.clock.budget
+        hooks += [IterationTimer(), LRScheduler(optimizer, self.scheduler, budget)]
         if self.average is not None:
             hooks.append(self.average)
         hooks += self.before_evaluation
         if main:
-            hooks.append(
-                PeriodicCheckpointer(
-                    self.checkpointer, settings.checkpoint_period, None, settings.max_to_keep
-                )
-            )
+            hooks.append(self._checkpoints())
         # After the checkpoint, which an evaluation that fails leaves behind.
         stop = StopOnSignal(self.step, self.checkpointer)
-        hooks += [stop, EvalHook(settings.eval_period, stop.interrupting(self.evaluate))]
+        hooks += [stop, Evaluation(self.cadence, stop.interrupting(self.evaluate))]
         if settings.best_metric:
             best = (settings.best_metric, settings.patience)
-            hooks.append(KeepBest(self.checkpointer, settings.eval_period, *best))
+            hooks.append(KeepBest(self.checkpointer, self.cadence, *best))
         elif settings.patience:
             raise ValueError("`patience` needs a `best_metric`")
         hooks += self.after_evaluation
@@ -68,3 +65,11 @@ class RunHooks:
         # An iteration is finished when all of these are.
         hooks.append(Watchdog(self.checkpointer.save_dir, settings.stall_minutes))
         return hooks
+
+    def _checkpoints(self) -> HookBase:
+        settings = self.settings
+        if self.clock is not None:
+            return ClockCheckpointer(self.checkpointer, self.clock, settings.max_to_keep)
+        return PeriodicCheckpointer(
+            self.checkpointer, settings.checkpoint_period, None, settings.max_to_keep
+        )

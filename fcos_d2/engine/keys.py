@@ -21,6 +21,7 @@ KEYS = {
     "backends": ("LOGGING.BACKENDS", "train.logging.backends"),
     "base_lr": ("SOLVER.BASE_LR", "optimizer.lr"),
     "best_metric": ("TEST.BEST_METRIC", "train.best_metric"),
+    "budget": ("SOLVER.BUDGET", "train.budget"),
     "clip_kind": ("SOLVER.CLIP_GRADIENTS.CLIP_TYPE", "train.clip_each_parameter.type"),
     "decay": ("SOLVER.EMA.DECAY", "train.ema.decay"),
     "device": ("MODEL.DEVICE", "train.device"),
@@ -56,8 +57,13 @@ _NAMED = re.compile(r"`(\w+)(=[^`]*)?`")
 def overrides(values: Mapping[str, object], kind: Kind) -> list[str]:
     """The words of a command line that give a config these values, by argument."""
     if kind == "lazy":
-        return [f"{KEYS[name][1]}={value}" for name, value in values.items()]
-    return [str(word) for name, value in values.items() for word in (KEYS[name][0], value)]
+        return [f"{key_of(name, kind)}={value}" for name, value in values.items()]
+    return [str(word) for name, value in values.items() for word in (key_of(name, kind), value)]
+
+
+def key_of(argument: str, kind: Kind) -> str:
+    """What a config calls an argument."""
+    return KEYS[argument][0 if kind == "yaml" else 1]
 
 
 def with_keys(text: str, kind: Kind | None) -> str:
@@ -70,16 +76,16 @@ def with_keys(text: str, kind: Kind | None) -> str:
     if kind is None:
         return text
 
-    def key_of(found: re.Match) -> str:
+    def with_key(found: re.Match) -> str:
         name, value = found.groups()
         if name not in KEYS:
             return found[0]
-        key = KEYS[name][0 if kind == "yaml" else 1]
+        key = key_of(name, kind)
         if value is None:
             return f"{name} ({key})"
         return f"{key} {value[1:]}" if kind == "yaml" else f"{key}{value}"
 
-    return _NAMED.sub(key_of, text)
+    return _NAMED.sub(with_key, text)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ def build_writers(
     project: str = "fcos_d2",
     run_name: str = "",
     config: Mapping[str, object] | None = None,
+    printer: EventWriter | None = None,
 ) -> list[EventWriter]:
     """The writers of the main process, in their order; none in other processes.
 
@@ -37,6 +38,7 @@ def build_writers(
         project: W&B's project, MLflow's experiment.
         run_name: shown there; "" lets them choose one.
         config: what they show as parameters of the run, see `flat_settings`.
+        printer: of the progress on the terminal; None for detectron2's.
 
     Raises:
         ValueError: a name that there is not, or whose package is missing; says what to do.
@@ -49,7 +51,7 @@ def build_writers(
         return []
     os.makedirs(output_dir, exist_ok=True)
     writers = [
-        CommonMetricPrinter(max_iter),
+        printer or CommonMetricPrinter(max_iter),
         JSONWriter(os.path.join(output_dir, "metrics.json")),
     ]
     if "wandb" in backends:

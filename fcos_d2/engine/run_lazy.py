@@ -102,6 +102,7 @@ def _training(cfg: DictConfig) -> Training:
     return Training(
         max_iter=train.max_iter,
         total_batch_size=cfg.dataloader.train.total_batch_size,
+        budget=train.get("budget", 0.0),
         accumulate_steps=train.accumulate_steps,
         precision=train.amp.precision if train.amp.enabled else None,
         max_grad_norm=train.max_grad_norm,
@@ -187,6 +188,8 @@ def _finish(cfg: DictConfig, changes: Changes) -> Run:
             mixing.setdefault("max_iter", "${train.max_iter}")
     if changes.batch_factor is not None:
         scale_lazy(cfg, changes.batch_factor, changes.given)
+    if changes.eval_by_progress:
+        cfg.train.eval_period = 0
     if changes.device is not None:
         cfg.train.device = changes.device
     return run_from_lazy(cfg)

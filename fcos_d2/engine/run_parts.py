@@ -35,8 +35,9 @@ class Logging:
 class Training:
     """The numbers of a training; periods in iterations, 0 for never."""
 
-    max_iter: int
+    max_iter: int  # with a budget, the length that the schedule is written for
     total_batch_size: int
+    budget: float = 0.0  # s of wall time for the whole run; 0: `max_iter` alone counts
     accumulate_steps: int = 1
     precision: str | None = None  # of mixed precision; None: float32
     max_grad_norm: float = math.inf
@@ -87,6 +88,9 @@ class Run:
     make_evaluator: Callable[[str], DatasetEvaluator]
     finish: Callable[["Changes"], "Run"]  # a run from the config with these changes
     save_config: Callable[[str], None]  # to a file that builds this run again
+    final_test: str | None = None  # the dataset that the best weights are measured on at the end
+    # The data of one's own that the config names, by field of `Request`; {} for none.
+    own_data: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def views(self) -> ViewSettings:
@@ -140,5 +144,6 @@ class Changes:
     test_datasets: tuple[str, ...] | None = None
     batch_factor: float | None = None  # real batch over that of the recipe, to scale by
     device: str | None = None
+    eval_by_progress: bool = False  # of a budget, in place of a period
     trains: bool = True  # so the training data must be there
     given: tuple[str, ...] = ()  # overrides of the user, which are not scaled

@@ -77,12 +77,20 @@ def run_from_yaml(cfg: CfgNode) -> Run:
         make_evaluator=partial(_evaluator, cfg),
         finish=partial(_finish, cfg),
         save_config=lambda path: write_text(path, cfg.dump()),
+        own_data=_own_data(cfg),
     )
 
 
 def _last_stage(cfg: CfgNode) -> str:
     """The section of what gives the classes: FCOS, or the second stage after it."""
     return "ROI_HEADS" if cfg.MODEL.FCOS.YIELD_PROPOSAL else "FCOS"
+
+
+def _own_data(cfg: CfgNode) -> dict[str, str]:
+    own = cfg.DATASETS.OWN
+    if not (own.FOLDER or own.TRAIN_DATA):
+        return {}
+    return {key.lower(): value for key, value in own.items() if value}
 
 
 def _use_of_masks(cfg: CfgNode) -> str:
@@ -109,6 +117,7 @@ def _training(cfg: CfgNode) -> Training:
     return Training(
         max_iter=solver.MAX_ITER,
         total_batch_size=solver.IMS_PER_BATCH,
+        budget=solver.BUDGET,
         accumulate_steps=solver.ACCUMULATE_STEPS,
         precision=solver.AMP.PRECISION if solver.AMP.ENABLED else None,
         max_grad_norm=full_model_clip_value(cfg),
@@ -196,6 +205,8 @@ def _finish(cfg: CfgNode, changes: Changes) -> Run:
         cfg.DATASETS.TEST = changes.test_datasets
     if changes.batch_factor is not None:
         scale_yaml(cfg, changes.batch_factor, changes.given)
+    if changes.eval_by_progress:
+        cfg.TEST.EVAL_PERIOD = 0
     if changes.device is not None:
         cfg.MODEL.DEVICE = changes.device
     cfg.freeze()

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import time
+from dataclasses import replace
 
 import torch
 from detectron2.config import CfgNode
@@ -15,10 +17,12 @@ from fcos_deploy.writing import remove_leftovers
 
 from .. import model_zoo
 from ..checkpoint import stored_class_names
-from ..datasets.own_data import DataFiles, OwnData, register_own_data
+from ..config_files import same_config
+from ..datasets.own_data import OwnData
 from ..device import check_precision, resolve_device
 from .console import setup_logging
-from .keys import adding_keys, overrides
+from .data import own_data, take_data
+from .keys import adding_keys, key_of, overrides
 from .request import Request
 from .restarts import is_restart
 from .run_of import run_of
@@ -36,8 +40,11 @@ def prepare(request: Request) -> Run:
     Raises:
         ValueError: bad config, override or data; names it.
     """
+    if request.begun is None:
+        request.begun = time.monotonic()
     request.config_file = model_zoo.get_config_file(request.config_file)
     run = run_of(_config(request, _overrides(request)))
+    take_data(request, run)
     setup_logging(run.output_dir, request.verbose, run.kind)
     if comm.is_main_process():
         for path in remove_leftovers(run.output_dir):
@@ -45,7 +52,10 @@ def prepare(request: Request) -> Run:
     if not (request.eval_only or request.resume):
         request.resume = is_restart(run.output_dir)
     with adding_keys(run.kind):
-        run = run.finish(_changes(request, run))
+        own = own_data(request, run.output_dir, run.masks)
+        run = run.finish(_changes(request, run, own))
+        if own is not None and not request.eval_only:
+            run = replace(run, final_test=own.test)
         precision = None if request.eval_only else run.training().precision
         check_precision(precision, run.device)
     _begin(request, run)
@@ -58,16 +68,15 @@ def _config(request: Request, opts: list[str] | None = None) -> CfgNode | DictCo
 
 def _overrides(request: Request) -> list[str]:
     """Those of the user, and then what the request says in values of its own."""
-    names = ("weights", "output_dir", "device")
+    names = ("weights", "output_dir", "device", "budget")
     given = {name: value for name in names if (value := getattr(request, name)) is not None}
     if not given:
         return request.opts
     return [*request.opts, *overrides(given, run_of(_config(request)).kind)]
 
 
-def _changes(request: Request, run: Run) -> Changes:
-    own_data = _own_data(request, run)
-    class_names = own_data.class_names if own_data is not None else None
+def _changes(request: Request, run: Run, own: OwnData | None) -> Changes:
+    class_names = own.class_names if own is not None else None
     if request.eval_only:
         class_names = _trained_classes(request, run) or class_names
     if class_names is not None:
@@ -77,40 +86,26 @@ def _changes(request: Request, run: Run) -> Changes:
         of_the_file = run_of(_config(request)).training()
         factor = run.training().total_batch_size / of_the_file.total_batch_size
     train, test = None, None
-    if own_data is not None:
-        train = (own_data.train,) if own_data.train else ()
-        test = (own_data.val,) if own_data.val else ()
+    if own is not None:
+        train = (own.train,) if own.train else ()
+        test = (own.val,) if own.val else ()
     return Changes(
         num_classes=len(class_names) if class_names is not None else None,
         train_datasets=train,
         test_datasets=test,
         batch_factor=factor,
         device=resolve_device(run.device, request.num_gpus),
+        eval_by_progress=_gives(request, run, "budget") and not _gives(request, run, "eval_period"),
         trains=not request.eval_only,
         given=tuple(request.opts),
     )
 
 
-def _own_data(request: Request, run: Run) -> OwnData | None:
-    if not request.train_data and not request.val_data:
-        for word in ("train_images", "val_images", "classes"):
-            if getattr(request, word):
-                flag = word.replace("_", "-")
-                raise ValueError(f"--{flag} is given without --train-data or --val-data")
-        return None
-    if not request.train_data and not request.eval_only:
-        raise ValueError("training on own data needs --train-data")
-    if not request.val_data and request.eval_only:
-        raise ValueError("--eval-only on own data needs --val-data")
-    return register_own_data(
-        DataFiles(request.train_data, request.train_images) if request.train_data else None,
-        DataFiles(request.val_data, request.val_images) if request.val_data else None,
-        run.output_dir,
-        classes=request.classes,
-        format=request.data_format,
-        check=request.check,
-        masks=run.masks,
-    )
+def _gives(request: Request, run: Run, argument: str) -> bool:
+    """Whether the command line gives an argument, rather than the config file."""
+    if getattr(request, argument, None) is not None:
+        return True
+    return key_of(argument, run.kind) in [opt.split("=", 1)[0] for opt in request.opts]
 
 
 def _trained_classes(request: Request, run: Run) -> list[str] | None:
@@ -139,6 +134,15 @@ def _refuse_other_class_count(request: Request, run: Run, num_classes: int) -> N
         )
 
 
+def _says_the_same(request: Request, run: Run, path: str) -> bool:
+    """Whether `path` is the config that was read, and nothing has changed it since.
+
+    So a config with comments, such as a planned one, keeps them.
+    """
+    same_file = os.path.exists(path) and os.path.samefile(path, request.config_file)
+    return same_file and run.kind == "yaml" and same_config(_config(request), run.config)
+
+
 def _begin(request: Request, run: Run) -> None:
     """What detectron2's `default_setup` does: environment and config in the log, and the seed."""
     rank = comm.get_rank()
@@ -149,7 +153,8 @@ def _begin(request: Request, run: Run) -> None:
     logger.info("Contents of config_file=%s:\n%s", request.config_file, content)
     if comm.is_main_process():
         path = os.path.join(run.output_dir, "config.yaml")
-        run.save_config(path)
+        if not _says_the_same(request, run, path):
+            run.save_config(path)
         logger.info("Running with full config:\n%s", read_text(path))
         logger.info("Full config saved to %s", path)
     seed_all_rng(None if run.seed < 0 else run.seed + rank)

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from ..device import PRECISIONS, check_precision, cpu_has_bf16
 from ..modeling import FCOS
+from .clock import Clock
 from .divergence import DivergenceGuard
 from .numbers import numbers_of_ranks
 from .wrapping import unwrapped
@@ -57,6 +58,7 @@ class StepTrainer(SimpleTrainer):
         self.accumulate_steps = accumulate_steps
         self.max_grad_norm = max_grad_norm
         self.guard: DivergenceGuard | None = None  # looks at each step before the weights change
+        self.clock: Clock | None = None  # of a run with a budget
         self.signal = 0  # the number of one that asks this rank to stop
         self.agreed_signal = 0  # of one that asked any rank, known to all of them
         self.device_type = next(model.parameters()).device.type
@@ -85,8 +87,12 @@ class StepTrainer(SimpleTrainer):
         grad_norm = nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
         # Here the step waits for the device, once.
         known = {"data_time": data_time, "signal": float(self.signal)}
+        if self.clock is not None:
+            known |= self.clock.numbers(self.iter + 1)
         rows = numbers_of_ranks({**losses, "grad_norm": grad_norm}, known)
         self._look_at(rows, list(losses), batches)
+        if self.clock is not None:
+            self.clock.obey(rows[0])
         if not self.grad_scaler.is_enabled() or math.isfinite(rows[0]["grad_norm"]):
             self.optimizer.step()
         self.grad_scaler.update()

@@ -5,15 +5,18 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
 from .. import __version__
+from .durations import in_words as duration
 from .wrapping import unwrapped
 
 if TYPE_CHECKING:
+    from .clock import Clock
     from .run_parts import Run
     from .trainer import Trainer
 
@@ -29,8 +32,6 @@ def say_beginning(trainer: "Trainer") -> None:
     images = len(trainer.data_loader.dataset)
     parameters = [*unwrapped(trainer.model).parameters()]
     learning = sum(x.numel() for x in parameters if x.requires_grad)
-    left = max(settings.max_iter - trainer.start_iter, 0)
-    epochs = settings.max_iter * settings.total_batch_size / max(images, 1)
     names = trainer.class_names or []
     rate = max(group.get("initial_lr", group["lr"]) for group in trainer.optimizer.param_groups)
     rows = {
@@ -39,13 +40,32 @@ def say_beginning(trainer: "Trainer") -> None:
         "model": f"{type(unwrapped(trainer.model)).__name__}, "
         f"{sum(x.numel() for x in parameters) / 1e6:.1f} M parameters, {learning / 1e6:.1f} M of "
         f"them learn; starts from {run.weights or 'random weights'}",
-        "schedule": f"{settings.max_iter} iterations of {settings.total_batch_size} images "
-        f"({epochs:.1f} epochs), {type(trainer.optimizer).__name__}, learning rate {rate:.4g}"
-        + (f"; {left} iterations are left" if trainer.start_iter else ""),
+        "schedule": _schedule(trainer, images, rate),
         "device": _machine(run, settings.precision),
         "output": f"{run.output_dir} (log.txt has all details)",
     }
     logger.info("fcos_d2 %s: training\n%s", __version__, _table(rows))
+
+
+def _schedule(trainer: "Trainer", images: int, rate: float) -> str:
+    settings, clock = trainer.settings, trainer.clock
+    batch = f"of {settings.total_batch_size} images"
+    how = f"{type(trainer.optimizer).__name__}, learning rate {rate:.4g}"
+    if clock is not None:
+        return (
+            f"{duration(settings.budget)} budget, of which {duration(clock.used)} are used: as "
+            f"many iterations {batch} as fit, {how}"
+        )
+    left = max(settings.max_iter - trainer.start_iter, 0)
+    epochs = settings.max_iter * settings.total_batch_size / max(images, 1)
+    rest = f"; {left} iterations are left" if trainer.start_iter else ""
+    return f"{settings.max_iter} iterations {batch} ({epochs:.1f} epochs), {how}{rest}"
+
+
+def say_iterations(total: float, seconds: float) -> None:
+    """How long a run with a budget of so many seconds will be, once its steps have been timed."""
+    number = total if total < 100 else round(total, -1)
+    logger.info("%s budget: about %.0f iterations", duration(seconds), number)
 
 
 def say_results(results: Mapping[str, object]) -> None:
@@ -54,7 +74,14 @@ def say_results(results: Mapping[str, object]) -> None:
         logger.info("evaluated: %s", line)
 
 
-def say_end(run: "Run", results: Mapping[str, object], seconds: float, best: float | None) -> None:
+def say_end(
+    run: "Run",
+    results: Mapping[str, object],
+    seconds: float,
+    best: float | None,
+    clock: "Clock | None" = None,
+    tested: Mapping[str, object] = MappingProxyType({}),
+) -> None:
     """What came out, where it lies, and what can be done with it.
 
     Args:
@@ -62,6 +89,8 @@ def say_end(run: "Run", results: Mapping[str, object], seconds: float, best: flo
         results: of its last evaluation.
         seconds: that it took.
         best: the best value of the metric that is watched; None where none was.
+        clock: of a run with a budget.
+        tested: results of the best weights on the test set; none where there is no such set.
     """
     rows = {"results": in_words(results) or "none"}
     weights = os.path.join(run.output_dir, "model_final.pth")
@@ -70,9 +99,15 @@ def say_end(run: "Run", results: Mapping[str, object], seconds: float, best: flo
     if best is not None and os.path.isfile(kept):
         rows["best"] = f"{kept}: {run.training().best_metric} {best:.1f}"
         weights = kept
+    if line := in_words(tested):
+        rows["test set"] = line
     rows["output"] = f"{run.output_dir}: config.yaml, metrics.json, log.txt"
     rows["next"] = f"fcos predict IMAGE --weights {weights} --output drawn/"
-    logger.info("done in %s\n%s", timedelta(seconds=round(seconds)), _table(rows))
+    time = f"{timedelta(seconds=round(seconds))}"
+    if clock is not None:
+        used = timedelta(seconds=round(clock.used))
+        time = f"{used} of a budget of {timedelta(seconds=round(clock.budget.seconds))}"
+    logger.info("done in %s\n%s", time, _table(rows))
 
 
 def say_evaluation(run: "Run") -> None:

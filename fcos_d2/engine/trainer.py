@@ -3,6 +3,8 @@
 import inspect
 import logging
 import os
+import sys
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,7 +13,6 @@ from types import SimpleNamespace
 
 import torch
 from detectron2.engine import DefaultTrainer, HookBase, TrainerBase
-from detectron2.engine.hooks import PreciseBN
 from detectron2.evaluation import DatasetEvaluator, verify_results
 from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
@@ -20,12 +21,15 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..checkpoint import FCOSCheckpointer, resumable
-from ..data.loader import start_at
+from ..data.loader import follow, start_at
 from ..evaluation.classes import check_test_classes
 from ..evaluation.metrics import check_metric
 from ..modeling.backbone import weights_come_later
 from .best import EarlyStop
+from .budget import Budget
+from .cadence import Cadence, Every, PreciseNorms
 from .class_count import check_class_count
+from .clock import Clock, ClockPrinter
 from .ema import WeightAverage
 from .evaluating import evaluate
 from .example_images import example_images
@@ -51,7 +55,11 @@ class Trainer(DefaultTrainer):
     """
 
     def __init__(
-        self, cfg: Config, trust_checkpoint: str | None = None, resume: bool = False
+        self,
+        cfg: Config,
+        trust_checkpoint: str | None = None,
+        resume: bool = False,
+        begun: float | None = None,
     ) -> None:
         """
         Args:
@@ -59,6 +67,7 @@ class Trainer(DefaultTrainer):
             trust_checkpoint: the one file that may run code, see `FCOSCheckpointer`.
             resume: `resume_or_load` will be asked to resume: where there is a checkpoint, bodies
                 fetch no weights that it would replace.
+            begun: `time.monotonic()` when the command began, for a run with a budget; None: now.
         """
         # DefaultTrainer's constructor can only wrap models on CUDA devices, so it is not called.
         TrainerBase.__init__(self)
@@ -66,6 +75,7 @@ class Trainer(DefaultTrainer):
         self.run = run_of(cfg)
         self.settings = self.run.training()
         with adding_keys(self.run.kind):
+            self.clock = self._build_clock(time.monotonic() if begun is None else begun)
             resumes = resume and bool(resumable(self.run.output_dir))
             with weights_come_later(resumes):
                 model = self.build_model(cfg)
@@ -82,9 +92,17 @@ class Trainer(DefaultTrainer):
                 trainer=weakref.proxy(self),
             )
             self.start_iter = 0
-            self.max_iter = self.settings.max_iter
+            # With a budget, the end is known when it comes.
+            self.max_iter = self.settings.max_iter if self.clock is None else sys.maxsize
             self._last_eval_results: dict = {}
             self.register_hooks(self.build_hooks())
+
+    def _build_clock(self, begun: float) -> Clock | None:
+        settings = self.settings
+        if settings.budget == 0:
+            return None
+        budget = Budget(settings.budget, settings.max_iter, settings.eval_period)
+        return Clock(budget, begun, self.run.output_dir)
 
     def _build_step(self, model: nn.Module) -> StepTrainer:
         settings = self.settings
@@ -94,8 +112,9 @@ class Trainer(DefaultTrainer):
         if comm.is_main_process():
             warn_of_idle_levels(model, data_loader)
         decay = settings.ema_decay
-        self.average = None if decay is None else WeightAverage(model, decay)
-        return StepTrainer(
+        budget = None if self.clock is None else self.clock.budget
+        self.average = None if decay is None else WeightAverage(model, decay, budget)
+        step = StepTrainer(
             wrap_distributed(model, **settings.ddp),
             data_loader,
             optimizer,
@@ -103,6 +122,10 @@ class Trainer(DefaultTrainer):
             precision=settings.precision,
             max_grad_norm=settings.max_grad_norm,
         )
+        if self.clock is not None:
+            step.clock = self.clock
+            follow(data_loader, lambda: budget.position)
+        return step
 
     def _check_data(self) -> None:
         """Classes and metrics, which are known once the training data are loaded."""
@@ -122,6 +145,8 @@ class Trainer(DefaultTrainer):
         if resumes:  # with the iteration after the last one that is finished
             self.start_iter = self.iter + 1
         start_at(self._trainer.data_loader, self.start_iter)
+        if self.clock is not None and self.clock.finished:
+            self.max_iter = self.start_iter
 
     def load_state_dict(self, state_dict: dict) -> None:
         """That of a checkpoint; of a LazyConfig's run before version 0.2, the step's was in it."""
@@ -129,6 +154,7 @@ class Trainer(DefaultTrainer):
 
     def build_hooks(self) -> list[HookBase]:
         settings, tested = self.settings, self.average.model if self.average else self.model
+        cadence = self.clock or Every(settings.eval_period)
 
         def evaluate_and_keep() -> dict:
             self._last_eval_results = self.test(self.cfg, tested, class_names=self.class_names)
@@ -143,26 +169,28 @@ class Trainer(DefaultTrainer):
             evaluate=evaluate_and_keep,
             build_writers=self.build_writers,
             settings=settings,
-            before_evaluation=self._precise_norms(tested),
+            cadence=cadence,
+            clock=self.clock,
+            before_evaluation=self._precise_norms(tested, cadence),
             after_evaluation=example_images(
                 tested,
                 self.run.test_datasets,
                 self.run.build_test_mapper(),
                 self.run.image_format,
                 settings.logging.images,
-                settings.eval_period,
+                cadence,
                 self.class_names,
             ),
         ).build()
 
-    def _precise_norms(self, tested: nn.Module) -> list[HookBase]:
+    def _precise_norms(self, tested: nn.Module, cadence: Cadence) -> list[HookBase]:
         """The mean of the weights has other statistics than the weights in training."""
         num_batches = self.settings.precise_bn_iters
         if not (num_batches and get_bn_modules(tested)):
             return []
         # A loader of its own, so that training keeps its order.
         loader = self.build_train_loader(self.cfg)
-        return [PreciseBN(self.settings.eval_period, tested, loader, num_batches)]
+        return [PreciseNorms(cadence, tested, loader, num_batches)]
 
     def build_writers(self) -> list[EventWriter]:
         logging_to = self.settings.logging
@@ -173,6 +201,7 @@ class Trainer(DefaultTrainer):
             project=logging_to.project,
             run_name=logging_to.run_name,
             config=logging_to.settings(),
+            printer=None if self.clock is None else ClockPrinter(self.clock),
         )
 
     def train(self) -> dict:
@@ -186,6 +215,21 @@ class Trainer(DefaultTrainer):
             verify_results(SimpleNamespace(TEST=test), self._last_eval_results)
         return self._last_eval_results
 
+    def after_step(self) -> None:
+        """The hooks; with a budget, the step at which its time is up is the last one."""
+        clock = self.clock
+        if clock is None:
+            super().after_step()
+            return
+        if clock.finished:
+            self.max_iter = self.iter + 1
+        began = time.monotonic()
+        super().after_step()
+        clock.after_hooks(time.monotonic() - began)
+        if clock.finished:
+            self.iter += 1  # as after a loop that has come to its end
+            raise EarlyStop
+
     def _say_if_finished(self) -> None:
         """Says so where a resumed run has nothing left to do; a lost model_final is written."""
         if not 0 < self.max_iter <= self.start_iter:
@@ -193,6 +237,9 @@ class Trainer(DefaultTrainer):
         final = os.path.join(self.run.output_dir, "model_final.pth")
         if self.start_iter == self.max_iter and not os.path.isfile(final):
             self.checkpointer.save("model_final", iteration=self.start_iter - 1)
+        if self.clock is not None:
+            logger.warning("already finished: the checkpoint is that of the end of its schedule")
+            return
         logger.warning(
             "already finished: the checkpoint has %d iterations, and `max_iter` is %d; a larger "
             "one goes on",

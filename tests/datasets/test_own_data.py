@@ -28,7 +28,7 @@ def write_coco(folder, categories, category_ids=(7,), name="a.json"):
 def test_class_order_follows_the_ids(tmp_path):
     train = write_coco(tmp_path, {9: "dog", 7: "cat"}, (9, 7))
     own = register_own_data(train, None, tmp_path / "out")
-    assert own == ("own_train", None, ["cat", "dog"])
+    assert own == ("own_train", None, None, ["cat", "dog"])
     records = DatasetCatalog.get("own_train")
     assert [a["category_id"] for a in records[0]["annotations"]] == [1, 0]
     assert MetadataCatalog.get("own_train").thing_classes == ["cat", "dog"]

@@ -8,6 +8,7 @@ from torch import nn
 
 from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.engine.best import EarlyStop, KeepBest
+from fcos_d2.engine.cadence import Every
 
 
 class Loop(TrainerBase):
@@ -18,7 +19,7 @@ class Loop(TrainerBase):
         self.model = nn.Linear(1, 1, bias=False)
         self.checkpointer = FCOSCheckpointer(self.model, str(folder), trainer=self)
         values = iter(values)
-        self.best = KeepBest(self.checkpointer, 2, metric, patience)
+        self.best = KeepBest(self.checkpointer, Every(2), metric, patience)
 
         def evaluate():
             value = next(values)
@@ -153,4 +154,4 @@ def test_without_any_ap_nothing_is_kept_and_nothing_stops(tmp_path, caplog):
 
 def test_patience_needs_evaluations(tmp_path):
     with pytest.raises(ValueError, match="is 3; it needs evaluations"):
-        KeepBest(None, 0, "bbox/AP", 3)
+        KeepBest(None, Every(0), "bbox/AP", 3)

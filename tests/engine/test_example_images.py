@@ -8,6 +8,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
 from torch import nn
 
+from fcos_d2.engine.cadence import Every
 from fcos_d2.engine.example_images import ExampleImages, example_images, with_ground_truth
 from fcos_d2.visualization import class_color
 
@@ -61,17 +62,17 @@ def images_of(hook, iterations=1):
 
 def test_periods_and_names():
     inputs = [an_input("x/a.jpg"), an_input("y/a.jpg")]
-    drawn = images_of(ExampleImages(OneBox(), inputs, NAMES, period=2), 6)
+    drawn = images_of(ExampleImages(OneBox(), inputs, NAMES, Every(2)), 6)
     # After iterations 1 and 3; that of 5 is the last one, drawn as the loop ends.
     assert [step for _, _, step in drawn] == [1, 1, 3, 3, 6, 6]
     assert [name for name, _, _ in drawn[:2]] == ["predictions/a.jpg", "predictions/a-2.jpg"]
-    only_last = images_of(ExampleImages(OneBox(), inputs, NAMES, period=0), 6)
+    only_last = images_of(ExampleImages(OneBox(), inputs, NAMES, Every(0)), 6)
     assert [step for _, _, step in only_last] == [6, 6]
 
 
 def test_boxes_lie_where_they_belong():
     """1000 x 800 becomes 640 x 512: BOX lies at 0.64 times its place, x from 64 to 576."""
-    ((_, image, _),) = images_of(ExampleImages(OneBox(), [an_input()], NAMES, 0))
+    ((_, image, _),) = images_of(ExampleImages(OneBox(), [an_input()], NAMES, Every(0)))
     assert image.shape == (3, 512, 640) and image.dtype == np.uint8
     blue, green, red = class_color(1)
     ys, xs = np.nonzero((image == np.array([red, green, blue])[:, None, None]).all(axis=0))
@@ -82,7 +83,7 @@ def test_boxes_lie_where_they_belong():
 @pytest.mark.parametrize("size", [(800, 1000), (1000, 800), (50, 50), (30, 3000)])
 def test_ground_truth_stands_beside(size):
     entry = an_input(with_truth=True) | {"height": size[0], "width": size[1]}
-    hook = ExampleImages(OneBox(), [entry], NAMES, 0)
+    hook = ExampleImages(OneBox(), [entry], NAMES, Every(0))
     ((_, image, _),) = images_of(hook)
     assert image.shape[0] == 3 and max(image.shape) <= 640
     for class_id in (0, 1):  # of the ground truth, of the prediction
@@ -97,22 +98,22 @@ def test_colours(image_format, dtype):
     red_channel = 2 if image_format == "BGR" else 0
     entry["image"] = torch.zeros(3, 400, 500, dtype=dtype)
     entry["image"][red_channel] = 200
-    hook = ExampleImages(OneBox(), [entry], NAMES, 0, image_format, score_thresh=0.95)
+    hook = ExampleImages(OneBox(), [entry], NAMES, Every(0), image_format, score_thresh=0.95)
     ((_, image, _),) = images_of(hook)
     assert image[:, 10, 10].tolist() == [200, 0, 0]
 
 
 def test_other_formats_are_refused():
     with pytest.raises(ValueError, match="BGR or RGB, got 'L'"):
-        ExampleImages(OneBox(), [], NAMES, 0, "L")
+        ExampleImages(OneBox(), [], NAMES, Every(0), "L")
 
 
 def test_modes_come_back():
     model = OneBox().train()
     model.norm.eval()
-    images_of(ExampleImages(model, [an_input()], NAMES, 0))
+    images_of(ExampleImages(model, [an_input()], NAMES, Every(0)))
     assert model.training and not model.norm.training
-    hook = ExampleImages(model, [an_input()], NAMES[:1], 0)  # class 1 has no name
+    hook = ExampleImages(model, [an_input()], NAMES[:1], Every(0))  # class 1 has no name
     with pytest.raises(ValueError, match="class 1 has no name"):
         images_of(hook)
     assert model.training and not model.norm.training
@@ -120,11 +121,11 @@ def test_modes_come_back():
 
 def test_main_process_only(monkeypatch):
     monkeypatch.setattr(comm, "is_main_process", lambda: False)
-    assert images_of(ExampleImages(OneBox(), [an_input()], NAMES, 0)) == []
+    assert images_of(ExampleImages(OneBox(), [an_input()], NAMES, Every(0))) == []
 
 
 def test_a_run_that_broke_off_draws_nothing():
-    hook = ExampleImages(OneBox(), [an_input()], NAMES, 0)
+    hook = ExampleImages(OneBox(), [an_input()], NAMES, Every(0))
     hook.trainer = Loop(hook)
     hook.trainer.iter, hook.trainer.max_iter = 3, 10
     with EventStorage(3) as hook.trainer.storage:
@@ -149,7 +150,12 @@ def test_example_images_of_a_dataset(monkeypatch):
 
     def build(num_images, names=(name,)):
         return example_images(
-            OneBox(), names, lambda record: an_input(f"{record['n']}.jpg"), "RGB", num_images, 5
+            OneBox(),
+            names,
+            lambda record: an_input(f"{record['n']}.jpg"),
+            "RGB",
+            num_images,
+            Every(5),
         )
 
     try:
@@ -158,7 +164,7 @@ def test_example_images_of_a_dataset(monkeypatch):
         MetadataCatalog.get(name).thing_classes = NAMES
         (hook,) = build(2)
         assert [entry["file_name"] for entry in hook.inputs] == ["0.jpg", "1.jpg"]
-        assert (hook.image_format, hook.period) == ("RGB", 5)
+        assert (hook.image_format, hook.cadence) == ("RGB", Every(5))
         assert len(build(9, name)[0].inputs) == 3
         assert build(0) == [] and build(2, ()) == []
         with pytest.raises(ValueError, match="`images` must be 0 or more, got -1"):
@@ -181,7 +187,7 @@ def test_classes_of_model_and_truth_share_one_list():
     MetadataCatalog.get(name).thing_classes = ["star", "ring"]
     try:
         (hook,) = example_images(
-            OneBox(), [name], lambda record: an_input(), "BGR", 1, 0, ["ring", "circle"]
+            OneBox(), [name], lambda record: an_input(), "BGR", 1, Every(0), ["ring", "circle"]
         )
     finally:
         DatasetCatalog.pop(name)

@@ -13,6 +13,8 @@ train = dict(
     output_dir="./output",
     init_checkpoint="detectron2://ImageNetPretrained/MSRA/R-50.pkl",
     max_iter=90000,
+    # Seconds of wall time for the whole run; 0: no limit. See SOLVER.BUDGET.
+    budget=0.0,
     seed=-1,
     cudnn_benchmark=False,
     amp=dict(enabled=False, precision="fp16"),  # "bf16" runs on CPUs, too

@@ -11,11 +11,12 @@ from ...choices import check_choice
 from ..problems import Problem
 from .coco import read_coco, repair_coco
 from .lines import holds_boxes, read_csv, read_txt
-from .voc import is_xml, read_voc, voc_images
+from .voc import is_xml, read_voc, voc_images, voc_years
 from .write import write_dataset
 from .yolo import read_yolo
+from .yolo_description import CLASSES, has_labels_of
 
-__all__ = ["FORMATS", "ReadDataset", "read_dataset", "repair_coco", "write_dataset"]
+__all__ = ["FORMATS", "ReadDataset", "read_dataset", "recognise", "repair_coco", "write_dataset"]
 
 FORMATS = ("coco", "voc", "yolo", "csv", "txt")
 
@@ -57,7 +58,7 @@ def read_dataset(
     path, split = _split_off(str(path))
     if not os.path.exists(path):  # unlike Path.exists it answers for names that are too long
         raise ValueError(f"{path}: no such file or folder")
-    format = _recognise(path) if format == "auto" else format
+    format = recognise(path) if format == "auto" else format
     path = _file_of_yolo(path) if format == "yolo" else path
     if format == "coco":
         images = images or path.parent
@@ -84,7 +85,8 @@ def _split_off(path: str) -> tuple[Path, str | None]:
     return (Path(head), tail) if is_split else (Path(path), None)
 
 
-def _recognise(path: Path) -> str:
+def recognise(path: Path) -> str:
+    """The format of a file or folder. Raises ValueError for none that is known."""
     if path.is_dir():
         return _recognise_folder(path)
     suffix = path.suffix.lower()
@@ -97,7 +99,7 @@ def _recognise(path: Path) -> str:
 
 def _recognise_folder(path: Path) -> str:
     inside = sorted(p for p in path.iterdir() if not is_hidden(p.name))
-    if (path / "Annotations").is_dir() or any(map(is_xml, inside)):
+    if (path / "Annotations").is_dir() or any(map(is_xml, inside)) or voc_years(path):
         return "voc"
     if _file_of_yolo(path) != path:
         return "yolo"
@@ -116,7 +118,10 @@ def _recognise_folder(path: Path) -> str:
 def _file_of_yolo(path: Path) -> Path:
     """The file that describes the YOLO dataset in a folder; the path as it is without one."""
     names = ("data.yaml", "dataset.yaml", "obj.data")
-    return next((path / name for name in names if (path / name).is_file()), path)
+    described = next((path / name for name in names if (path / name).is_file()), None)
+    if described is None and has_labels_of(path / CLASSES):
+        return path / CLASSES
+    return described or path
 
 
 def _is_image(path: Path) -> bool:

@@ -48,7 +48,8 @@ def read_voc(
 
     Args:
         root: with Annotations and JPEGImages, as VOC2007, or with the same folders in both, as
-            CVAT writes it; or a folder of xml files, whose images lie beside them or in `images`.
+            CVAT writes it; or a folder of xml files, whose images lie beside them or in `images`;
+            or a VOCdevkit with the folders of several years, which are read as one.
         split: name of a list in ImageSets/Main; None takes every xml file.
         images: folder of the images.
         classes: file of their names, in the order of the ids; None takes those that occur, by name.
@@ -57,19 +58,42 @@ def read_voc(
         ValueError: no such folder, list or any xml file.
     """
     root = Path(root)
-    folder = root / "Annotations" if (root / "Annotations").is_dir() else root
-    images = images or voc_images(root)
-    if not folder.is_dir():
+    if not root.is_dir():
         raise ValueError(f"{root}: no such folder")
-    stems = _stems(root, folder, split)
-    if not stems:
-        raise ValueError(f"{folder}: no xml file in it")
+    years = voc_years(root)
+    folder = Path(images or voc_images(root))  # that the file names are relative to
     problems: list[Problem] = []
-    records = (_read_image(_xml_file(folder, x), x, Path(images), problems) for x in stems)
-    found: list[Record] = [record for record in records if record]
+    found: list[Record] = []
+    for year in _years_with(years or [root], split):
+        annotations, place = _annotations(year), voc_images(year) if years else folder
+        for stem in voc_stems(year, split):
+            path = _xml_file(annotations, stem)
+            record = _read_image(path, stem, place, folder, problems)
+            found += [record] if record else []
     used = {box["name"] for _, boxes in found for box in boxes}
     names = read_names(classes, used) if classes else sorted(used)
     return records_to_coco(found, names, problems), problems
+
+
+def voc_years(root: Path) -> list[Path]:
+    """The folders of VOC2007 and VOC2012 in a VOCdevkit; none in another folder."""
+    if not root.is_dir() or (root / "Annotations").is_dir():
+        return []
+    years = sorted(path.parent for path in root.glob("*/Annotations") if path.is_dir())
+    return years if len(years) > 1 else []
+
+
+def _years_with(years: list[Path], split: str | None) -> list[Path]:
+    """Those that have the list; all where none has it, for the error that says so."""
+    return [x for x in years if split is None or _list_file(x, split).is_file()] or years
+
+
+def _annotations(root: Path) -> Path:
+    return root / "Annotations" if (root / "Annotations").is_dir() else root
+
+
+def _list_file(root: Path, split: str) -> Path:
+    return root / "ImageSets" / "Main" / f"{split}.txt"
 
 
 def voc_images(root: Path) -> Path:
@@ -78,19 +102,28 @@ def voc_images(root: Path) -> Path:
     return usual[0] if usual else root
 
 
-def _stems(root: Path, folder: Path, split: str | None) -> list[str]:
-    """Names of the xml files below `folder`, without their ending."""
+def voc_stems(root: Path, split: str | None = None) -> list[str]:
+    """Names of the xml files of a VOC folder, or of one of its lists, without their ending.
+
+    Raises:
+        ValueError: no such list, or no xml file.
+    """
+    folder = _annotations(root)
     if split is None:
         # Loose files may lie above those of another set, so only Annotations is walked through.
         given = files_below(folder) if folder != root else sorted(folder.iterdir())
         files = [path for path in given if is_xml(path)]
-        return [path.relative_to(folder).with_suffix("").as_posix() for path in files]
-    path = root / "ImageSets" / "Main" / f"{split}.txt"
-    if not path.is_file():
-        there = sorted(path.parent.glob("*.txt")) if path.parent.is_dir() else []
-        lists = [p.stem for p in there if not is_hidden(p.name)]
-        raise ValueError(f"{path}: no such list; there are {', '.join(lists) or 'none'}")
-    return [_stem_of_line(line, folder) for _, line in read_lines(path)]
+        stems = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
+    else:
+        path = _list_file(root, split)
+        if not path.is_file():
+            there = sorted(path.parent.glob("*.txt")) if path.parent.is_dir() else []
+            lists = [p.stem for p in there if not is_hidden(p.name)]
+            raise ValueError(f"{path}: no such list; there are {', '.join(lists) or 'none'}")
+        stems = [_stem_of_line(line, folder) for _, line in read_lines(path)]
+    if not stems:
+        raise ValueError(f"{folder}: no xml file in it")
+    return stems
 
 
 def _stem_of_line(line: str, folder: Path) -> str:
@@ -116,8 +149,17 @@ def _xml_file(folder: Path, stem: str) -> Path:
     return loud if os.path.isfile(loud) else folder / f"{stem}.xml"
 
 
-def _read_image(path: Path, stem: str, images: Path, problems: list[Problem]) -> Record | None:
-    """The record of an image and its boxes; None for one that cannot be used."""
+def _read_image(
+    path: Path, stem: str, images: Path, folder: Path, problems: list[Problem]
+) -> Record | None:
+    """The record of an image and its boxes; None for one that cannot be used.
+
+    Args:
+        path, stem: of the xml file.
+        images: where the image lies.
+        folder: that its name is relative to.
+        problems: gets what is wrong.
+    """
     if not os.path.isfile(path):
         kind = "annotation file missing"
         problems.append(Problem("error", kind, "", "left out", Place(str(path))))
@@ -136,7 +178,7 @@ def _read_image(path: Path, stem: str, images: Path, problems: list[Problem]) ->
         text = f"{stem}.* in {images}"
         problems.append(Problem("error", "image file missing", text, "left out", Place(str(path))))
         return None
-    image = image_record(file, images, str(path), problems)
+    image = image_record(file, folder, str(path), problems)
     if image is None:
         return None
     true = image["height"], image["width"]

@@ -1,0 +1,86 @@
+"""Which data a request means: a folder, files that it names, or those of the config."""
+
+import logging
+
+from ..datasets.folder import FoundData, data_in, find_data
+from ..datasets.own_data import DataFiles, OwnData, on_main, register_own_data
+from .request import Request
+from .run_parts import Run
+
+logger = logging.getLogger(__name__)
+
+
+def take_data(request: Request, run: Run) -> None:
+    """Where the request names no data, those of one's own that the config names count."""
+    if request.folder or request.train_data or request.val_data:
+        return
+    for name, value in run.own_data.items():
+        setattr(request, name, value)
+    if request.eval_only:
+        request.val_data = request.val_data or request.folder
+
+
+def own_data(request: Request, output_dir: str, masks: str = "unused") -> OwnData | None:
+    """Registers the user's own data; None where the config's datasets are meant.
+
+    Args:
+        request: names them.
+        output_dir, masks: see `register_own_data`.
+
+    Raises:
+        ValueError: data that are missing or wrong; names them and the cure.
+    """
+    if not (request.folder or request.train_data or request.val_data):
+        for word in ("train_images", "val_images", "classes"):
+            if getattr(request, word):
+                flag = word.replace("_", "-")
+                raise ValueError(f"--{flag} is given without --train-data or --val-data")
+        return None
+    if request.eval_only:
+        train, val, test, format = _to_evaluate(request)
+    else:
+        train, val, test, format = _to_learn(request)
+    return register_own_data(
+        train,
+        val,
+        output_dir,
+        test=test,
+        classes=request.classes,
+        format=format,
+        check=request.check,
+        masks=masks,
+    )
+
+
+Sets = tuple[DataFiles | None, DataFiles | None, DataFiles | None, str]
+
+
+def _to_evaluate(request: Request) -> Sets:
+    if not request.val_data:
+        raise ValueError("--eval-only on own data needs --val-data")
+    given = DataFiles(request.val_data, request.val_images)
+    files, lines = on_main(lambda: data_in(given, "val", request.data_format))
+    _say(lines)
+    return None, files, None, request.data_format
+
+
+def _to_learn(request: Request) -> Sets:
+    given = DataFiles(request.val_data, request.val_images) if request.val_data else None
+    if not request.folder:
+        if not request.train_data:
+            raise ValueError("training on own data needs --train-data, or its folder")
+        return DataFiles(request.train_data, request.train_images), given, None, request.data_format
+    if request.train_data:
+        raise ValueError(
+            f"two sets to learn from: the folder {request.folder} and --train-data "
+            f"{request.train_data}; leave one out"
+        )
+    folder = request.folder
+    found: FoundData = on_main(lambda: find_data(folder, format=request.data_format))
+    _say(found.lines)
+    return found.train, given or found.val, found.test, "auto"
+
+
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        logger.info(line)

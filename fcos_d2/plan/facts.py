@@ -1,0 +1,147 @@
+"""What a training set looks like, in the numbers that a plan needs."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .names import names_with_a_colour, names_with_a_side
+
+TINY = 1 / 50  # of the short side of the image: below it a box is tiny
+LARGE = 1 / 2  # above it one is large
+CROWDED = 30  # objects in an image that make it crowded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Of a training set; sides of boxes are shares of the short side of their image.
+
+    Attributes:
+        num_images: with and without objects.
+        sizes: (N, 2) height and width of the images, px.
+        class_names: in the order of the model.
+        boxes: (M, 4) xyxy of the objects that count (no crowds), in shares of the short side.
+        image_idxs: (M,) the image of each box.
+        per_class: number of boxes of each class.
+        most_of_a_class: largest number of objects of one class in an image.
+        num_val_images, num_test_images: 0 where there is no such set.
+    """
+
+    num_images: int
+    sizes: np.ndarray = field(repr=False)
+    class_names: tuple[str, ...]
+    boxes: np.ndarray = field(repr=False)
+    image_idxs: np.ndarray = field(repr=False)
+    per_class: tuple[int, ...]
+    most_of_a_class: int
+    num_val_images: int = 0
+    num_test_images: int = 0
+
+    @property
+    def num_boxes(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def native(self) -> int:
+        """The short side that half of the images exceed, px."""
+        return int(np.median(self.sizes.min(axis=1)))
+
+    @property
+    def aspects(self) -> np.ndarray:
+        """(N,) long over short side of each image."""
+        return self.sizes.max(axis=1) / self.sizes.min(axis=1)
+
+    @property
+    def aspect(self) -> float:
+        """Their median."""
+        return float(np.median(self.aspects))
+
+    @property
+    def aspect_spread(self) -> float:
+        """How many times as long the longest images are as the shortest, one in twenty left out."""
+        low, high = np.quantile(self.aspects, [0.05, 0.95])
+        return float(high / low)
+
+    @property
+    def sides(self) -> np.ndarray:
+        """(M,) square root of the area of each box."""
+        return np.sqrt((self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1))
+
+    @property
+    def longest(self) -> np.ndarray:
+        """(M,) longer side of each box."""
+        return (self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1)
+
+    def side(self, share: float) -> float:
+        """The side that `share` of the boxes fall short of; e.g. 0.1 for the smallest tenth."""
+        return float(np.quantile(self.sides, share))
+
+    @property
+    def tiny_share(self) -> float:
+        return float((self.sides < TINY).mean())
+
+    @property
+    def large_share(self) -> float:
+        return float((self.sides > LARGE).mean())
+
+    @property
+    def per_image(self) -> np.ndarray:
+        """(N,) objects of each image."""
+        return np.bincount(self.image_idxs, minlength=self.num_images)
+
+    @property
+    def most_objects(self) -> int:
+        """In one image."""
+        return int(self.per_image.max())
+
+    @property
+    def crowded_share(self) -> float:
+        """Share of the images that hold many objects."""
+        return float((self.per_image > CROWDED).mean())
+
+    @property
+    def with_a_side(self) -> list[str]:
+        """Classes that mirror images would change."""
+        return names_with_a_side(self.class_names)
+
+    @property
+    def with_a_colour(self) -> list[str]:
+        """Classes that their colour tells apart."""
+        return names_with_a_colour(self.class_names)
+
+    def with_sets(self, num_val_images: int, num_test_images: int) -> "Facts":
+        """The same, of data with these other sets."""
+        sets = {"num_val_images": num_val_images, "num_test_images": num_test_images}
+        return Facts(**{**vars(self), **sets})
+
+
+def facts_of(coco: dict[str, list[dict]]) -> Facts:
+    """Measures a training set.
+
+    Args:
+        coco: repaired COCO dict, with the sizes of the images.
+
+    Raises:
+        ValueError: no image, or no box to learn.
+    """
+    images = coco["images"]
+    kept = [a for a in coco["annotations"] if not a.get("iscrowd")]
+    if not images or not kept:
+        what = "image" if not images else "box of any class"
+        raise ValueError(f"there is no {what} in the training data: nothing can be learned")
+    number = {image["id"]: i for i, image in enumerate(images)}
+    sizes = np.array([(x["height"], x["width"]) for x in images], dtype=np.float64)
+    image_idxs = np.array([number[a["image_id"]] for a in kept])
+    xywh = np.array([a["bbox"] for a in kept], dtype=np.float64).reshape(-1, 4)
+    xyxy = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)
+    classes = Counter(a["category_id"] for a in kept)
+    of_a_class = Counter((a["image_id"], a["category_id"]) for a in kept)
+    return Facts(
+        num_images=len(images),
+        sizes=sizes,
+        class_names=tuple(x["name"] for x in coco["categories"]),
+        boxes=xyxy / sizes.min(axis=1)[image_idxs, None],
+        image_idxs=image_idxs,
+        per_class=tuple(classes[x["id"]] for x in coco["categories"]),
+        most_of_a_class=max(of_a_class.values()),
+    )

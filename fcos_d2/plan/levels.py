@@ -1,0 +1,74 @@
+"""The levels of a detector by the objects, counted with the assigner that training uses."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..modeling import SizeRangeAssigner
+from ..modeling.geometry import level_sizes, location_grids
+from . import rules
+
+MOST_BOXES = 20_000  # of a dataset, evenly chosen
+
+
+class Learning(NamedTuple):
+    """What the locations of some levels learn of some boxes."""
+
+    shares: list[float]  # of all pairs of a location and a box, for each level
+    missed: float  # share of the boxes that no location learns
+
+
+def levels_for(
+    boxes: np.ndarray, strides: list[int], size: tuple[int, int]
+) -> tuple[list[int], list[int], list[float]]:
+    """Strides, size bounds, and the share of all learning locations of each level.
+
+    Levels that learn nothing are left out, the emptiest first, so that each that is left learns.
+
+    Args:
+        boxes: (M, 4) xyxy, px of the network input.
+        strides: of the levels to begin with.
+        size: height and width that hold all boxes, px.
+    """
+    chosen = np.unique(np.linspace(0, len(boxes) - 1, MOST_BOXES).astype(int))
+    boxes = boxes[chosen]
+    while True:
+        bounds, learning = _best_bounds(boxes, strides, size)
+        shares = learning.shares
+        if not any(shares):  # not even the finest level is fine enough
+            return strides[:1], [], [0.0]
+        emptiest = int(np.argmin(shares))
+        if len(strides) == 1 or shares[emptiest] >= rules.LEVEL_SHARE:
+            return strides, bounds, shares
+        strides = [x for i, x in enumerate(strides) if i != emptiest]
+
+
+def _best_bounds(
+    boxes: np.ndarray, strides: list[int], size: tuple[int, int]
+) -> tuple[list[int], Learning]:
+    """The bounds that share the boxes most equally of those that miss few of them.
+
+    Thin boxes slip through the locations of coarse levels, and boxes near a bound between those of
+    two levels; larger bounds leave more of them to finer levels.
+    """
+    longest = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    tried = []
+    for factor in rules.BOUND_FACTORS:
+        bounds = rules.size_bounds(longest, strides, factor)
+        tried.append((bounds, learning_of(boxes, strides, bounds, size)))
+        if tried[-1][1].missed <= rules.MISSED:
+            return tried[-1]
+    return min(tried, key=lambda x: x[1].missed)
+
+
+def learning_of(
+    boxes: np.ndarray, strides: list[int], bounds: list[int], size: tuple[int, int]
+) -> Learning:
+    """Counted with `SizeRangeAssigner`."""
+    assigner = SizeRangeAssigner(size_bounds=bounds)
+    grids = location_grids(level_sizes(size, strides), strides, size)
+    _, gt_idxs, levels = assigner.claims(torch.from_numpy(boxes.astype(np.float32)), grids)
+    counts = levels.bincount(minlength=len(strides)).numpy()
+    missed = 1 - len(gt_idxs.unique()) / len(boxes)
+    return Learning([float(x) for x in counts / max(counts.sum(), 1)], missed)

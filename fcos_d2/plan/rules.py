@@ -1,0 +1,265 @@
+"""Every number that a plan is made with, and the rules that use them.
+
+Sizes are px of the network input, unless they are called shares. A change here changes plans, and
+nothing else: configs that are written keep what they say.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+# Budgets in seconds where neither --budget nor --epochs is given: in this time a light body learns
+# a few hundred images on two cores, and a ResNet-50 a few thousand on a GPU.
+DEFAULT_BUDGET_CPU = 20 * 60.0
+DEFAULT_BUDGET_GPU = 30 * 60.0
+# Share of the budget that the steps of training may take by the plan's estimate. Evaluations,
+# start-up and the report need the rest; while it runs, the schedule follows the clock.
+STEPS_SHARE = 0.85
+# A schedule is written for at least so many; where fewer fit, the clock takes it in larger steps.
+LEAST_ITERATIONS = 50
+# Real steps are timed before training: share of the budget, and most seconds.
+TIMING_SHARE = 0.04
+TIMING_SECONDS = 40.0
+
+# Input size. Measured on 300 images of six classes that differ in small print, equal minutes:
+# 224 px for 300 iterations AP 41, 384 px for 180 only 28, so a size must leave so many iterations:
+ENOUGH_ITERATIONS = 400
+# Measured on small defects: 448 px for 140 iterations beats 224 px for 400. So below a least
+# number of px for the smallest tenth of the objects, iterations are given up for size, down to:
+FEWEST_ITERATIONS = 140
+# Where so many fit, there is time for a larger size, whatever the objects.
+PLENTY_OF_ITERATIONS = 1500
+SMALLEST_TENTH_LEAST = 10.0  # px, a little more than a cell of stride 8
+SMALLEST_TENTH_ENOUGH = 64.0  # px, eight cells: larger inputs show little more
+SMALLEST_SIZE = 192  # px; below it images show little of anything, and save little time
+LARGEST_SIZE = 1280
+SIZE_STEP = 32  # the coarsest stride
+# Images are enlarged only where their smallest tenth of the objects has fewer px than this.
+ENLARGE_BELOW = 16.0
+MOST_ENLARGED = 3.0
+
+# Aspect. Short sides become equal; where the long ones differ by more than this factor, objects
+# would have very different sizes, and the long sides become equal instead (letterbox).
+LETTERBOX_SPREAD = 1.8
+LONGEST_ASPECT = 4.0  # longer images are made smaller, as memory is bounded
+
+# Levels. A level of stride s is for objects up to so many strides long, as published (64 px at
+# stride 8 on each side of a location), and at least so many.
+MOST_STRIDES = 16.0
+LEAST_STRIDES = 2.0
+NARROWEST_RANGE = (
+    1.25  # least quotient of neighbouring limits: in narrow ranges there are no locations
+)
+# Limits are enlarged by the first of these factors with which no more than this share of the
+# objects is learned nowhere.
+BOUND_FACTORS = (1.0, 1.25, 1.5, 2.0, 3.0)
+MISSED = 0.01
+LEVEL_SHARE = 0.03  # of all locations that learn; a level with less is left out
+P2_BELOW = 8.0  # px of the smallest tenth: one cell of stride 8
+# From this length of the largest tenth a level of stride 64 is added.
+P6_ABOVE = 512.0
+
+# Several training sizes (shares of the test size) help long runs only: with 300 iterations they
+# cost 2 AP.
+SIZES_LONG = (0.86, 0.93, 1.0, 1.07, 1.14)
+SIZES_FROM_EPOCHS = 30.0
+
+# Bodies, where the weights to start from leave the choice. From random weights ResNet-18 learned
+# most in the same time on a CPU (AP 25.6, EfficientNet-Lite0 10.0).
+BODY_CPU, BODY_GPU = "tf_efficientnet_lite0", "resnet50"
+SCRATCH_CPU, SCRATCH_GPU = "resnet18", "resnet50"
+
+# Batch and learning rate.
+BATCH_CPU, BATCH_GPU = 8, 16
+# AdamW at batch 8, by start; head and neck are new but for "coco", whose weights all exist.
+RATES = {"scratch": 1e-3, "imagenet": 1e-3, "file": 1e-3, "coco": 2e-4}
+RATE_BATCH = 8
+WEIGHT_DECAY = 0.05
+WARMUP_SHARE, MOST_WARMUP = 0.05, 100
+# Half-life of the averaged weights, share of the run: long enough to smooth, short enough that
+# the average is not still at the weights of the beginning.
+EMA_HALF_LIFE = 0.02
+# Evaluations of a run that is not on a budget (the budget sets its own pace).
+EVALUATIONS = 8
+
+# Frozen stages (FREEZE_AT) with good weights to start from, by number of images: few images do not
+# teach edges better than ImageNet did.
+FREEZE_FEW, FEW_IMAGES = 2, 1000
+FREEZE_MANY = 0
+# Mosaic helps from random weights (+3.9 AP, measured), not from good ones.
+MOSAIC_FROM_SCRATCH, MOSAIC_CLOSE_SHARE = 0.5, 0.2
+LIGHT_JITTER = 0.2  # brightness and contrast
+COLOUR_JITTER = 0.2  # saturation, where colours tell no classes
+# Box loss: on blood cells the same AP as the published one and 3 more AP50 (250 iterations).
+BOX_LOSS = {"MODEL.FCOS.CENTERNESS_WEIGHTED_LOC": False, "MODEL.FCOS.IOU_SMOOTHING": 0.0}
+
+# Selection. The model returns so many times the largest number of objects seen in an image.
+DETECTIONS_PER_OBJECT = 1.5
+LEAST_DETECTIONS = 100  # as everyone measures
+CANDIDATES_PER_DETECTION = 3
+LEAST_CANDIDATES = 1000
+
+# Of the memory that is free, a step may take this share; the rest is for the loader and evaluation.
+MEMORY_SHARE = 0.7
+BYTES_PER_MEGAPIXEL = 2e9  # of a light body in float32, where it could not be measured
+
+MOST_WORKERS_CPU, MOST_WORKERS_GPU = 2, 8
+
+# Seconds of a step: what is assumed before anything is measured (an image; a megapixel of it).
+GUESS_CPU = (0.03, 2.0)
+GUESS_GPU = (0.002, 0.03)
+
+
+def default_budget(is_cpu: bool) -> float:
+    """Seconds of a run for which nobody says how long."""
+    return DEFAULT_BUDGET_CPU if is_cpu else DEFAULT_BUDGET_GPU
+
+
+def timing_seconds(budget: float) -> float:
+    """How long steps may be timed."""
+    return min(TIMING_SHARE * budget, TIMING_SECONDS)
+
+
+def largest_size(native: int, smallest_tenth: float) -> int:
+    """The largest short side that shows more than a smaller one, px.
+
+    Args:
+        native: short side of the images, px.
+        smallest_tenth: side that a tenth of the objects fall short of, share of the short side.
+    """
+    seen = smallest_tenth * native  # px in the image itself
+    zoom = min(max(ENLARGE_BELOW / max(seen, 1e-6), 1.0), MOST_ENLARGED)
+    return min(multiple(native * zoom, down=zoom == 1.0), LARGEST_SIZE)
+
+
+def size_for(pixels: float, smallest_tenth: float) -> int:
+    """The short side at which the smallest tenth of the objects has so many px."""
+    return multiple(min(pixels / max(smallest_tenth, 1e-6), 10 * LARGEST_SIZE))
+
+
+def input_size(
+    native: int, smallest_tenth: float, affordable: Callable[[float], int]
+) -> tuple[int, str]:
+    """The short side of the network input, and why.
+
+    Args:
+        native, smallest_tenth: see `largest_size`.
+        affordable: the largest size at which so many iterations fit.
+    """
+    most = largest_size(native, smallest_tenth)
+    least = min(size_for(SMALLEST_TENTH_LEAST, smallest_tenth), most)
+    enough = min(size_for(SMALLEST_TENTH_ENOUGH, smallest_tenth), most)
+    enough = max(enough, min(affordable(PLENTY_OF_ITERATIONS), most))
+    in_time, at_worst = affordable(ENOUGH_ITERATIONS), affordable(FEWEST_ITERATIONS)
+    floor = min(SMALLEST_SIZE, most)
+    size = max(min(enough, in_time), min(least, at_worst), floor)
+    seen = f"the smallest tenth of the objects has {smallest_tenth * size:.0f} px there"
+    if size == most:
+        return size, f"{seen}; as large as the images"
+    if size >= enough:
+        return size, f"{seen}; more px would show little more"
+    if size > max(in_time, floor):
+        return size, f"{seen}, and needs them more than iterations"
+    return size, f"{seen}; larger, too few iterations would fit"
+
+
+def multiple(size: float, down: bool = False) -> int:
+    """The nearest multiple of the coarsest stride, at least one of it."""
+    count = size / SIZE_STEP
+    return SIZE_STEP * max(math.floor(count + 1e-6) if down else round(count), 1)
+
+
+def long_side(size: int, aspects: np.ndarray) -> int:
+    """The longest that the long side of an image may become, px."""
+    aspect = min(float(np.quantile(aspects, 0.95)), LONGEST_ASPECT)
+    return SIZE_STEP * math.ceil(size * aspect / SIZE_STEP - 0.01)
+
+
+def training_sizes(size: int, epochs: float) -> tuple[int, ...]:
+    """The short sides that training draws from."""
+    if epochs < SIZES_FROM_EPOCHS:
+        return (size,)
+    return tuple(dict.fromkeys(multiple(size * x) for x in SIZES_LONG))
+
+
+def strides_for(smallest_tenth: float, largest_tenth: float) -> list[int]:
+    """The strides of the levels to begin with; those that learn nothing are left out later.
+
+    Args:
+        smallest_tenth: px that a tenth of the objects fall short of (root of the area).
+        largest_tenth: px that a tenth of them exceed (longer side).
+    """
+    strides = [8, 16, 32]
+    if smallest_tenth < P2_BELOW:
+        strides.insert(0, 4)
+    if largest_tenth > P6_ABOVE:
+        strides.append(64)
+    return strides
+
+
+def size_bounds(longest: np.ndarray, strides: list[int], factor: float = 1.0) -> list[int]:
+    """Limits of max(ltrb) between the levels, px, by which they share the objects equally.
+
+    Args:
+        longest: (M,) longer sides of the objects, px; at its centre max(ltrb) is half of it.
+        strides: of the levels.
+        factor: by which limits are larger than that.
+    """
+    num = len(strides)
+    shares = np.quantile(longest / 2, np.arange(1, num) / num)
+    bounds: list[int] = []
+    for share, finer, coarser in zip(shares, strides, strides[1:], strict=False):
+        low, high = LEAST_STRIDES * coarser / 2, MOST_STRIDES * finer / 2
+        bound = 4 * round(float(np.clip(factor * share, low, max(low, high))) / 4)
+        lowest = NARROWEST_RANGE * bounds[-1] if bounds else 4
+        bounds.append(max(bound, 4 * math.ceil(lowest / 4)))
+    return bounds
+
+
+def learning_rate(start: str, batch: int, optimizer: str) -> float:
+    """By the square root of the batch for Adam, whose steps are normalised; linear for SGD."""
+    factor = batch / RATE_BATCH
+    rate = RATES[start] * (factor if optimizer == "SGD" else factor**0.5)
+    return float(f"{rate:.3g}")
+
+
+def accumulation(batch: int, step_bytes: float, memory: float) -> int:
+    """The batches that the images of a step come in, so that one of them fits into the memory.
+
+    Args:
+        batch: images of a step.
+        step_bytes: that all of them take at once.
+        memory: bytes that are free.
+    """
+    fitting = MEMORY_SHARE * memory
+    divisors = (x for x in range(1, batch + 1) if batch % x == 0)
+    return next((x for x in divisors if step_bytes / x <= fitting), batch)
+
+
+def ema_decay(iterations: int) -> float:
+    """The share of the average that an iteration keeps."""
+    return round(0.5 ** (1 / max(EMA_HALF_LIFE * iterations, 1)), 6)
+
+
+def warmup(iterations: int) -> int:
+    """Iterations in which the learning rate rises."""
+    return max(1, min(round(WARMUP_SHARE * iterations), MOST_WARMUP))
+
+
+def frozen_stages(start: str, num_images: int) -> int:
+    """FREEZE_AT: 1 is the stem, 2 also res2, ..."""
+    if start == "scratch":
+        return 0
+    return FREEZE_FEW if num_images < FEW_IMAGES else FREEZE_MANY
+
+
+def detections(most_objects: int) -> int:
+    """The most detections of an image."""
+    wanted = DETECTIONS_PER_OBJECT * most_objects
+    return max(LEAST_DETECTIONS, 100 * math.ceil(wanted / 100))
+
+
+def workers(cores: int, is_cpu: bool) -> int:
+    """Processes that load images."""
+    return min(cores, MOST_WORKERS_CPU if is_cpu else MOST_WORKERS_GPU)

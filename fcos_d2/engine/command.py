@@ -69,7 +69,7 @@ def _train(request: Request, prepared: Run) -> dict:
         trainer.register_hooks([TimeForTest(trainer.clock, prepared)])
     results = trainer.train()
     best = next((hook.best for hook in trainer._hooks if isinstance(hook, KeepBest)), None)
-    tested = test_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else {}
+    tested = test_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else None
     seconds = time.monotonic() - start
     say_end(prepared, results, seconds, best, trainer.clock, tested)
     return results

@@ -4,6 +4,8 @@
     python -m benchmarks model --config FCOS-RT/R50 --export output/r50-onnx
     python -m benchmarks assignment --peer torchvision --peer detectron2
     python -m benchmarks suite
+    python -m benchmarks made-sets --output output/made
+    python -m benchmarks peers-training --data output/made/print --minutes 10 --seeds 1 2 3
 
 Prints Markdown: the hardware, the versions, then the tables. The measurements themselves are in
 the files beside this one.
@@ -14,9 +16,12 @@ import os
 import sys
 import warnings
 from functools import partial
+from pathlib import Path
 
 import torch
 
+from benchmarks import train_beside_peers
+from benchmarks.made_sets import SETS, run_made_sets
 from benchmarks.peers import PEERS
 from benchmarks.suite import DEFAULT_PAGE, SECTIONS, run_suite
 from fcos_cli.commands import benchmark
@@ -34,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     add_model_parser(commands)
     add_assignment_parser(commands)
     add_suite_parser(commands)
+    add_made_sets_parser(commands)
+    add_peers_training_parser(commands)
     argv = sys.argv[1:] if argv is None else argv
     # `--suite` is the command in the guise of an option.
     arguments = parser.parse_args(["suite" if word == "--suite" else word for word in argv])
@@ -91,6 +98,22 @@ def add_suite_parser(commands: argparse._SubParsersAction) -> None:
         "--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="only these"
     )
     parser.add_argument("--threads", type=positive, default=torch.get_num_threads(), help="torch's")
+
+
+def add_made_sets_parser(commands: argparse._SubParsersAction) -> None:
+    """`made-sets`: data to train on."""
+    parser = add_command(commands, "made-sets", "draw five data sets that are unlike each other")
+    parser.set_defaults(run=run_made_sets)
+    parser.add_argument("--output", type=Path, required=True, help="a folder for all of them")
+    parser.add_argument("--only", choices=SETS, action="append", help="this one; repeatable")
+
+
+def add_peers_training_parser(commands: argparse._SubParsersAction) -> None:
+    """`peers-training`: accuracy after equal time."""
+    help = "`fcos train` on your data beside the FCOS of torchvision and detectron2, in equal time"
+    parser = add_command(commands, "peers-training", help)
+    parser.set_defaults(run=train_beside_peers.run_peers_training)
+    train_beside_peers.add_arguments(parser)
 
 
 def add_peer(parser: argparse.ArgumentParser) -> None:

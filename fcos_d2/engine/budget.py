@@ -1,9 +1,9 @@
 """A schedule that ends when its time is up, whatever the steps turn out to cost.
 
-Pure arithmetic: time is handed in, so that a test can simulate hours. The schedule is passed through
-by `progress`, from 0 to 1. After each step it moves by what is left of it, divided by the iterations
-that still fit; these follow from the last steps and from what else has to be done until the end. So
-a slower machine passes through the same schedule in fewer steps.
+Pure arithmetic: time is handed in, so that a test can simulate hours. The schedule is passed
+through by `progress`, from 0 to 1. After each step it moves by what is left of it, divided by the
+iterations that still fit; these follow from the last steps and from what else has to be done until
+the end. So a slower machine passes through the same schedule in fewer steps.
 """
 
 import math
@@ -17,10 +17,7 @@ OUTLIER = 3.0  # times the median, the most that one of them counts
 EVALUATIONS = 10  # over the whole run, ...
 EVALUATION_SHARE = 0.1  # ... in at most this share of the budget
 SAVE_SHARE, SAVE_SECONDS = 0.05, 60.0  # of the budget, or s, between checkpoints: the longer one
-LANDING_STEPS, LANDING_SHARE = (
-    10,
-    0.02,
-)  # at most, to get down to the end where time ran out at once
+LANDING_STEPS, LANDING_SHARE = 10, 0.02  # of the budget, at most, where time ran out at once
 LANDED = 0.9  # progress from which on the schedule counts as passed through
 FINISH = 0.5  # s, from the last result to the last line
 
@@ -174,7 +171,7 @@ class Budget:
         if self.eval_period > 0:
             return int(max(fits, 0) / self.eval_period)
         share = 1 / self._evaluations()
-        return max(math.ceil((1 - self._evaluated) / share - 1e-6) - 1, 0)
+        return max(int((1 - share / 2 - self._evaluated) / share), 0)
 
     def _wants_evaluation(self, progress: float, done: int) -> bool:
         if self.eval_period > 0:

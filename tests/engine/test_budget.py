@@ -65,7 +65,7 @@ def test_constant_steps():
 
 
 def test_steps_that_get_three_times_slower():
-    """The rest of the curve is passed through in a third of the steps; it ends annealed, in time."""
+    """The rest of the curve is passed through in a third of the steps, down to its end."""
     run = Simulation(
         600, lambda time: 0.5 if time < 300 else 1.5, lambda time: 2.0 if time < 300 else 6.0
     )

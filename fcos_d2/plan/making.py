@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class _Making:
     wanted: Wanted
     start: Start
     cost: StepCost | None
-    given: Mapping[str, object] = field(init=False)
+    given: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "given", self.wanted.given)
@@ -177,7 +178,7 @@ class _Making:
         side = rules.SIZE_STEP * int(np.ceil(max(boxes[:, 2:].max(), 1) / rules.SIZE_STEP))
         return levels_for(boxes, rules.strides_for(*ends), (side, side))
 
-    def _given(self, key: str, otherwise: object) -> object:
+    def _given(self, key: str, otherwise: Any) -> Any:
         return self.given.get(key, otherwise)
 
     # The decisions.

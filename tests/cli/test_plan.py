@@ -32,7 +32,7 @@ def test_a_plan_is_said_and_written(birds, capsys):
     assert "left wing: mirrored, they are something else" in said and "wrote plan.yaml" in said
     cfg = model_zoo.get_config("plan.yaml")
     assert cfg.SOLVER.MAX_ITER == 2 and cfg.OUTPUT_DIR == "output/birds"
-    assert cfg.DATASETS.OWN.FOLDER == str(birds / "birds")
+    assert str(birds / "birds") == cfg.DATASETS.OWN.FOLDER
     assert not (birds / "output").exists()
 
 

@@ -7,7 +7,7 @@ from made_sets import CPU, SCRATCH, Kind, draw, make_set
 from fcos_d2.datasets.formats import write_dataset
 from fcos_d2.datasets.own_data import DataFiles, register_own_data
 from fcos_d2.plan import facts_of, make_plan, timing
-from fcos_d2.plan.making import Wanted
+from fcos_d2.plan.amounts import Wanted
 from fcos_d2.plan.sizes import StepCost
 from fcos_d2.plan.timing import accumulation_on_gpu, cost_of, time_steps
 

@@ -18,10 +18,11 @@ from ..device import resolve_device
 from ..engine.data import own_data
 from ..engine.request import Request
 from . import rules
+from .amounts import Wanted
 from .decisions import Plan
 from .facts import Facts, facts_of
 from .machine import Machine, this_machine
-from .making import Wanted, make_plan
+from .making import make_plan
 from .timing import accumulation_on_gpu, time_steps
 from .write import write_config
 

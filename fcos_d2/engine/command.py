@@ -13,8 +13,12 @@ from . import label_forecast
 from .best import KeepBest
 from .divergence import one_rank_tells
 from .evaluating import evaluate_weights
+<<<<<<< HEAD
 from .final_test import TimeForTest, test_best_weights
 from .learning_curve import curve_of
+=======
+from .final_test import TimeForTest, measure_best_weights
+>>>>>>> main
 from .request import Request
 from .run_parts import Run
 from .setup import prepare
@@ -72,12 +76,18 @@ def _train(request: Request, prepared: Run) -> dict:
         trainer.register_hooks([TimeForTest(trainer.clock, prepared)])
     results = trainer.train()
     best = next((hook.best for hook in trainer._hooks if isinstance(hook, KeepBest)), None)
+<<<<<<< HEAD
     tested = test_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else {}
     forecast, curve = {}, curve_of(trainer)
     if curve is not None and curve.points:
-        forecast["2 x time"] = curve.in_words()
+        forecast["2x time"] = curve.in_words()
     if request.forecast:
-        forecast["2 x labels"] = label_forecast.in_words(labels)
+        forecast["2x labels"] = label_forecast.in_words(labels)
+=======
+    tested = (
+        measure_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else None
+    )
+>>>>>>> main
     seconds = time.monotonic() - start
     say_end(prepared, results, seconds, best, trainer.clock, tested, forecast)
     return results

@@ -17,7 +17,7 @@ def test_short_trainings_come_out_of_the_budget(tmp_path, made_up):
     assert 194 < made_up.now - 100 <= 200
     log = (tmp_path / "out" / "log.txt").read_text()
     assert "20.0 from 2 images, 21.0 from 3 images, 22.0 from 6 images" in log
-    assert "  2 x time" in log
+    assert "  2x time" in log
     assert earlier_results(str(tmp_path / "out")) == [(2, 20.0), (3, 21.0), (6, 22.0)]
     assert not (tmp_path / "out" / "forecast").exists()
 

@@ -13,12 +13,8 @@ from . import label_forecast
 from .best import KeepBest
 from .divergence import one_rank_tells
 from .evaluating import evaluate_weights
-<<<<<<< HEAD
-from .final_test import TimeForTest, test_best_weights
-from .learning_curve import curve_of
-=======
 from .final_test import TimeForTest, measure_best_weights
->>>>>>> main
+from .learning_curve import curve_of
 from .request import Request
 from .run_parts import Run
 from .setup import prepare
@@ -76,18 +72,14 @@ def _train(request: Request, prepared: Run) -> dict:
         trainer.register_hooks([TimeForTest(trainer.clock, prepared)])
     results = trainer.train()
     best = next((hook.best for hook in trainer._hooks if isinstance(hook, KeepBest)), None)
-<<<<<<< HEAD
-    tested = test_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else {}
+    tested = (
+        measure_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else None
+    )
     forecast, curve = {}, curve_of(trainer)
     if curve is not None and curve.points:
         forecast["2x time"] = curve.in_words()
     if request.forecast:
         forecast["2x labels"] = label_forecast.in_words(labels)
-=======
-    tested = (
-        measure_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else None
-    )
->>>>>>> main
     seconds = time.monotonic() - start
     say_end(prepared, results, seconds, best, trainer.clock, tested, forecast)
     return results

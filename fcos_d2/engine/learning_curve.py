@@ -42,6 +42,8 @@ class LearningCurve(HookBase):
         value = value_of(self.metric, self.trainer.storage.latest())
         if value is not None:
             group = self.optimizer.param_groups[0]
+            # A run that is resumed when it is finished is evaluated once more.
+            self.points = [point for point in self.points if point[0] != done]
             self.points.append((done, group["lr"] / group["initial_lr"], value))
 
     def in_words(self) -> str:

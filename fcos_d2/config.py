@@ -185,6 +185,9 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # again, ... A layer is a residual block, a VoVNet's aggregation, a level of DLA, or what timm
     # says of its models.
     cfg.SOLVER.LAYER_DECAY = 1.0
+    # The whole body learns at BASE_LR times this, beside LAYER_DECAY: less than 1 for weights that
+    # are to stay near what they are.
+    cfg.SOLVER.BACKBONE_LR_FACTOR = 1.0
     # Batches that the IMS_PER_BATCH images of an iteration come in, one after the other, for
     # machines whose memory is too small for all at once.
     cfg.SOLVER.ACCUMULATE_STEPS = 1
@@ -294,6 +297,7 @@ def _add_backbone_config(cfg: CfgNode) -> None:
     # AdelaiDet's switch: build_fcos_resnet_<neck>_backbone takes a MobileNetV2.
     cfg.MODEL.MOBILENET = False
 
+    # MODEL.BACKBONE.FREEZE_AT counts in its models as in all: 1 is the stem, 2 also res2, ...
     cfg.MODEL.TIMM = CfgNode()
     # Any feature extractor of timm, such as "convnext_tiny"; its outputs are res<i>, stride 2 ** i.
     cfg.MODEL.TIMM.NAME = "resnet18"

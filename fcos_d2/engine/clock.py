@@ -16,6 +16,7 @@ from fcos_deploy.writing import write_text
 
 from .budget import Budget, Decision
 from .durations import in_words
+from .run_parts import Training
 from .summary import say_iterations
 
 logger = logging.getLogger(__name__)
@@ -141,6 +142,18 @@ class Clock(HookBase):
                 self.before = max(self.before, float(json.load(file)["seconds_used"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("%s cannot be read (%s): time after the checkpoint is lost", FILE, error)
+
+
+def build_clock(settings: Training, output_dir: str, begun: float | None) -> Clock | None:
+    """The clock of a training that began at this `time.monotonic()`; None: of one without budget.
+
+    Raises:
+        ValueError: a budget that is no time.
+    """
+    if settings.budget == 0:
+        return None
+    budget = Budget(settings.budget, settings.max_iter, settings.eval_period)
+    return Clock(budget, time.monotonic() if begun is None else begun, output_dir)
 
 
 class ClockCheckpointer(PeriodicCheckpointer):

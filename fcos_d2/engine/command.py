@@ -12,7 +12,7 @@ from fcos_deploy.writing import describe
 from .best import KeepBest
 from .divergence import one_rank_tells
 from .evaluating import evaluate_weights
-from .final_test import TimeForTest, test_best_weights
+from .final_test import TimeForTest, measure_best_weights
 from .request import Request
 from .run_parts import Run
 from .setup import prepare
@@ -69,7 +69,9 @@ def _train(request: Request, prepared: Run) -> dict:
         trainer.register_hooks([TimeForTest(trainer.clock, prepared)])
     results = trainer.train()
     best = next((hook.best for hook in trainer._hooks if isinstance(hook, KeepBest)), None)
-    tested = test_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else {}
+    tested = (
+        measure_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else None
+    )
     seconds = time.monotonic() - start
     say_end(prepared, results, seconds, best, trainer.clock, tested)
     return results

@@ -14,6 +14,10 @@ Kind = Literal["yaml", "lazy"]
 # Argument: key in a yaml config, path in a LazyConfig.
 KEYS = {
     "accumulate_steps": ("SOLVER.ACCUMULATE_STEPS", "train.accumulate_steps"),
+    "backbone_lr_factor": (
+        "SOLVER.BACKBONE_LR_FACTOR",
+        "optimizer.params.backbone_lr_factor",
+    ),
     "backends": ("LOGGING.BACKENDS", "train.logging.backends"),
     "base_lr": ("SOLVER.BASE_LR", "optimizer.lr"),
     "best_metric": ("TEST.BEST_METRIC", "train.best_metric"),

@@ -1,5 +1,6 @@
 """Optimisers and learning-rate schedules by config."""
 
+import math
 import re
 
 from detectron2.config import CfgNode
@@ -41,6 +42,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
         model,
         base_lr=solver.BASE_LR,
         layer_decay=solver.LAYER_DECAY,
+        backbone_lr_factor=solver.BACKBONE_LR_FACTOR,
         weight_decay_norm=solver.WEIGHT_DECAY_NORM,
         bias_lr_factor=solver.BIAS_LR_FACTOR,
         weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
@@ -60,6 +62,7 @@ def parameter_groups(
     model: nn.Module,
     base_lr: float,
     layer_decay: float = 1.0,
+    backbone_lr_factor: float = 1.0,
     weight_decay_norm: float | None = None,
     bias_lr_factor: float = 1.0,
     weight_decay_bias: float | None = None,
@@ -72,20 +75,30 @@ def parameter_groups(
         base_lr: learning rate of neck and head.
         layer_decay: the last layer of the body learns at `base_lr` times this, each one before it
             at that times this again, ...; in (0, 1].
+        backbone_lr_factor: the learning rates of the whole body are multiplied by this, > 0; frozen
+            stages (FREEZE_AT) do not learn at all.
         weight_decay_norm, bias_lr_factor, weight_decay_bias: as in detectron2.
         train: of a LazyConfig that detectron2's own loop trains, which obeys only some of it; what
             it does not is said. Our loop takes it out.
 
     Raises:
-        ValueError: `layer_decay` outside (0, 1], or below 1 for a model without a body.
+        ValueError: `layer_decay` outside (0, 1], `backbone_lr_factor` not above 0, or one of them
+            not 1 for a model without a body.
 
     Source: layer-wise decay as in arXiv 2106.08254, appendix A; a layer is a residual block.
     """
     if not 0 < layer_decay <= 1:
         raise ValueError(f"`layer_decay` must be in (0, 1], got {layer_decay}")
+    if not 0 < backbone_lr_factor < math.inf:
+        raise ValueError(
+            f"`backbone_lr_factor` must be above 0, got {backbone_lr_factor}; FREEZE_AT freezes"
+        )
     if train is not None:
         say_at_lazy_optimizer(train)
-    factors = {} if layer_decay == 1 else layer_lr_factors(model, layer_decay)
+    factors = {}
+    if layer_decay != 1 or backbone_lr_factor != 1:
+        of_layers = layer_lr_factors(model, layer_decay)
+        factors = {name: factor * backbone_lr_factor for name, factor in of_layers.items()}
     return get_default_optimizer_params(
         model,
         base_lr=base_lr,
@@ -106,7 +119,10 @@ def layer_lr_factors(model: nn.Module, decay: float) -> dict[str, float]:
     """
     bodies = [(name, x) for name, x in model.named_modules() if name.endswith("bottom_up")]
     if not bodies:
-        raise ValueError("a layer decay needs a backbone with a body (backbone.bottom_up)")
+        raise ValueError(
+            "a layer decay, or a learning rate of the body's own, needs a backbone with a body "
+            "(backbone.bottom_up)"
+        )
     name, body = bodies[0]
     layers = body.parameter_layers() if hasattr(body, "parameter_layers") else {}
     layers = layers or _layers_by_name(body, getattr(body, "layer_pattern", FIRST_NUMBER))

@@ -1,6 +1,6 @@
 """Batch norms exchanged for another kind of batch norm; what else they do, and their keys, stay."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any
 
@@ -45,6 +45,7 @@ def exchange_batch_norms(
     model: nn.Module,
     kind: str,
     which: type[nn.Module] | tuple[type[nn.Module], ...] = (_BatchNorm, FrozenBatchNorm2d),
+    among: Collection[nn.Module] | None = None,
 ) -> int:
     """Makes the batch norms of `model` norms of one kind, in place.
 
@@ -55,6 +56,7 @@ def exchange_batch_norms(
         model: not a norm itself.
         kind: one of KINDS.
         which: classes of the norms to exchange.
+        among: these modules alone; None: all.
 
     Returns:
         How many were exchanged.
@@ -64,7 +66,7 @@ def exchange_batch_norms(
     """
     new: dict[nn.Module, nn.Module] = {}  # a norm in two places stays one
     for name, norm in list(model.named_modules(remove_duplicate=False)):
-        if isinstance(norm, which):
+        if isinstance(norm, which) and (among is None or norm in among):
             if norm not in new:
                 new[norm] = _like(norm, kind, name)
             parent, _, attribute = name.rpartition(".")

@@ -132,6 +132,29 @@ def test_layer_decay():
     )
 
 
+def test_a_learning_rate_of_the_body():
+    """On top of the layer decay; what is frozen is in no group."""
+    model = Detector()
+    body = "backbone.bottom_up."
+    model.backbone.bottom_up.conv1.requires_grad_(False)
+    cfg = solver(BASE_LR=0.8, BACKBONE_LR_FACTOR=0.1, LAYER_DECAY=0.5)
+    rates = {id(p): g["lr"] for g in build_optimizer(cfg, model).param_groups for p in g["params"]}
+    found = {name: rates[id(p)] for name, p in model.named_parameters() if id(p) in rates}
+    expected = {
+        name: 0.08 * factor
+        for name, factor in layer_lr_factors(model, 0.5).items()
+        if not name.startswith(f"{body}conv1")
+    }
+    assert len(expected) == 7
+    assert found == pytest.approx(expected | {"head.weight": 0.8, "head.bias": 0.8})
+    # Without a decay, all of the body alike.
+    groups = parameter_groups(model, base_lr=0.8, backbone_lr_factor=0.1)
+    assert sorted({g["lr"] for g in groups}) == pytest.approx([0.08, 0.8])
+    for wrong in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="`backbone_lr_factor` must be above 0.* FREEZE_AT"):
+            parameter_groups(model, base_lr=0.8, backbone_lr_factor=wrong)
+
+
 def test_layer_decay_of_a_timm_model():
     """ConvNeXt-Atto has 2 + 2 + 6 + 2 blocks and three downsamplings of two layers, and a stem."""
     timm = pytest.importorskip("timm")

@@ -15,7 +15,7 @@ from fcos_d2.datasets.formats import write_dataset
 from fcos_d2.datasets.own_data import DataFiles, register_own_data
 from fcos_d2.engine import Trainer, run_of
 from fcos_d2.plan import Machine, facts_of, make_plan
-from fcos_d2.plan.making import Wanted
+from fcos_d2.plan.amounts import Wanted
 from fcos_d2.plan.sizes import StepCost
 
 COST = StepCost(0.02, 1.5)

@@ -46,7 +46,11 @@ train = dict(
 
 optimizer = L(torch.optim.SGD)(
     params=L(parameter_groups)(
-        base_lr="${..lr}", layer_decay=1.0, weight_decay_norm=0.0, train="${train}"
+        base_lr="${..lr}",
+        layer_decay=1.0,
+        backbone_lr_factor=1.0,
+        weight_decay_norm=0.0,
+        train="${train}",
     ),
     lr=0.01,
     momentum=0.9,

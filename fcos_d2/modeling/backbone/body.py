@@ -1,7 +1,10 @@
 """What the bodies, the backbones below a neck, have in common."""
 
+from collections.abc import Collection
+
 from detectron2.layers import get_norm
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...choices import check_choice
 from ..batch_norms import exchange_batch_norms
@@ -32,6 +35,23 @@ def freeze(module: nn.Module) -> None:
     for parameter in module.parameters():
         parameter.requires_grad = False
     exchange_batch_norms(module, "FrozenBN")
+
+
+def freeze_parameters(model: nn.Module, names: Collection[str]) -> None:
+    """As `freeze`, for some parameters of `model` and for the batch norms that they belong to.
+
+    Args:
+        model: changed in place.
+        names: of parameters; a batch norm without any belongs to those of the module around it.
+    """
+    for name in names:
+        model.get_parameter(name).requires_grad = False
+    norms = set()
+    for name, module in model.named_modules():
+        own = [*module.parameters()] or [*model.get_submodule(name.rpartition(".")[0]).parameters()]
+        if isinstance(module, _BatchNorm) and own and not any(x.requires_grad for x in own):
+            norms.add(module)
+    exchange_batch_norms(model, "FrozenBN", among=norms)
 
 
 def check_features(asked: list[str], given: list[str], body: str) -> None:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from ...choices import check_choice
 from ..batch_norms import exchange_batch_norms
-from .body import check_features
+from .body import check_features, freeze_parameters
+from .timm_stages import layers_of, parameters_up_to
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class TimmBackbone(Backbone):
         in_channels: int = 3,
         pretrained: bool = False,
         norm: str = "",
+        freeze_at: int = 0,
     ) -> None:
         """
         Args:
@@ -53,16 +55,19 @@ class TimmBackbone(Backbone):
             pretrained: download timm's weights, unless they would be replaced
                 (`weights_come_later`).
             norm: "" keeps the norms as they are; "FrozenBN" and "SyncBN" convert batch norms.
+            freeze_at: 1 keeps the stem as it is loaded, i > 1 all that res<i> is made from; 0 or
+                less nothing. See `timm_stages.parameters_up_to`.
 
         Raises:
-            ValueError: unknown model, feature or norm, a model without feature maps, or weights
-                that cannot be fetched.
+            ValueError: unknown model, feature or norm, a model without feature maps or without the
+                stage to freeze, or weights that cannot be fetched.
             ModuleNotFoundError: timm is not installed; says how to.
         """
         super().__init__()
         check_choice("norm", norm, TIMM_NORMS)
         timm = _import_timm()
-        info: Any = _create(timm, name, in_channels, False, None).feature_info
+        whole = _create(timm, name, in_channels, False, None)
+        info: Any = whole.feature_info
         strides = {
             f"res{stride.bit_length() - 1}": i
             for i, stride in enumerate(info.reduction())
@@ -80,6 +85,10 @@ class TimmBackbone(Backbone):
         self.model = model
         self.pretrained = pretrained
         self.statistics = _statistics(model) if fetch and in_channels == 3 else None
+        if freeze_at > 0:
+            frozen = parameters_up_to(freeze_at, name, whole, in_channels)
+            # Norms that are frozen already have no parameters.
+            freeze_parameters(model, frozen & {key for key, _ in model.named_parameters()})
         self._out_features = sorted(out_features)
         channels = dict(zip(info.reduction(), info.channels(), strict=True))
         self._out_feature_strides = {x: 2 ** int(x[3:]) for x in self._out_features}
@@ -92,30 +101,9 @@ class TimmBackbone(Backbone):
         return max(self._out_feature_strides.values())
 
     def parameter_layers(self) -> dict[str, int]:
-        """The layer of each parameter, counted from the stem, as timm divides the model; {} if not.
-
-        Asked is the whole model, because timm's extractors do not know their layers. They write
-        some of the dots in its names as underscores.
-        """
-        timm = _import_timm()
-        try:
-            with torch.device("meta"):  # without memory behind the tensors
-                whole = timm.create_model(self.name)
-        except NotImplementedError:  # of an operator that some of its models are built with
-            whole = timm.create_model(self.name)
-        if not hasattr(whole, "group_matcher"):
-            return {}
-        groups = timm.models.group_parameters(whole, whole.group_matcher(), reverse=True)
-        group_of = {name.replace(".", "_"): group for name, group in groups.items()}
-        found = {}
-        for name, _ in self.model.named_parameters():
-            # "model.": where timm wraps the whole model.
-            known = name.removeprefix("model.").replace(".", "_")
-            if known not in group_of:
-                return {}
-            found[f"model.{name}"] = group_of[known]
-        order = sorted(set(found.values()))
-        return {name: order.index(group) for name, group in found.items()}
+        """The layer of each parameter, see `timm_stages.layers_of`."""
+        layers = layers_of(self.name, [name for name, _ in self.model.named_parameters()])
+        return {f"model.{name}": layer for name, layer in layers.items()}
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(N, in_channels, H, W) -> the features by name, (N, C, H / 2 ** i, W / 2 ** i)."""
@@ -226,20 +214,15 @@ def build_timm(cfg: CfgNode, input_shape: ShapeSpec) -> TimmBackbone:
     """The timm model of MODEL.TIMM.
 
     Raises:
-        ValueError: MODEL.BACKBONE.FREEZE_AT asks for frozen stages, which have no common names in
-            timm's models.
+        ValueError: see `TimmBackbone`.
     """
-    if cfg.MODEL.BACKBONE.FREEZE_AT > 0:
-        raise ValueError(
-            "a timm body cannot be frozen in part: set MODEL.BACKBONE.FREEZE_AT 0, got "
-            f"{cfg.MODEL.BACKBONE.FREEZE_AT}"
-        )
     body = TimmBackbone(
         name=cfg.MODEL.TIMM.NAME,
         out_features=cfg.MODEL.TIMM.OUT_FEATURES,
         in_channels=input_shape.channels,
         pretrained=cfg.MODEL.TIMM.PRETRAINED,
         norm=cfg.MODEL.TIMM.NORM,
+        freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT,
     )
     if body.statistics is not None:
         settings = cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD, cfg.INPUT.FORMAT

@@ -105,7 +105,8 @@ def _start(request: Request, wanted: Wanted, machine: Machine) -> Start:
         asked = str(wanted.given["MODEL.WEIGHTS"]) or "scratch"
     if request.weights is not None:
         asked = request.weights or "scratch"
-    return choose_start(asked, prefer="light" if machine.is_cpu else "strong")
+    light = machine.is_cpu and asked != "coco"  # whose detector is a strong one
+    return choose_start(asked, prefer="light" if light else "strong")
 
 
 def _device(request: Request, wanted: Wanted) -> str:

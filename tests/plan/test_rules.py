@@ -129,3 +129,11 @@ def test_detections(most, kept):
 def test_budgets():
     assert rules.default_budget(is_cpu=True) == 1200
     assert rules.timing_seconds(300) == 12 and rules.timing_seconds(3600) == 40
+
+
+def test_precision():
+    assert rules.precision("cpu", True, "resnet18") == "bf16"
+    assert rules.precision("cpu", True, "tf_efficientnet_lite0") == "fp32"
+    assert rules.precision("cpu", False, "resnet18") == "fp32"
+    assert rules.precision("cuda", True, "tf_efficientnet_lite0") == "bf16"
+    assert rules.precision("cuda", False, "resnet50") == "fp16"

@@ -72,7 +72,7 @@ def in_words(found: Sequence[tuple[int, float]]) -> str:
         return "cannot be told: the trainings on parts of them were too short"
     gain = gain_of_doubling(images, values, noise=RUN_NOISE)
     seen = ", ".join(f"{value:.1f} from {count} images" for count, value in found)
-    told = gain.in_words() if gain.is_told else "cannot be told"
+    told = gain.in_words() if gain.is_told else f"cannot be told, {gain.doubt()}"
     return f"{told}; in {SHARE:.0%} of the time: {seen}".replace("%", " %")
 
 

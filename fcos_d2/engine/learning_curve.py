@@ -54,10 +54,7 @@ class LearningCurve(HookBase):
             return f"cannot be told from fewer than {LEAST_POINTS} evaluations on the way up"
         gain = gain_of_doubling(iterations[first:], values[first:], rates[first:])
         if not gain.is_told:
-            return (
-                "cannot be told: that the learning rate falls explains the rise of "
-                f"{self.metric} as well as time does"
-            )
+            return f"cannot be told: {gain.doubt()}"
         return f"{self.metric} {gain.in_words()}, if the curve goes on as it did"
 
     def state_dict(self) -> dict:

@@ -123,7 +123,7 @@ def test_without_a_budget_nothing_is_there(tmp_path, made_up):
 @pytest.mark.parametrize(
     ("name", "key", "period"),
     [
-        ("Recipes/R18-Scratch", "SOLVER.BUDGET 90", "TEST.EVAL_PERIOD 7"),
+        ("Recipes/R18-Scratch", "SOLVER.BUDGET 90.0", "TEST.EVAL_PERIOD 7"),
         ("lazy/Recipes/R18-Scratch", "train.budget=90", "train.eval_period=7"),
     ],
 )
@@ -136,7 +136,7 @@ def test_yaml_and_lazy(name, key, period):
     assert made.finish(Changes(trains=False)).training().eval_period == 7
 
 
-@pytest.mark.parametrize("value", ["-1", "1e999"])
+@pytest.mark.parametrize("value", ["-1.0", "1e999"])
 def test_no_time(tmp_path, value):
     command = tiny_command(tmp_path / "data", tmp_path / "out", 3, **{"SOLVER.BUDGET": value})
     with pytest.raises(ValueError, match="budget.*above 0"):

@@ -36,7 +36,7 @@ def test_a_rise_that_only_the_learning_rate_makes():
     """Without its rate falling, the run would stand still: twice the time brings nothing."""
     noise = np.random.default_rng(0).normal(0, 0.3, 10)
     gain = gain_of_doubling(TENTHS, 60 - 10 * COSINE + noise, COSINE)
-    assert gain.low < 0.3 or not gain.is_told
+    assert gain.annealed > 0.5 and not gain.is_told
     blind = gain_of_doubling(TENTHS, 60 - 10 * COSINE + noise)
     assert blind.middle > 2 * gain.middle  # who does not know of the rate promises too much
 
@@ -57,19 +57,19 @@ def trial(random, noise):
 @pytest.mark.parametrize("noise", [0.3, 0.8])
 def test_the_interval_holds_the_truth_in_four_of_five_runs(noise):
     random = np.random.default_rng(1)
-    held = sum(trial(random, noise) for _ in range(80))
-    assert held >= 60
+    held = sum(trial(random, noise) for _ in range(60))
+    assert held >= 45
 
 
 def test_three_trainings_on_parts_of_the_labels():
     random, parts, held = np.random.default_rng(2), np.array([0.25, 0.5, 1.0]), 0
-    for _ in range(80):
+    for _ in range(60):
         exponent = np.exp(random.uniform(np.log(0.2), np.log(1.5)))
         rise = random.uniform(2, 15)
         values = curve(parts, 60.0, rise, exponent) + random.normal(0, 1.0, 3)
         gain = gain_of_doubling(parts, values, noise=1.0)
         held += gain.low <= rise * (1 - 2**-exponent) <= gain.high
-    assert held >= 60
+    assert held >= 45
 
 
 def test_more_noise_is_less_certain():

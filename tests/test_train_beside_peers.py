@@ -149,6 +149,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
     return arguments, folder / "out"
 
 
+@pytest.mark.slow
 def test_all_subjects_train_and_are_measured(trained: tuple[list[str], Path]):
     results = json.loads((trained[1] / "results.json").read_text())
     assert [x["subject"] for x in results] == [beside.OURS, *beside.PLAIN]
@@ -158,6 +159,7 @@ def test_all_subjects_train_and_are_measured(trained: tuple[list[str], Path]):
     assert len((trained[1] / "table.md").read_text().splitlines()) == 2 + 2 * len(results)
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(trained: tuple[list[str], Path], monkeypatch, capsys):
     monkeypatch.setattr(beside, "_ours", None)
     monkeypatch.setattr(beside, "_peer", None)
@@ -165,6 +167,7 @@ def test_what_is_done_is_not_done_again(trained: tuple[list[str], Path], monkeyp
     assert "| val | torchvision | 1 | 2 |" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_peers_share_all_but_the_head(name: str, trained: tuple[list[str], Path]):
     run = beside.prepare(

@@ -64,7 +64,11 @@ def _train(request: Request, prepared: Run) -> dict:
     start = time.monotonic()
     labels = _forecast(request, prepared)
     trainer = Trainer(
-        prepared, request.trust_checkpoint, resume=request.resume, begun=request.begun
+        prepared,
+        request.trust_checkpoint,
+        resume=request.resume,
+        begun=request.begun,
+        accept_noncommercial=request.accept_noncommercial,
     )
     trainer.resume_or_load(resume=request.resume)
     say_beginning(trainer)

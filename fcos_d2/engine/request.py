@@ -31,7 +31,9 @@ class Request:
         dist_url: where the machines meet; "auto" for one machine.
         verbose: show on the terminal all that log.txt gets.
         epochs: over the training data, for a plan without a budget.
-        start: of a plan: "auto", "coco", "imagenet", "scratch" or a file.
+        start: "coco", "scratch" or a file; for a plan also "auto" and "imagenet"; None: what the
+            config names, and auto for a plan.
+        accept_noncommercial: start from weights whose licence allows no commercial use, too.
         flip: mirror images in a plan; None: where the names of the classes allow it.
     """
 
@@ -62,5 +64,6 @@ class Request:
     dist_url: str = "auto"
     verbose: bool = False
     epochs: float | None = None
-    start: str = "auto"
+    start: str | None = None
+    accept_noncommercial: bool = False
     flip: bool | None = None

@@ -11,6 +11,7 @@ from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
 from .. import __version__
+from ..checkpoint.origins import origins_in_words
 from .durations import in_words as duration
 from .wrapping import unwrapped
 
@@ -38,7 +39,8 @@ def say_beginning(trainer: "Trainer") -> None:
         f"{_sources(run.test_datasets)}",
         "model": f"{type(unwrapped(trainer.model)).__name__}, "
         f"{sum(x.numel() for x in parameters) / 1e6:.1f} M parameters, {learning / 1e6:.1f} M of "
-        f"them learn; starts from {run.weights or 'random weights'}",
+        "them learn",
+        "start": origins_in_words(trainer.checkpointer.origins),
         "schedule": _schedule(trainer, images, rate),
         "device": _machine(run, settings.precision),
         "output": f"{run.output_dir} (log.txt has all details)",

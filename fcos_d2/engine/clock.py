@@ -7,9 +7,9 @@ import time
 from datetime import timedelta
 
 from detectron2.engine import HookBase
-from detectron2.engine.hooks import PeriodicCheckpointer
+from detectron2.engine.hooks import PeriodicCheckpointer, PeriodicWriter
 from detectron2.utils import comm
-from detectron2.utils.events import CommonMetricPrinter, EventStorage
+from detectron2.utils.events import CommonMetricPrinter, EventStorage, EventWriter
 from fvcore.common.checkpoint import Checkpointer
 
 from fcos_deploy.writing import write_text
@@ -171,6 +171,24 @@ class ClockCheckpointer(PeriodicCheckpointer):
         if self.clock.finished:
             self.checkpointer.save("model_final", iteration=self.trainer.iter)
         elif self.clock.decision.save:
+            super().after_step()
+
+
+class ClockWriter(PeriodicWriter):
+    """detectron2's hook, which also writes after each evaluation.
+
+    The storage keeps the last one only, and two may come within a period.
+    """
+
+    def __init__(self, writers: list[EventWriter], clock: Clock, period: int) -> None:
+        super().__init__(writers, period)
+        self.clock = clock
+
+    def after_step(self) -> None:
+        if self.clock.decision.evaluate:
+            for writer in self._writers:
+                writer.write()
+        else:
             super().after_step()
 
 

@@ -4,9 +4,10 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
-from detectron2.engine import HookBase
+from detectron2.engine import HookBase, TrainerBase
 from detectron2.engine.hooks import PeriodicCheckpointer, PeriodicWriter
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventStorage, EventWriter
@@ -14,6 +15,7 @@ from fvcore.common.checkpoint import Checkpointer
 
 from fcos_deploy.writing import write_text
 
+from .best import EarlyStop
 from .budget import Budget, Decision
 from .durations import in_words
 from .run_parts import Training
@@ -116,7 +118,26 @@ class Clock(HookBase):
             left = self.budget.iterations_left(self.used)
             say_iterations(self.trainer.iter + 1 + left, self.budget.seconds)
 
-    def after_hooks(self, seconds: float) -> None:
+    def end_step(self, trainer: TrainerBase, hooks: Callable[[], None]) -> None:
+        """Runs the hooks of a step, which end the run where no other follows.
+
+        Args:
+            trainer: whose loop has no end of its own.
+            hooks: all that follows a step.
+
+        Raises:
+            EarlyStop: after the last step.
+        """
+        if self.finished:
+            trainer.max_iter = trainer.iter + 1
+        began = time.monotonic()
+        hooks()
+        self._measure(time.monotonic() - began)
+        if self.finished:
+            trainer.iter += 1  # as after a loop that has come to its end
+            raise EarlyStop
+
+    def _measure(self, seconds: float) -> None:
         """What the hooks of a step have taken, for the next time."""
         if self.decision.evaluate:
             self.budget.paused("evaluation", seconds)

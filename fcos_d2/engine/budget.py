@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 
 WINDOW = 20  # steps that the pace follows from
+WARM_UP = 3  # steps, of which the fastest counts
 RECENT = 5  # steps that tell how fast the machine is at the moment
 OUTLIER = 3.0  # times the median, the most that one of them counts
 EVALUATIONS = 10  # over the whole run, ...
@@ -55,7 +56,8 @@ class Budget:
         self._steps: deque[float] = deque(maxlen=WINDOW)  # s
         # What was measured last: s, and the pace at that time.
         self._costs: dict[str, deque[tuple[float, float]]] = {}
-        self._expected: dict[str, float] = {}  # s
+        self._expected: dict[str, float] = {}  # s, at the pace of the first steps
+        self._first_pace = math.inf
         self._announced: dict[str, float] = {}
         self._last: float | None = None  # s used when the last step was looked at
         self._paused = 0.0  # s since then
@@ -98,6 +100,8 @@ class Budget:
         assert self._last is not None, "begin() comes first"
         self._steps.append(max(used - self._last - self._paused, 1e-6))
         self._last, self._paused = used, 0.0
+        if len(self._steps) <= WARM_UP:
+            self._first_pace = min(self._steps)
         fits = self.iterations_left(used)
         first = self.progress == 0.0
         if first and done == 1 and used + self._at_the_end() > self.seconds:
@@ -125,7 +129,7 @@ class Budget:
         """s that a step takes: the mean of the last ones, of which no outlier counts fully."""
         if not self._steps:
             return None
-        if len(self._steps) < 3:  # the first ones are slower than all that follow
+        if len(self._steps) < WARM_UP:  # the first ones are slower than all that follow
             return min(self._steps)
         limit = OUTLIER * statistics.median(self._steps)
         return statistics.fmean(min(step, limit) for step in self._steps)
@@ -151,10 +155,11 @@ class Budget:
 
         Of two times the longer one counts: not each evaluation finds new best weights to save.
         """
-        if what not in self._costs:
-            return self._expected.get(what, 0.0)
+        times = self._costs.get(what) or [(self._expected.get(what, 0.0), self._first_pace)]
+        if not self._steps:
+            return max(seconds for seconds, _ in times)
         now = self._recent()
-        return max(seconds * min(max(now / then, 0.25), 4.0) for seconds, then in self._costs[what])
+        return max(seconds * min(max(now / then, 0.25), 4.0) for seconds, then in times)
 
     def _recent(self) -> float:
         """s that each of the last few steps took, which tells soonest how fast the machine is."""

@@ -164,12 +164,17 @@ class Clock(HookBase):
     def load_state_dict(self, state: dict) -> None:
         """The run goes on with the time that is left."""
         self.budget.load_state_dict(state)
-        self.before = state["used"]
+        self.before = max(self.before, state["used"])
+
+    def take_up(self) -> None:
+        """Counts the time of the lives before this one, whether or not one left a checkpoint."""
+        if not os.path.exists(self.path):
+            return
         try:
             with open(self.path, encoding="utf-8") as file:
                 self.before = max(self.before, float(json.load(file)["seconds_used"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            logger.warning("%s cannot be read (%s): time after the checkpoint is lost", FILE, error)
+            logger.warning("%s cannot be read (%s): some time does not count", self.path, error)
 
 
 def build_clock(settings: Training, output_dir: str, begun: float | None) -> Clock | None:

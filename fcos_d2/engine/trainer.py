@@ -142,6 +142,8 @@ class Trainer(DefaultTrainer):
         if resumes:  # with the iteration after the last one that is finished
             self.start_iter = self.iter + 1
         start_at(self._trainer.data_loader, self.start_iter)
+        if self.clock is not None and resume:
+            self.clock.take_up()
         if self.clock is not None and self.clock.finished:
             self.max_iter = self.start_iter
 

@@ -98,6 +98,20 @@ def test_every_tenth_step_is_slow(heavy):
     assert run.progress[-1] > 0.95
 
 
+def test_what_is_expected_gets_slower_with_the_steps():
+    """No evaluation comes before the end, and the machine is slower by then."""
+    run = Simulation(
+        600,
+        lambda time: 1.0 if time < 200 else 2.0,
+        lambda time: 40.0 if time < 200 else 80.0,
+        eval_period=10**6,
+    )
+    run.budget.expect("evaluation", 40.0)
+    assert run.run()
+    assert run.evaluated == []
+    assert run.kept() == pytest.approx(1, abs=0.012)
+
+
 def test_evaluations_that_are_slow_are_rare():
     """One takes 5 % of the budget: of two, one is in the middle."""
     run = Simulation(600, 1.0, evaluation=29.0)

@@ -89,6 +89,18 @@ def test_a_killed_run_goes_on_in_the_time_that_is_left(tmp_path, made_up):
     assert "already finished" in (tmp_path / "out" / "log.txt").read_text()
 
 
+def test_a_run_that_is_killed_before_its_first_checkpoint(tmp_path, made_up):
+    made_up.kill_at = 2
+    with pytest.raises(Killed):
+        train(tmp_path, made_up, "--budget", "60s")
+    assert not (tmp_path / "out" / "last_checkpoint").exists()
+    used = made_up.now - 100
+    made_up.now += 1000
+    before = made_up.now
+    train(tmp_path, made_up, "--budget", "60s", "--resume")
+    assert 56 < used + made_up.now - before <= 60 + STEP
+
+
 def test_a_budget_that_is_too_short(tmp_path, made_up):
     with pytest.raises(ValueError) as error:
         train(tmp_path, made_up, "--budget", "6s", start=5.0)

@@ -95,6 +95,7 @@ setup(
         "hotcoco>=1.3; platform_machine in 'x86_64 AMD64 aarch64 arm64'",
         "opencv-python>=4.10",
         "pillow>=10.1",
+        "ImageHash>=4.3",  # near duplicates among images
         "pyyaml>=6.0",
         "omegaconf>=2.2",
         "matplotlib>=3.7",
@@ -105,6 +106,7 @@ setup(
     entry_points={"console_scripts": ["fcos = fcos_cli.main:main"]},
     extras_require={
         "completion": ["argcomplete>=3.0"],  # of the command in shells
+        "parquet": ["pyarrow>=15"],  # metadata.parquet of Hugging Face's ImageFolder
         "timm": ["timm>=1.0"],  # any of its models as a backbone
         "weights": ["timm>=1.0", *WEIGHTS],  # to start from without a download
         "wandb": ["wandb>=0.16"],  # LOGGING.BACKENDS
@@ -114,6 +116,7 @@ setup(
         "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1.0"],  # make docs
         "dev": [
             "argcomplete>=3.0",
+            "pyarrow>=15",
             "pytest>=7.4",
             "pytest-xdist>=3.5",
             "ruff>=0.6",

@@ -26,6 +26,7 @@ from benchmarks.plain_training import Plain, train
 from fcos_cli import flags
 from fcos_cli.values import positive
 from fcos_d2 import model_zoo
+from fcos_d2.checkpoint import read_checkpoint
 from fcos_d2.engine import Request
 from fcos_d2.engine.evaluating import evaluate, evaluate_weights
 from fcos_d2.engine.run_parts import Run
@@ -113,11 +114,11 @@ def _ours(arguments: argparse.Namespace, subject: str, seed: int, folder: Path) 
     seconds = time.monotonic() - begun
     if code:
         raise ValueError(f"fcos train ended with exit code {code}: see {folder / 'run.log'}")
-    lines = (output / "metrics.json").read_text(encoding="utf-8").splitlines()
+    final = output / "model_final.pth"
     run = _run(arguments, folder, output / "config.yaml", [])
-    run = replace(run, weights=str(output / "model_final.pth"))
+    run = replace(run, weights=str(final))
     found = {name: evaluate_weights(of_set) for name, of_set in _sets(run).items()}
-    iterations = 1 + max(json.loads(line).get("iteration", -1) for line in lines)
+    iterations = 1 + read_checkpoint(final)["iteration"]  # of the last step, from 0
     return {"iterations": iterations, "seconds": round(seconds, 1), **_numbers(found)}
 
 

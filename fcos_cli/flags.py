@@ -5,7 +5,8 @@ from typing import Any
 
 from . import values
 
-DATA_FORMATS = ("auto", "coco", "voc", "yolo", "csv", "txt")
+WRITTEN_FORMATS = ("coco", "voc", "yolo", "csv", "txt")
+DATA_FORMATS = ("auto", *WRITTEN_FORMATS, "labelme", "openimages", "imagefolder")
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 _DATA = "COCO json, VOC or xml folder, data.yaml, obj.data, csv or txt, with :split if it has some"

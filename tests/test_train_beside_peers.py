@@ -12,7 +12,7 @@ from torch import nn
 from benchmarks import __main__ as benchmark
 from benchmarks import train_beside_peers as beside
 from benchmarks.intervals import half_width, mean_and_interval
-from benchmarks.peer_models import MODELS
+from benchmarks.peer_models import MODELS, _instances
 from benchmarks.plain_training import Plain, train
 from tests.support.tiny_run import TINY_MODEL, make_tiny_coco
 
@@ -70,6 +70,20 @@ def test_loss_that_is_no_number_ends_the_training():
         train(Line(), endless(math.nan), Plain(iterations=3))
 
 
+def test_boxes_of_torchvision_are_those_of_the_original_image():
+    found = {
+        "boxes": torch.tensor([[10.0, 4.0, 20.0, 16.0]]),
+        "scores": torch.tensor([0.5]),
+        "labels": torch.tensor([2]),
+    }
+    # The network saw 32 x 64 px of an image of 64 x 192.
+    given = {"height": 64, "width": 192}
+    output = _instances(given, torch.zeros(3, 32, 64), found)
+    assert output.image_size == (64, 192)
+    assert output.pred_boxes.tensor.tolist() == [[30.0, 8.0, 60.0, 32.0]]
+    assert (output.scores.tolist(), output.pred_classes.tolist()) == ([0.5], [2])
+
+
 def result(subject: str, seed: int, ap: float) -> dict:
     numbers = dict.fromkeys(beside.METRICS, ap)
     return {"subject": subject, "seed": seed, "iterations": 10, "val": numbers}
@@ -122,27 +136,30 @@ def test_arguments_of_ours(length: dict, words: list[str], expected: list[str]):
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
     """The arguments and the folder of two iterations of all subjects on six pictures."""
     folder = tmp_path_factory.mktemp("peers")
-    json_file, images = make_tiny_coco(folder / "data")
+    for split in ("train", "valid", "test"):
+        made = make_tiny_coco(folder / "data" / split)[0]
+        Path(made).rename(folder / "data" / split / "_annotations.coco.json")
     opts = [str(word) for item in TINY_MODEL.items() for word in item if item[0] != "SEED"]
     arguments = ["peers-training", "--iterations", "2", "--seeds", "1", "--threads", "1"]
     arguments += ["--output", str(folder / "out"), "--size", "64"]
-    arguments += ["--train-data", json_file, "--train-images", images]
-    arguments += ["--val-data", json_file, "--val-images", images]
+    arguments += ["--data", str(folder / "data")]
     arguments += ["--subjects", beside.OURS, *beside.PLAIN]
     arguments += ["--", "--config", CONFIG, "--opts", *opts]
     assert benchmark.main(arguments) == 0
     return arguments, folder / "out"
 
 
+@pytest.mark.slow
 def test_all_subjects_train_and_are_measured(trained: tuple[list[str], Path]):
     results = json.loads((trained[1] / "results.json").read_text())
     assert [x["subject"] for x in results] == [beside.OURS, *beside.PLAIN]
     for found in results:
         assert found["iterations"] == 2 and found["seconds"] > 0
-        assert set(found["val"]) == set(beside.METRICS) and "test" not in found
-    assert len((trained[1] / "table.md").read_text().splitlines()) == 2 + len(results)
+        assert set(found["val"]) == set(found["test"]) == set(beside.METRICS)
+    assert len((trained[1] / "table.md").read_text().splitlines()) == 2 + 2 * len(results)
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(trained: tuple[list[str], Path], monkeypatch, capsys):
     monkeypatch.setattr(beside, "_ours", None)
     monkeypatch.setattr(beside, "_peer", None)
@@ -150,13 +167,14 @@ def test_what_is_done_is_not_done_again(trained: tuple[list[str], Path], monkeyp
     assert "| val | torchvision | 1 | 2 |" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_peers_share_all_but_the_head(name: str, trained: tuple[list[str], Path]):
     run = beside.prepare(
         beside.Request(
             config_file=str(trained[1] / beside.OURS / "1/run/config.yaml"),
             output_dir=str(trained[1] / name),
-            train_data=trained[0][trained[0].index("--train-data") + 1],
+            folder=trained[0][trained[0].index("--data") + 1],
         )
     )
     ours, peer = run.build_model(), MODELS[name](run)

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test")
 NEAR = 2.0  # px between the sides of a box in two readings; VOC counts from 1
 ALIKE = 0.98  # share of the boxes that two readings of the same data have in common
+ALL_OF_IT = "no such set in it: all of it is taken"
 CURE = "name the data with --train-data and --val-data, or one reading with --data-format"
 
 
@@ -100,7 +101,7 @@ def data_in(given: DataFiles, split: str, format: str = "auto") -> tuple[DataFil
     if files is None and (named or found.test):
         others = " or ".join(f"{folder}:{x}" for x in SPLITS if getattr(found, x))
         raise ValueError(f"{folder}: no {wanted} set in it; take {others}")
-    lines = found.lines if files else [*found.lines, f"no {wanted} set in it: all of it is taken"]
+    lines = found.lines if files else [*found.lines, ALL_OF_IT]
     return files or found.train, lines
 
 
@@ -162,6 +163,9 @@ def _nothing(folder: Path, tree: Tree, format: str) -> str:
     """Why there is no dataset."""
     if not tree.files:
         return f"{folder}: the folder is empty"
+    for path in tree.with_suffix(".json", ".yaml", ".yml", ".xml"):
+        if path.is_file() and not path.stat().st_size:
+            return f"{folder}: no dataset in it; {tree.relative(path)} is empty"
     try:
         read_dataset(folder, format=format)
     except ValueError as error:

@@ -9,8 +9,11 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 from detectron2.utils import comm
 
+from fcos_deploy.text import read_json
+
 from .formats import read_dataset, write_dataset
 from .ids import Id
+from .near_duplicates import pairs_across
 from .problems import Problem, summarise
 from .training_set import NOTHING, judge_training_set, learned_fields
 
@@ -20,6 +23,7 @@ T = TypeVar("T")
 TRAIN_NAME = "own_train"
 VAL_NAME = "own_val"
 TEST_NAME = "own_test"
+MOST_COMPARED = 5000  # images; more take longer than half a minute on a small machine
 USUAL_SPLITS = {TRAIN_NAME: "train", VAL_NAME: "val", TEST_NAME: "test"}
 
 
@@ -60,6 +64,7 @@ def register_own_data(
     format: str = "auto",
     check: bool = True,
     masks: str = "unused",
+    compare: bool = True,
 ) -> OwnData:
     """Registers data as the datasets `own_train`, `own_val` and `own_test`.
 
@@ -73,6 +78,7 @@ def register_own_data(
         classes, format: see `read_dataset`.
         check: stop on errors; False leaves out what is wrong and goes on.
         masks: see `learned_fields`.
+        compare: warn of near duplicates that `train` and `val` share.
 
     Returns:
         OwnData; the classes are in the order of the training data.
@@ -87,6 +93,8 @@ def register_own_data(
     if not given:
         raise ValueError("no data given: use --train-data")
     prepared = on_main(lambda: _prepare(given, Path(output_dir), classes, format, check, masks))
+    if compare and {TRAIN_NAME, VAL_NAME} <= prepared.keys() and comm.is_main_process():
+        _compare(*(_paths(prepared[name]) for name in (TRAIN_NAME, VAL_NAME)))
     for name, made in prepared.items():
         if name in DatasetCatalog:
             DatasetCatalog.remove(name)
@@ -106,6 +114,28 @@ def register_own_data(
         TEST_NAME if TEST_NAME in prepared else None,
         class_names,
     )
+
+
+def _paths(made: Prepared) -> list[Path]:
+    images = read_json(made.json_file)["images"]
+    return [Path(made.images, x["file_name"]) for x in images]
+
+
+def _compare(train: list[Path], val: list[Path]) -> None:
+    """Warns of images of validation that training has seen, nearly."""
+    if len(train) + len(val) > MOST_COMPARED:
+        logger.info("near duplicates: not looked for among so many images; fcos check does")
+        return
+    pairs = pairs_across(train, val)
+    if pairs:
+        count = len({other for _, other in pairs})
+        logger.warning(
+            "%s of validation %s nearly the same as images of training, such as %s and %s: the "
+            "results will look better than they are; fcos check --html shows them",
+            "1 image" if count == 1 else f"{count} images",
+            "is" if count == 1 else "are",
+            *pairs[0][::-1],
+        )
 
 
 def on_main(make: Callable[[], T]) -> T:
@@ -140,7 +170,7 @@ def _prepare(
         problems = read.problems
         if name == TRAIN_NAME:
             problems = judge_training_set(coco, problems)
-        _report(data, problems, check)
+        report_problems(data, problems, check)
         if categories is None:
             categories, first = coco["categories"], data
             if not categories:
@@ -156,7 +186,8 @@ def _prepare(
     return prepared
 
 
-def _report(data: str, problems: list[Problem], check: bool) -> None:
+def report_problems(data: str, problems: list[Problem], check: bool) -> None:
+    """Warns of what is wrong in `data`; raises ValueError for errors, unless `check` is False."""
     for line in summarise(problems):
         logger.warning("%s: %s", data, line)
     for problem in problems:

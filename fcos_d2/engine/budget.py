@@ -63,7 +63,6 @@ class Budget:
         self._evaluated = 0.0  # progress then
         self._landing: int | None = None  # steps left
 
-    @property
     def position(self) -> float:
         """The iteration of the config's schedule that stands for the progress."""
         return self.progress * self.schedule_length
@@ -76,13 +75,13 @@ class Budget:
         """Keeps time free for something that is done once, after the last evaluation."""
         self._announced[what] = seconds
 
-    def cost(self, what: str) -> float:
-        """s that an "evaluation" or a "save" takes, as far as it is known."""
-        return self._cost(what)
-
     def expect(self, what: str, seconds: float) -> None:
         """What an "evaluation" or a "save" is thought to take, until one has been measured."""
         self._expected[what] = seconds
+
+    def knows(self, what: str) -> bool:
+        """Whether there is a time for it, measured or expected."""
+        return what in self._costs or what in self._expected
 
     def paused(self, what: str, seconds: float) -> None:
         """An "evaluation" (with what belongs to it) or a "save" took this long since the step."""
@@ -137,16 +136,18 @@ class Budget:
         if pace is None:
             return math.inf
         left = self.seconds - used - self._at_the_end()
-        left -= self._evaluations_left(left / pace) * self._cost("evaluation")
-        left -= max(left, 0) / max(SAVE_SHARE * self.seconds, SAVE_SECONDS) * self._cost("save")
+        left -= self._evaluations_left(left / pace) * self.cost("evaluation")
+        left -= max(left, 0) / max(SAVE_SHARE * self.seconds, SAVE_SECONDS) * self.cost("save")
         return max(left / pace, 0.0)
 
     def _at_the_end(self) -> float:
         """s after the last step."""
-        return self._cost("evaluation") + sum(self._announced.values()) + FINISH
+        # With a measured evaluation, the files were written that are written at the end.
+        files = 0.0 if "evaluation" in self._costs else 2 * self.cost("save")
+        return self.cost("evaluation") + files + sum(self._announced.values()) + FINISH
 
-    def _cost(self, what: str) -> float:
-        """s that it takes at the pace of now: what slows down the steps slows it down, too.
+    def cost(self, what: str) -> float:
+        """s of an "evaluation" or a "save" at the pace of now: what slows down the steps counts.
 
         Of two times the longer one counts: not each evaluation finds new best weights to save.
         """
@@ -161,7 +162,7 @@ class Budget:
 
     def _evaluations(self) -> int:
         """Of the whole run, where they come at shares of its progress; the last is at its end."""
-        cost = self._cost("evaluation")
+        cost = self.cost("evaluation")
         if cost <= 0:
             return EVALUATIONS
         return min(max(int(EVALUATION_SHARE * self.seconds / cost), 1), EVALUATIONS)

@@ -16,6 +16,7 @@ from fcos_deploy.writing import write_text
 
 from .budget import Budget, Decision
 from .durations import in_words
+from .run_parts import Training
 from .summary import say_iterations
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,10 @@ FILE = "time_used.json"
 FILE_SECONDS = 1.0  # between its updates
 FORECAST_STEPS = 10  # after which it is said how many iterations fit
 KEPT = 2  # checkpoints, where the config does not say how many
+
+
+class BudgetTooShort(ValueError):
+    """Not even one iteration and its evaluation fit."""
 
 
 class Clock(HookBase):
@@ -91,13 +96,13 @@ class Clock(HookBase):
         """Takes what rank 0 has decided.
 
         Raises:
-            ValueError: the budget is too short for one iteration and its evaluation.
+            BudgetTooShort: for one iteration and its evaluation.
         """
         values = {name: numbers[f"clock_{name}"] for name in vars(self.decision)}
         values |= {name: bool(values[name]) for name in ("evaluate", "save")}
         self.decision = Decision(**values)
         if self.decision.least:
-            raise ValueError(
+            raise BudgetTooShort(
                 f"a `budget` of {in_words(self.budget.seconds)} is too short: start, one "
                 f"iteration and the evaluation take about {in_words(self.decision.least)}"
             )
@@ -141,6 +146,18 @@ class Clock(HookBase):
                 self.before = max(self.before, float(json.load(file)["seconds_used"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("%s cannot be read (%s): time after the checkpoint is lost", FILE, error)
+
+
+def build_clock(settings: Training, output_dir: str, begun: float | None) -> Clock | None:
+    """The clock of a training that began at this `time.monotonic()`; None: of one without budget.
+
+    Raises:
+        ValueError: a budget that is no time.
+    """
+    if settings.budget == 0:
+        return None
+    budget = Budget(settings.budget, settings.max_iter, settings.eval_period)
+    return Clock(budget, time.monotonic() if begun is None else begun, output_dir)
 
 
 class ClockCheckpointer(PeriodicCheckpointer):

@@ -2,8 +2,9 @@
 
 import logging
 
-from ..datasets.folder import FoundData, data_in, find_data
+from ..datasets.folder import ALL_OF_IT, FoundData, data_in, find_data
 from ..datasets.own_data import DataFiles, OwnData, on_main, register_own_data
+from ..datasets.splitting import earlier_split, make_split, was_made
 from .request import Request
 from .run_parts import Run
 
@@ -20,12 +21,14 @@ def take_data(request: Request, run: Run) -> None:
         request.val_data = request.val_data or request.folder
 
 
-def own_data(request: Request, output_dir: str, masks: str = "unused") -> OwnData | None:
+def own_data(
+    request: Request, output_dir: str, masks: str = "unused", compare: bool = True
+) -> OwnData | None:
     """Registers the user's own data; None where the config's datasets are meant.
 
     Args:
         request: names them.
-        output_dir, masks: see `register_own_data`.
+        output_dir, masks, compare: see `register_own_data`.
 
     Raises:
         ValueError: data that are missing or wrong; names them and the cure.
@@ -37,9 +40,9 @@ def own_data(request: Request, output_dir: str, masks: str = "unused") -> OwnDat
                 raise ValueError(f"--{flag} is given without --train-data or --val-data")
         return None
     if request.eval_only:
-        train, val, test, format = _to_evaluate(request)
+        train, val, test, format = _to_evaluate(request, output_dir)
     else:
-        train, val, test, format = _to_learn(request)
+        train, val, test, format = _to_learn(request, output_dir)
     return register_own_data(
         train,
         val,
@@ -49,22 +52,27 @@ def own_data(request: Request, output_dir: str, masks: str = "unused") -> OwnDat
         format=format,
         check=request.check,
         masks=masks,
+        compare=compare and not (request.resume or was_made(val)),
     )
 
 
 Sets = tuple[DataFiles | None, DataFiles | None, DataFiles | None, str]
 
 
-def _to_evaluate(request: Request) -> Sets:
+def _to_evaluate(request: Request, output_dir: str) -> Sets:
     if not request.val_data:
         raise ValueError("--eval-only on own data needs --val-data")
-    given = DataFiles(request.val_data, request.val_images)
-    files, lines = on_main(lambda: data_in(given, "val", request.data_format))
+    given, format = DataFiles(request.val_data, request.val_images), request.data_format
+    files, lines = on_main(lambda: data_in(given, "val", format))
+    if lines and lines[-1] == ALL_OF_IT:
+        earlier = on_main(lambda: earlier_split(files, output_dir, classes=request.classes))
+        if earlier:
+            files, lines = earlier, [f"the validation set that training made: {earlier.data}"]
     _say(lines)
-    return None, files, None, request.data_format
+    return None, files, None, format
 
 
-def _to_learn(request: Request) -> Sets:
+def _to_learn(request: Request, output_dir: str) -> Sets:
     given = DataFiles(request.val_data, request.val_images) if request.val_data else None
     if not request.folder:
         if not request.train_data:
@@ -78,7 +86,19 @@ def _to_learn(request: Request) -> Sets:
     folder = request.folder
     found: FoundData = on_main(lambda: find_data(folder, format=request.data_format))
     _say(found.lines)
-    return found.train, given or found.val, found.test, "auto"
+    train, val = found.train, given or found.val
+    if val is None:
+        train, val, line = on_main(
+            lambda: make_split(
+                found.train,
+                output_dir,
+                format=found.format,
+                classes=request.classes,
+                check=request.check,
+            )
+        )
+        _say([line])
+    return train, val, found.test, "auto"
 
 
 def _say(lines: list[str]) -> None:

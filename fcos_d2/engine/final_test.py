@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 LOADING = 2.0  # s, for model and weights
 
 
-def test_best_weights(run: Run, trust_checkpoint: str | None = None) -> dict:
+def measure_best_weights(run: Run, trust_checkpoint: str | None = None) -> dict:
     """Evaluates model_best.pth, or model_final.pth where there is none, on `run.final_test`.
 
     Args:
@@ -39,7 +39,7 @@ def test_best_weights(run: Run, trust_checkpoint: str | None = None) -> dict:
 
 
 class TimeForTest(HookBase):
-    """Keeps time of a budget free for `test_best_weights`."""
+    """Keeps time of a budget free for `measure_best_weights`."""
 
     def __init__(self, clock: Clock, run: Run) -> None:
         """

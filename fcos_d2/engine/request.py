@@ -16,6 +16,7 @@ class Request:
         device: to run on; None: the config's.
         budget: seconds of wall time that the run may take; None: the config's.
         begun: `time.monotonic()` when the command began, from which a budget counts; None: now.
+        forecast: train on parts of the labels, too, to tell what more of them would bring.
         resume: go on from the last checkpoint in the output folder.
         eval_only: evaluate the weights that the config names, and train nothing.
         auto_scale: scale learning rate and schedule by the real batch over the config file's.
@@ -43,6 +44,7 @@ class Request:
     device: str | None = None
     budget: float | None = None
     begun: float | None = None
+    forecast: bool = False
     resume: bool = False
     eval_only: bool = False
     auto_scale: bool = False

@@ -39,12 +39,12 @@ class LRScheduler(hooks.LRScheduler):
                 self._optimizer, self.scheduler, budget.schedule_length, last_iter=start - 1
             )
         super().before_train()
-        self._go_to(start if budget is None else budget.position)
+        self._go_to(start if budget is None else budget.position())
 
     def after_step(self) -> None:
         super().after_step()
         if self.budget is not None:
-            self._go_to(self.budget.position)
+            self._go_to(self.budget.position())
 
     def _go_to(self, iteration: float) -> None:
         self.scheduler.last_epoch = iteration

@@ -5,7 +5,6 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from detectron2.data import MetadataCatalog
@@ -82,7 +81,8 @@ def say_end(
     seconds: float,
     best: float | None,
     clock: "Clock | None" = None,
-    tested: Mapping[str, object] = MappingProxyType({}),
+    tested: Mapping[str, object] | None = None,
+    forecast: Mapping[str, str] | None = None,
 ) -> None:
     """What came out, where it lies, and what can be done with it.
 
@@ -92,7 +92,8 @@ def say_end(
         seconds: that it took.
         best: the best value of the metric that is watched; None where none was.
         clock: of a run with a budget.
-        tested: results of the best weights on the test set; none where there is no such set.
+        tested: results of the best weights on the test set; None where there is no such set.
+        forecast: what more time or labels would bring, in words; None: that is not known.
     """
     rows = {"results": in_words(results) or "none"}
     weights = os.path.join(run.output_dir, "model_final.pth")
@@ -101,8 +102,9 @@ def say_end(
     if best is not None and os.path.isfile(kept):
         rows["best"] = f"{kept}: {run.training().best_metric} {best:.1f}"
         weights = kept
-    if line := in_words(tested):
-        rows["test set"] = line
+    if tested is not None:
+        rows["test set"] = in_words(tested) or "none"
+    rows |= forecast or {}
     rows["output"] = f"{run.output_dir}: config.yaml, metrics.json, log.txt"
     rows["next"] = f"fcos predict IMAGE --weights {weights} --output drawn/"
     time = f"{timedelta(seconds=round(seconds))}"

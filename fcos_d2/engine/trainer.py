@@ -27,12 +27,12 @@ from ..evaluation.classes import check_test_classes
 from ..evaluation.metrics import check_metric
 from ..modeling.backbone import weights_come_later
 from .best import EarlyStop
-from .budget import Budget
 from .cadence import Cadence, Every, PreciseNorms
 from .class_count import check_class_count
-from .clock import Clock, ClockPrinter
+from .clock import ClockPrinter, build_clock
 from .ema import WeightAverage
 from .evaluating import evaluate
+from .evaluation_time import expect_evaluations
 from .example_images import example_images
 from .hooks import RunHooks
 from .idle_levels import warn_of_idle_levels
@@ -78,7 +78,7 @@ class Trainer(DefaultTrainer):
         self.run = run_of(cfg)
         self.settings = self.run.training()
         with adding_keys(self.run.kind):
-            self.clock = self._build_clock(time.monotonic() if begun is None else begun)
+            self.clock = build_clock(self.settings, self.run.output_dir, begun)
             resumes = resume and bool(resumable(self.run.output_dir))
             with weights_come_later(resumes):
                 model = self.build_model(cfg)
@@ -102,13 +102,6 @@ class Trainer(DefaultTrainer):
             self._last_eval_results: dict = {}
             self.register_hooks(self.build_hooks())
 
-    def _build_clock(self, begun: float) -> Clock | None:
-        settings = self.settings
-        if settings.budget == 0:
-            return None
-        budget = Budget(settings.budget, settings.max_iter, settings.eval_period)
-        return Clock(budget, begun, self.run.output_dir)
-
     def _build_step(self, model: nn.Module) -> StepTrainer:
         settings = self.settings
         choose_what_learns(model, from_scratch=not self.run.weights)
@@ -127,9 +120,9 @@ class Trainer(DefaultTrainer):
             precision=settings.precision,
             max_grad_norm=settings.max_grad_norm,
         )
-        if self.clock is not None:
-            step.clock = self.clock
-            follow(data_loader, lambda: budget.position)
+        step.clock = self.clock
+        if budget is not None:
+            follow(data_loader, budget.position)
         return step
 
     def _check_data(self) -> None:
@@ -214,6 +207,10 @@ class Trainer(DefaultTrainer):
         self._say_if_finished()
         quiet_train_loop()
         with adding_keys(self.run.kind), suppress(EarlyStop):
+            if self.clock is not None:
+                tested = self.average.model if self.average else self.model
+                build_loader = partial(self.build_test_loader, self.cfg)
+                expect_evaluations(self.clock.budget, self.run, tested, build_loader)
             TrainerBase.train(self, self.start_iter, self.max_iter)
         if self.settings.expected_results and comm.is_main_process():
             test = SimpleNamespace(EXPECTED_RESULTS=self.settings.expected_results)
@@ -222,10 +219,8 @@ class Trainer(DefaultTrainer):
 
     def after_step(self) -> None:
         """The hooks; with a budget, the step at which its time is up is the last one."""
-        clock = self.clock
-        if clock is None:
-            super().after_step()
-            return
+        if (clock := self.clock) is None:
+            return super().after_step()
         if clock.finished:
             self.max_iter = self.iter + 1
         began = time.monotonic()

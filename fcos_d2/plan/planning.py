@@ -18,10 +18,11 @@ from ..device import resolve_device
 from ..engine.data import own_data
 from ..engine.request import Request
 from . import rules
+from .amounts import Wanted
 from .decisions import Plan
 from .facts import Facts, facts_of
 from .machine import Machine, this_machine
-from .making import Wanted, make_plan
+from .making import make_plan
 from .timing import accumulation_on_gpu, time_steps
 from .write import write_config
 
@@ -46,7 +47,7 @@ def plan_request(request: Request, output_dir: str, timing: bool = True) -> Plan
     """
     begun = request.begun if request.begun is not None else time.monotonic()
     os.makedirs(output_dir, exist_ok=True)
-    data = own_data(request, output_dir)
+    data = own_data(request, output_dir, compare=False)  # training does, and says so
     if data is None or data.train is None:
         raise ValueError("a plan needs data: a folder, or --train-data")
     facts = _facts(data)
@@ -104,9 +105,10 @@ def _start(request: Request, wanted: Wanted, machine: Machine) -> Start:
         asked = str(wanted.given["MODEL.WEIGHTS"]) or "scratch"
     if request.weights is not None:
         asked = request.weights or "scratch"
+    light = machine.is_cpu and asked != "coco"  # whose detector is a strong one
     return choose_start(
         asked,
-        prefer="light" if machine.is_cpu else "strong",
+        prefer="light" if light else "strong",
         accept_noncommercial=request.accept_noncommercial,
     )
 

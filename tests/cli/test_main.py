@@ -196,7 +196,7 @@ def test_wrong_use_is_one_line(capsys, words, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train"], "--config is missing: a name that `fcos zoo` lists"),
+        (["train"], "a folder of data is missing, or --config: a name that `fcos zoo` lists"),
         (["eval"], "--config or --weights is missing"),
         (["predict", "a.jpg"], "--config or --weights is missing"),
         (["predict", "--config", "x"], "name images, or --video FILE, or --camera"),

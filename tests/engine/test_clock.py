@@ -1,40 +1,179 @@
-"""Real runs within a budget of some seconds."""
+"""Real runs with a budget, on a clock that only steps, evaluations and checkpoints move."""
 
 import json
+import subprocess
+import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_run import tiny_command, train_request
+from made_up_time import STEP, Killed, MadeUpTime, train
+from tiny_run import make_tiny_coco, tiny_command, train_request
 
+from fcos_d2 import model_zoo
+from fcos_d2.data.mixing import ImageMixing
+from fcos_d2.engine import clock as clock_file
 from fcos_d2.engine import run
-from fcos_d2.engine.clock import FILE
+from fcos_d2.engine.budget import Budget, Decision
+from fcos_d2.engine.clock import FILE, Clock
+from fcos_d2.engine.run_of import run_of
+from fcos_d2.engine.run_parts import Changes
 
-SMALL = {"MODEL.RESNETS.NORM": "FrozenBN", "SOLVER.EMA.ENABLED": True}
-
-
-def train(folder, *flags, begun=None, **overrides):
-    """Seconds that it took, and the lines of metrics.json."""
-    command = tiny_command(folder / "data", folder / "out", 100, *flags, **SMALL | overrides)
-    request = train_request(command)
-    began = time.monotonic() if begun is None else begun
-    request.begun = began
-    run(request)
-    seconds = time.monotonic() - began
-    lines = (folder / "out" / "metrics.json").read_text().splitlines()
-    return seconds, [json.loads(line) for line in lines]
+ROOT = Path(__file__).parents[2]
 
 
-def test_a_run_takes_its_time_and_ends_annealed(tmp_path):
-    seconds, lines = train(tmp_path, "--budget", "14s")
-    assert seconds == pytest.approx(14, rel=0.1)  # of so short a time, one step is a large part
+@pytest.fixture
+def made_up(monkeypatch):
+    return MadeUpTime(monkeypatch)
+
+
+def test_a_run_takes_its_time_and_ends_annealed(tmp_path, made_up, monkeypatch):
+    """60 s: 5 for the start, 6 evaluations and 0.5 at the end leave 24 steps of 2 s."""
+    seen, rates = [], []
+    monkeypatch.setattr(
+        ImageMixing, "__call__", lambda self, record, *_: seen.append(record["iteration"])
+    )
+    monkeypatch.setattr(
+        torch.optim.AdamW,
+        "step",
+        lambda self, closure=None: rates.append(self.param_groups[0]["lr"]),
+    )
+    lines = train(
+        tmp_path,
+        made_up,
+        *("--budget", "60s"),
+        **{"SOLVER.EMA.ENABLED": True, "INPUT.MIX.MOSAIC_PROB": 1.0, "SOLVER.WARMUP_ITERS": 5},
+    )
+    assert 56 < made_up.now - 100 <= 60
+    assert made_up.steps == len(rates) == 24
+    # From 0 over the top, 5 % of the way, down a cosine to (1 - cos(pi / 24)) / 2 of 0.001.
+    assert 0.0009 < max(rates) < 0.001 and max(rates) in rates[1:4]
+    assert rates[-1] == pytest.approx(0.001 * 0.0043, rel=1)
+    # Images are mixed as at the iteration of 100 that the progress stands for.
+    assert seen[::2] == seen[1::2]
+    assert seen[::2] == pytest.approx([100 * i / 24 for i in range(24)], abs=5)
+    evaluated = [line["iteration"] for line in lines if "bbox/AP" in line]
+    assert len(evaluated) == 6 and evaluated[-1] == 24
     log = (tmp_path / "out" / "log.txt").read_text()
-    assert "14 s budget, of which" in log
-    assert "of a budget of 0:00:14" in log
+    assert "60 s budget, of which 5 s are used" in log
+    assert "60 s budget: about 2" in log
+    assert "of a budget of 0:01:00" in log
     final = torch.load(tmp_path / "out" / "model_final.pth")
-    clock = final["trainer"]["hooks"]["Clock"]
-    assert clock["progress"] == 1
-    iterations = final["iteration"] + 1
+    assert final["iteration"] == 23
+    assert final["trainer"]["hooks"]["Clock"]["progress"] == 1
+
+
+def test_a_killed_run_goes_on_in_the_time_that_is_left(tmp_path, made_up):
+    """The kill comes some steps after a checkpoint: their time is gone, too."""
+    made_up.kill_at = 12
+    with pytest.raises(Killed):
+        train(tmp_path, made_up, "--budget", "60s")
+    used = made_up.now - 100
+    noted = json.loads((tmp_path / "out" / FILE).read_text())["seconds_used"]
+    assert noted == pytest.approx(used, abs=STEP + 0.1)
+    saved = torch.load(tmp_path / "out" / (tmp_path / "out" / "last_checkpoint").read_text())
+    clock = saved["trainer"]["hooks"]["Clock"]
+    assert clock["used"] < noted and 0 < clock["progress"] < 0.6
+    made_up.now += 1000  # between the lives
+    before = made_up.now
+    lines = train(tmp_path, made_up, "--budget", "60s", "--resume")
+    assert 56 < used + made_up.now - before <= 60 + STEP
     rates = [line["lr"] for line in lines if "lr" in line]
-    assert rates[-1] < 0.001 * 3 / iterations  # of 0.001, on half a cosine
-    assert (tmp_path / "out" / FILE).is_file()
+    assert rates[-1] < 0.00003
+    # Once more: nothing is left to do.
+    steps = made_up.steps
+    train(tmp_path, made_up, "--budget", "60s", "--resume")
+    assert made_up.steps == steps
+    assert "already finished" in (tmp_path / "out" / "log.txt").read_text()
+
+
+def test_a_budget_that_is_too_short(tmp_path, made_up):
+    with pytest.raises(ValueError) as error:
+        train(tmp_path, made_up, "--budget", "6s", start=5.0)
+    assert str(error.value).startswith(
+        "a budget (SOLVER.BUDGET) of 6 s is too short: start, one iteration and the evaluation "
+        "take about "
+    )
+    assert made_up.steps == 1
+
+
+def test_patience_within_a_budget(tmp_path, made_up):
+    made_up.ap = iter([3.0, 2.0, 1.0, 0.5, 0.4, 0.3])
+    train(tmp_path, made_up, "--budget", "60s", **{"TEST.EARLY_STOP_PATIENCE": 2})
+    assert made_up.now - 100 < 45
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "no better bbox/AP in 2 evaluations" in log
+
+
+def test_a_period_that_is_given_is_obeyed(tmp_path, made_up):
+    lines = train(tmp_path, made_up, "--budget", "60s", **{"TEST.EVAL_PERIOD": 9})
+    evaluated = [line["iteration"] for line in lines if "bbox/AP" in line]
+    assert evaluated[:-1] == [8, 17]
+
+
+def test_without_a_budget_nothing_is_there(tmp_path, made_up):
+    lines = train(tmp_path, made_up, **{"SOLVER.MAX_ITER": 2})
+    assert made_up.steps == 2
+    assert not (tmp_path / "out" / FILE).exists()
+    assert not any("clock" in name for line in lines for name in line)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "period"),
+    [
+        ("Recipes/R18-Scratch", "SOLVER.BUDGET 90.0", "TEST.EVAL_PERIOD 7"),
+        ("lazy/Recipes/R18-Scratch", "train.budget=90", "train.eval_period=7"),
+    ],
+)
+def test_yaml_and_lazy(name, key, period):
+    """A recipe's period gives way to the progress; one that is given stays."""
+    made = run_of(model_zoo.get_config(name, [*key.split(), *period.split()]))
+    assert (made.training().budget, made.training().eval_period) == (90, 7)
+    by_progress = made.finish(Changes(eval_by_progress=True, trains=False)).training()
+    assert (by_progress.budget, by_progress.eval_period) == (90, 0)
+    assert made.finish(Changes(trains=False)).training().eval_period == 7
+
+
+@pytest.mark.parametrize("value", ["-1.0", "1e999"])
+def test_no_time(tmp_path, value):
+    command = tiny_command(tmp_path / "data", tmp_path / "out", 3, **{"SOLVER.BUDGET": value})
+    with pytest.raises(ValueError, match="budget.*above 0"):
+        run(train_request(command))
+
+
+def test_other_ranks_do_what_the_first_one_decides(tmp_path, monkeypatch):
+    """Their own clocks do not count."""
+    main, other = (Clock(Budget(100, 50), 0.0, str(tmp_path)) for _ in range(2))
+    main.budget.begin(10)
+    monkeypatch.setattr(clock_file, "time", SimpleNamespace(monotonic=lambda: 11.0))
+    decided = main.numbers(1)
+    monkeypatch.setattr(clock_file.comm, "is_main_process", lambda: False)
+    own = other.numbers(1)
+    assert own.keys() == decided.keys() and set(own.values()) == {0.0}
+    for clock in (main, other):
+        clock.obey(decided)
+    assert main.decision == other.decision != Decision(progress=0.0)
+    assert main.budget.position() == other.budget.position() > 0
+
+
+@pytest.mark.slow
+def test_a_minute_beside_another_program(tmp_path):
+    """From outside, with everything that Python does before and after, on one core of its own."""
+    json_file, images = make_tiny_coco(tmp_path / "data")
+    data = ["--train-data", json_file, "--train-images", images]
+    data += ["--val-data", json_file, "--val-images", images]
+    command = [sys.executable, "-m", "fcos_cli", "train", "--config", "Recipes/R18-Scratch"]
+    command += [*data, "--output", str(tmp_path / "out"), "--device", "cpu", "--budget", "60s"]
+    busy = "import time\ntime.sleep(30)\nwhile True: pass"
+    other = subprocess.Popen([sys.executable, "-c", busy])
+    try:
+        begin = time.monotonic()
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+        seconds = time.monotonic() - begin
+    finally:
+        other.kill()
+    assert seconds == pytest.approx(60, rel=0.05)
+    final = torch.load(tmp_path / "out" / "model_final.pth")
+    assert final["trainer"]["hooks"]["Clock"]["progress"] == 1

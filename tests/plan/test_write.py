@@ -7,7 +7,7 @@ from made_sets import CPU, KINDS, LITE, make_set
 from fcos_d2 import model_zoo
 from fcos_d2.config_files import same_config
 from fcos_d2.plan import facts_of, make_plan
-from fcos_d2.plan.making import Wanted
+from fcos_d2.plan.amounts import Wanted
 from fcos_d2.plan.write import commented, write_config
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from fcos_deploy.vision import DECODE_ERRORS, ORIENTATION_TAG, ImageError, open_picture, read_image
 
+from ..near_duplicates import pairs_across
 from ..problems import Place, Problem
 
 # What Pillow calls images that are not 8-bit gray or colour, and what the reader makes of them.
@@ -97,6 +98,28 @@ def shared_content(
             kind, place = "image in training and validation", Place(image=names[same])
             problems.append(Problem("error", kind, text, place=place))
     return problems
+
+
+def shared_looks(
+    train: list[dict], train_images: str | Path, val: list[dict], val_images: str | Path
+) -> tuple[list[Problem], dict[str, str]]:
+    """Images of two sets that look nearly the same, though they are not the same file.
+
+    Args:
+        train, val, train_images, val_images: as in `shared_content`.
+
+    Returns:
+        The problems, and for the name of an image of training the path of the one of validation.
+    """
+    names, others = _paths(train, train_images), _paths(val, val_images)
+    problems, partners = [], {}
+    for path, other in pairs_across([*names], [*others]):
+        if _digest(path) != _digest(other):
+            partners[names[path]] = other
+            text, place = f"looks like {other} of validation", Place(image=names[path])
+            kind = "near duplicate in training and validation"
+            problems.append(Problem("warning", kind, text, place=place))
+    return problems, partners
 
 
 def _paths(records: list[dict], folder: str | Path) -> dict[str, str]:

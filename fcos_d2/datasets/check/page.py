@@ -66,7 +66,10 @@ def _problems(problems: list[Problem], pictures: list[Picture]) -> str:
 
 
 def pictures_of(
-    problems: list[Problem], boxes: dict[str, list[Box]], folder: str | Path
+    problems: list[Problem],
+    boxes: dict[str, list[Box]],
+    folder: str | Path,
+    partners: dict[str, str],
 ) -> list[Picture]:
     """Small pictures of the images with the worst problems, one of each image.
 
@@ -74,6 +77,7 @@ def pictures_of(
         problems: in any order.
         boxes: that are kept, by file name of the image.
         folder: that the file names are relative to.
+        partners: what an image looks like, as a path; it is shown beside it.
     """
     found: dict[str, Picture] = {}
     tried = set()
@@ -84,7 +88,10 @@ def pictures_of(
         tried.add(name)
         if url := _thumbnail(Path(folder, name), boxes.get(name, []), box):
             found[name] = url, str(problem)
-        if len(found) == PICTURES:
+            partner = partners.get(name)
+            if partner and (url := _thumbnail(Path(partner), [], None)):
+                found[partner] = url, partner
+        if len(found) >= PICTURES:
             break
     return [*found.values()]
 

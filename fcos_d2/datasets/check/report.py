@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from ...modeling import FCOSProposalGenerator
 from ..problems import SEVERITIES, Problem, summarise
 from ..training_set import judge_training_set
 from .histogram import histogram_svg, size_shares
-from .images import check_images, shared_content
+from .images import check_images, shared_content, shared_looks
 from .levels import LevelStatistics, Size, level_statistics
 from .page import pictures_of, report_page
 from .sets import check_sets
@@ -31,6 +31,7 @@ class DatasetReport:
     images: Path
     problems: list[Problem]
     levels: LevelStatistics
+    partners: dict[str, str] = field(default_factory=dict)  # image -> what it is nearly the same as
 
     @property
     def exit_code(self) -> int:
@@ -94,7 +95,7 @@ class DatasetReport:
             "\n".join([*self._counts(), "", *self._sizes()]),
             histogram_svg(self.levels),
             self.problems,
-            pictures_of(self.problems, boxes, self.images),
+            pictures_of(self.problems, boxes, self.images, self.partners),
         )
 
 
@@ -129,12 +130,16 @@ def check_dataset(
     problems = [*found, *check_sets(coco, val if one_folder else None)]
     if decode and val is not None and not one_folder:
         problems += shared_content(coco["images"], images, val["images"], val_images)
+    partners: dict[str, str] = {}
+    if decode and val is not None:
+        found, partners = shared_looks(coco["images"], images, val["images"], val_images)
+        problems += found
     if decode:
         found, unreadable = check_images(coco["images"], images, workers)
         problems += found
         coco = without_images(coco, unreadable)
     levels = level_statistics(coco, generator, input_sizes)
-    return DatasetReport(name, coco, Path(images), problems, levels)
+    return DatasetReport(name, coco, Path(images), problems, levels, partners)
 
 
 def without_images(coco: Coco, image_ids: set[int]) -> Coco:

@@ -1,24 +1,36 @@
 """Datasets in any of the usual formats, as COCO dicts and a list of what was wrong in them."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
-
-from fcos_deploy.files import files_below, is_hidden
-from fcos_deploy.vision import image_extensions
 
 from ...choices import check_choice
 from ..problems import Problem
 from .coco import read_coco, repair_coco
+from .image_folder import read_image_folder
+from .labelme import read_labelme
 from .lines import holds_boxes, read_csv, read_txt
-from .voc import is_xml, read_voc, voc_images, voc_years
-from .write import write_dataset
+from .open_images import read_open_images
+from .recognition import class_file, file_of_table, file_of_yolo, recognise
+from .voc import read_voc
+from .voc_folders import voc_images
+from .write import WRITTEN, write_dataset
 from .yolo import read_yolo
-from .yolo_description import CLASSES, has_labels_of
 
-__all__ = ["FORMATS", "ReadDataset", "read_dataset", "recognise", "repair_coco", "write_dataset"]
+__all__ = [
+    "FORMATS",
+    "WRITTEN",
+    "ReadDataset",
+    "read_dataset",
+    "recognise",
+    "repair_coco",
+    "write_dataset",
+]
 
-FORMATS = ("coco", "voc", "yolo", "csv", "txt")
+Path_ = str | Path
+# The COCO dict, the problems, and the folder that the file names are relative to.
+Read = tuple[dict[str, list[dict]], list[Problem], Path_]
 
 
 class ReadDataset(NamedTuple):
@@ -28,6 +40,17 @@ class ReadDataset(NamedTuple):
     problems: list[Problem]
     images: Path  # the folder that the file names are relative to
     format: str
+
+
+class Source(NamedTuple):
+    """What is given of a dataset."""
+
+    path: Path
+    split: str | None  # after the colon
+    images: Path_ | None
+    classes: Path_ | None
+    decode: bool
+    usual_split: str
 
 
 def read_dataset(
@@ -43,8 +66,9 @@ def read_dataset(
 
     Args:
         path: COCO json; VOC folder, or one of xml files; YOLO's data.yaml, darknet's obj.data, or
-            the folder of either; keras-retinanet's CSV; or a txt of lines. ":split" at its end
-            names a list of VOC or a split of YOLO.
+            the folder of either; CSV of keras-retinanet or Open Images; a folder of labelme's json
+            files; metadata.jsonl or .parquet of an ImageFolder, or its folder; or a txt of lines.
+            ":split" at its end names a list of VOC or a split of YOLO.
         images: folder of the images, where it is not the usual one of the format.
         classes: file of the class names, for CSV and txt.
         format: one of FORMATS, or "auto" to recognise it.
@@ -54,29 +78,14 @@ def read_dataset(
     Raises:
         ValueError: no such dataset, or one that is not for detection; names it and the cure.
     """
-    check_choice("format", format, ("auto", *FORMATS))
+    check_choice("format", format, ("auto", *READERS))
     path, split = _split_off(str(path))
     if not os.path.exists(path):  # unlike Path.exists it answers for names that are too long
         raise ValueError(f"{path}: no such file or folder")
     format = recognise(path) if format == "auto" else format
-    path = _file_of_yolo(path) if format == "yolo" else path
-    if format == "coco":
-        images = images or path.parent
-        return ReadDataset(*read_coco(path, images if decode else None), Path(images), format)
-    if format == "yolo":
-        coco, problems, root = read_yolo(path, split or usual_split)
-        return ReadDataset(coco, problems, root, format)
-    if format == "voc":
-        images = images or voc_images(path)
-        return ReadDataset(*read_voc(path, split, images, classes), Path(images), format)
-    yolo = _file_of_yolo(path.parent)
-    if format == "txt" and yolo != path.parent and not holds_boxes(path):
-        raise ValueError(f"{path}: a list of the images of a YOLO dataset; give its file, {yolo}")
-    if classes is None:
-        raise ValueError(f"{path}: {format} needs a file of class names: use --classes")
-    images = images or path.parent
-    read = {"csv": read_csv, "txt": read_txt}[format](path, images, classes)
-    return ReadDataset(*read, Path(images), format)
+    source = Source(path, split, images, classes, decode, usual_split)
+    coco, problems, root = READERS[format](source)
+    return ReadDataset(coco, problems, Path(root), format)
 
 
 def _split_off(path: str) -> tuple[Path, str | None]:
@@ -85,44 +94,69 @@ def _split_off(path: str) -> tuple[Path, str | None]:
     return (Path(head), tail) if is_split else (Path(path), None)
 
 
-def recognise(path: Path) -> str:
-    """The format of a file or folder. Raises ValueError for none that is known."""
-    if path.is_dir():
-        return _recognise_folder(path)
-    suffix = path.suffix.lower()
-    known = {".json": "coco", ".yaml": "yolo", ".yml": "yolo", ".csv": "csv", ".txt": "txt"}
-    known |= {".data": "yolo"}  # darknet's
-    if suffix not in known:
-        raise ValueError(f"{path}: no known format; name it with --data-format {'|'.join(FORMATS)}")
-    return known[suffix]
+# --- one function for each format ---------------------------------------------------------------
 
 
-def _recognise_folder(path: Path) -> str:
-    inside = sorted(p for p in path.iterdir() if not is_hidden(p.name))
-    if (path / "Annotations").is_dir() or any(map(is_xml, inside)) or voc_years(path):
-        return "voc"
-    if _file_of_yolo(path) != path:
-        return "yolo"
-    subfolders = [p for p in inside if p.is_dir()]
-    holding = [p for p in subfolders if any(map(_is_image, p.iterdir()))]
-    if len(holding) > 1 and len(holding) == len(subfolders):
-        raise ValueError(
-            f"{path} is a folder of images per class, which is a format for classification, not "
-            "detection: it has no boxes"
-        )
-    jsons = [p for p in files_below(path) if p.suffix.lower() == ".json"]
-    hint = f"; did you mean {jsons[0]}?" if jsons else ""
-    raise ValueError(f"{path}: no annotations of a known format in it{hint}")
+def _coco(given: Source) -> Read:
+    images = given.images or given.path.parent
+    return *read_coco(given.path, images if given.decode else None), images
 
 
-def _file_of_yolo(path: Path) -> Path:
-    """The file that describes the YOLO dataset in a folder; the path as it is without one."""
-    names = ("data.yaml", "dataset.yaml", "obj.data")
-    described = next((path / name for name in names if (path / name).is_file()), None)
-    if described is None and has_labels_of(path / CLASSES):
-        return path / CLASSES
-    return described or path
+def _voc(given: Source) -> Read:
+    images = given.images or voc_images(given.path)
+    return *read_voc(given.path, given.split, images, given.classes), images
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in image_extensions() and not is_hidden(path.name)
+def _yolo(given: Source) -> Read:
+    return read_yolo(file_of_yolo(given.path), given.split or given.usual_split)
+
+
+def _csv(given: Source) -> Read:
+    images = given.images or given.path.parent
+    return *read_csv(given.path, images, _classes(given)), images
+
+
+def _txt(given: Source) -> Read:
+    path, images = given.path, given.images or given.path.parent
+    yolo = file_of_yolo(path.parent)
+    if yolo != path.parent and not holds_boxes(path):
+        raise ValueError(f"{path}: a list of the images of a YOLO dataset; give its file, {yolo}")
+    return *read_txt(path, images, _classes(given)), images
+
+
+def _classes(given: Source) -> Path_:
+    """The file of class names; for CSV also the one that lies beside it."""
+    found = given.classes or class_file(given.path)
+    if found is None:
+        format = given.path.suffix[1:].lower()
+        raise ValueError(f"{given.path}: {format} needs a file of class names: use --classes")
+    return found
+
+
+def _labelme(given: Source) -> Read:
+    return *read_labelme(given.path, given.images, given.classes), given.images or given.path
+
+
+def _open_images(given: Source) -> Read:
+    images = given.images or given.path.parent
+    return *read_open_images(given.path, images, given.classes), images
+
+
+def _image_folder(given: Source) -> Read:
+    path = file_of_table(given.path)
+    images = given.images or path.parent
+    return *read_image_folder(path, images), images
+
+
+# A new format is a line here, and one in `recognise`.
+READERS: dict[str, Callable[[Source], Read]] = {
+    "coco": _coco,
+    "voc": _voc,
+    "yolo": _yolo,
+    "csv": _csv,
+    "txt": _txt,
+    "labelme": _labelme,
+    "openimages": _open_images,
+    "imagefolder": _image_folder,
+}
+FORMATS = tuple(READERS)

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from fcos_deploy.files import backslash_hint, find_file
+from fcos_deploy.files import backslash_hint, find_file, last_part
 from fcos_deploy.text import read_json
 from fcos_deploy.vision import ImageError, image_size
 
@@ -189,6 +189,11 @@ def _settle_size(
         image["height"], image["width"] = whole
         return True
     path = find_file(images, image["file_name"])
+    alone = last_part(image["file_name"])
+    if not os.path.exists(path) and os.path.isfile(Path(images, alone)):
+        # Label Studio writes the folders of its server in front.
+        image["file_name"], path = alone, Path(images, alone)
+        problems.append(Problem("note", "folder of another machine", str(path), place=place))
     if not os.path.exists(path):  # unlike Path.exists it answers for names that are too long
         text = f"{path}{backslash_hint(path)}"
         problems.append(Problem("error", "image file missing", text, "left out", place))

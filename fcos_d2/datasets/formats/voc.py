@@ -11,8 +11,8 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from fcos_deploy.files import files_below, is_hidden, last_part
-from fcos_deploy.text import decode_text, read_bytes, read_lines
+from fcos_deploy.files import last_part
+from fcos_deploy.text import decode_text, read_bytes
 from fcos_deploy.vision import image_extensions
 
 from ..problems import Place, Problem
@@ -27,6 +27,7 @@ from .records import (
     records_to_coco,
     turn_corners,
 )
+from .voc_folders import annotations_of, voc_images, voc_stems, voc_years, xml_file, years_with
 
 NO_OBJECT = "object without name or with a box that is not four numbers"
 AROUND = "the upright box around it is taken"  # what is done about a turned box
@@ -64,89 +65,15 @@ def read_voc(
     folder = Path(images or voc_images(root))  # that the file names are relative to
     problems: list[Problem] = []
     found: list[Record] = []
-    for year in _years_with(years or [root], split):
-        annotations, place = _annotations(year), voc_images(year) if years else folder
+    for year in years_with(years or [root], split):
+        annotations, place = annotations_of(year), voc_images(year) if years else folder
         for stem in voc_stems(year, split):
-            path = _xml_file(annotations, stem)
+            path = xml_file(annotations, stem)
             record = _read_image(path, stem, place, folder, problems)
             found += [record] if record else []
     used = {box["name"] for _, boxes in found for box in boxes}
     names = read_names(classes, used) if classes else sorted(used)
     return records_to_coco(found, names, problems), problems
-
-
-def voc_years(root: Path) -> list[Path]:
-    """The folders of VOC2007 and VOC2012 in a VOCdevkit; none in another folder."""
-    if not root.is_dir() or (root / "Annotations").is_dir():
-        return []
-    years = sorted(path.parent for path in root.glob("*/Annotations") if path.is_dir())
-    return years if len(years) > 1 else []
-
-
-def _years_with(years: list[Path], split: str | None) -> list[Path]:
-    """Those that have the list; all where none has it, for the error that says so."""
-    return [x for x in years if split is None or _list_file(x, split).is_file()] or years
-
-
-def _annotations(root: Path) -> Path:
-    return root / "Annotations" if (root / "Annotations").is_dir() else root
-
-
-def _list_file(root: Path, split: str) -> Path:
-    return root / "ImageSets" / "Main" / f"{split}.txt"
-
-
-def voc_images(root: Path) -> Path:
-    """The folder that holds the images of a VOC folder, or of one of xml files."""
-    usual = [root / name for name in ("JPEGImages", "Annotations") if (root / name).is_dir()]
-    return usual[0] if usual else root
-
-
-def voc_stems(root: Path, split: str | None = None) -> list[str]:
-    """Names of the xml files of a VOC folder, or of one of its lists, without their ending.
-
-    Raises:
-        ValueError: no such list, or no xml file.
-    """
-    folder = _annotations(root)
-    if split is None:
-        # Loose files may lie above those of another set, so only Annotations is walked through.
-        given = files_below(folder) if folder != root else sorted(folder.iterdir())
-        files = [path for path in given if is_xml(path)]
-        stems = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
-    else:
-        path = _list_file(root, split)
-        if not path.is_file():
-            there = sorted(path.parent.glob("*.txt")) if path.parent.is_dir() else []
-            lists = [p.stem for p in there if not is_hidden(p.name)]
-            raise ValueError(f"{path}: no such list; there are {', '.join(lists) or 'none'}")
-        stems = [_stem_of_line(line, folder) for _, line in read_lines(path)]
-    if not stems:
-        raise ValueError(f"{folder}: no xml file in it")
-    return stems
-
-
-def _stem_of_line(line: str, folder: Path) -> str:
-    """The name in a line of a list.
-
-    `name`, `name 1` in lists of a class; CVAT writes `"a name"` with quotes, others without.
-    """
-    quoted = re.match(r'"([^"]+)"', line)
-    words = [line, quoted[1] if quoted else line.split()[0], re.sub(r"\s+-?[01]$", "", line)]
-    stems = [*words, *(name.replace("\\", "/") for name in words)]
-    stems += [re.sub(r"\.\w+$", "", name) for name in stems]  # where it is the image that is named
-    there = (stem for stem in stems if os.path.isfile(_xml_file(folder, stem)))
-    return next(there, stems[1])
-
-
-def is_xml(path: Path) -> bool:
-    """Whether the name is that of an annotation file."""
-    return path.suffix.lower() == ".xml" and not is_hidden(path.name)
-
-
-def _xml_file(folder: Path, stem: str) -> Path:
-    loud = folder / f"{stem}.XML"
-    return loud if os.path.isfile(loud) else folder / f"{stem}.xml"
 
 
 def _read_image(

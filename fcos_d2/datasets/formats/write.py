@@ -16,6 +16,7 @@ from .write_folders import by_image, class_index, corners_of, write_voc, write_y
 
 Coco = dict[str, list[dict]]
 logger = logging.getLogger(__name__)
+WRITTEN = ("coco", "voc", "yolo", "csv", "txt")
 
 # Control characters, and bytes of file names that are not UTF-8.
 _UNHELD = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")

@@ -10,7 +10,7 @@ from pathlib import Path
 from fcos_deploy.text import read_text
 
 from ..own_data import DataFiles
-from .tree import Reading, Tree, sample, without_ending
+from .tree import Reading, Tree, refuse_several, sample, without_ending
 
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*"((?:[^"\\]|\\.)*)"')
@@ -47,12 +47,7 @@ def find_coco(tree: Tree) -> Reading | None:
         by_split.setdefault("train", []).extend(unnamed)
     for paths in by_split.values():
         if len(paths) > 1:
-            listed = " and ".join(tree.relative(path) for path in paths[:3])
-            more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-            raise ValueError(
-                f"{tree.root}: {len(paths)} COCO files, {listed}{more}; which is to be learned? "
-                "Name it with --train-data, and with --val-data the one to evaluate on"
-            )
+            refuse_several(tree, paths, "COCO files")
     chosen = {split: paths[0] for split, paths in by_split.items() if split is not None}
     splits = {x: DataFiles(str(path), str(folders[path])) for x, path in chosen.items()}
     images_of = {split: images[path] for split, path in chosen.items()}

@@ -5,7 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from fcos_deploy.files import files_below, last_part
 from fcos_deploy.vision import image_extensions
@@ -51,6 +51,15 @@ class Tree:
     def named(self, *names: str) -> list[Path]:
         """The files of these names."""
         return [path for name in names for path in self._by_name.get(name, ())]
+
+    def images_below(self, folder: Path) -> list[Path]:
+        """The images in a folder and in those in it."""
+        paths = (path for paths in self._by_stem.values() for path in paths)
+        return [path for path in paths if path.is_relative_to(folder)]
+
+    def has_image(self, path: Path) -> bool:
+        """Whether there is an image of this path, but for its ending."""
+        return any(x.parent == path.parent for x in self._by_stem.get(path.name, ()))
 
     def relative(self, path: Path) -> str:
         """A path as people see it from the folder."""
@@ -102,6 +111,16 @@ class Tree:
             return counts[folder], folder == near.parent, of_split, -apart, str(folder)
 
         return max(counts, key=rank, default=None)
+
+
+def refuse_several(tree: Tree, paths: list[Path], kind: str) -> NoReturn:
+    """Raises ValueError: it is not clear which of some files or folders is meant."""
+    listed = " and ".join(tree.relative(path) for path in paths[:3])
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    raise ValueError(
+        f"{tree.root}: {len(paths)} {kind}, {listed}{more}; which is to be learned? Name it with "
+        "--train-data, and with --val-data the one to evaluate on"
+    )
 
 
 def sample(names: list[str]) -> list[str]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from fcos_deploy.text import read_lines
 
-from ..formats.voc import is_xml, voc_images, voc_stems, voc_years
+from ..formats.voc_folders import is_xml, voc_images, voc_stems, voc_years
 from ..own_data import DataFiles
-from .tree import SPLIT_WORDS, Reading, Tree, sample, without_ending
+from .tree import SPLIT_WORDS, Reading, Tree, refuse_several, sample, without_ending
 
 _ROOT = re.compile(rb"<\s*annotation[\s>]")
 
@@ -31,7 +31,7 @@ def find_voc(tree: Tree) -> Reading | None:
         return _with_lists(tree, roots[0], roots)
     by_split = {tree.split_of(root): root for root in roots}
     if len(by_split) < len(roots) or None in by_split:
-        _refuse_several(tree, roots)
+        refuse_several(tree, roots, "folders of VOC xml")
     splits = {x: _files(tree, root, root / "Annotations") for x, root in by_split.items() if x}
     images = {x: _paths(by_split[x]) for x in splits}
     return Reading("voc", "Pascal VOC", splits, images, [])
@@ -56,14 +56,6 @@ def _devkit(path: Path, root: Path) -> Path | None:
     """The folder above the Annotations that an xml file lies in."""
     inside = (x for x in path.parents if x == root or x.is_relative_to(root))
     return next((folder.parent for folder in inside if folder.name == "Annotations"), None)
-
-
-def _refuse_several(tree: Tree, folders: list[Path]) -> None:
-    listed = " and ".join(tree.relative(folder) for folder in folders[:3])
-    raise ValueError(
-        f"{tree.root}: {len(folders)} folders of VOC xml, {listed}; which is to be learned? Name "
-        "it with --train-data, and with --val-data the one to evaluate on"
-    )
 
 
 def _with_lists(tree: Tree, root: Path, years: list[Path]) -> Reading:
@@ -111,7 +103,7 @@ def _find_loose(tree: Tree, xml: list[Path]) -> Reading:
     for folder, stems in folders.items():
         split = (tree.split_of(folder) if len(folders) > 1 else None) or "train"
         if split in splits:
-            _refuse_several(tree, [Path(splits[split].data), folder])
+            refuse_several(tree, [Path(splits[split].data), folder], "folders of VOC xml")
         where = tree.folder_of_stems(sample(stems), folder / "a.xml")
         splits[split] = DataFiles(str(folder), str(where or folder))
         images[split] = frozenset(str(folder / stem) for stem in stems)

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..formats.yolo import yolo_images
 from ..formats.yolo_description import CLASSES, has_labels_of
 from ..own_data import DataFiles
-from .tree import Reading, Tree, without_ending
+from .tree import Reading, Tree, refuse_several, without_ending
 
 _USUAL = ("data.yaml", "dataset.yaml", "obj.data", CLASSES)
 
@@ -45,11 +45,7 @@ def _description(tree: Tree) -> Path | None:
         if name == "dataset.yaml" and not files:  # of any other name, such as coco128.yaml
             files = [path for path in tree.with_suffix(".yaml", ".yml") if _describes(path)]
         if len(files) > 1:
-            listed = " and ".join(tree.relative(path) for path in files[:3])
-            raise ValueError(
-                f"{tree.root}: {len(files)} YOLO datasets, {listed}; which is to be learned? Name "
-                "it with --train-data, and with --val-data the one to evaluate on"
-            )
+            refuse_several(tree, files, "YOLO datasets")
         if files:
             return files[0]
     return None

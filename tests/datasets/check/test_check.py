@@ -188,7 +188,7 @@ def test_pictures_show_the_box_with_the_problem(tmp_path):
     ]
     problems = [Problem("warning", "odd", "", "", place) for place in places]
     kept = {"3 of b.png": [[200, 200, 50, 50]]}
-    (url, caption), (other, _) = pictures_of(problems, kept, tmp_path)
+    (url, caption), (other, _) = pictures_of(problems, kept, tmp_path, {})
     assert caption == str(problems[0]) and other.startswith("data:image/jpeg")
     content = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
     picture = cv2.imdecode(content, cv2.IMREAD_COLOR).astype(int)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fcos_d2.datasets.formats import FORMATS, read_dataset, write_dataset
+from fcos_d2.datasets.formats import WRITTEN, read_dataset, write_dataset
 
 FILES = [
     "plain.png",
@@ -59,7 +59,7 @@ def content(coco: dict) -> list[tuple]:
     return sorted((*pair, box) for pair, box in zip(pairs, rounded, strict=True))
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", WRITTEN)
 def test_odd_names_come_back(images, tmp_path, format):
     coco = dataset(FILES, CLASSES)
     names = {"coco": "a.json", "csv": "a.csv", "txt": "a.txt"}
@@ -129,7 +129,7 @@ def test_nothing_is_written_into_the_folder_of_the_images(images, tmp_path):
     assert sorted(images.rglob("*")) == before
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", WRITTEN)
 def test_problems_name_image_class_and_box_in_every_format(images, tmp_path, format):
     """Whatever the file name looks like in a sentence."""
     name = "sub dir/two  words 1.png"
@@ -168,7 +168,7 @@ def kill_at(patch: pytest.MonkeyPatch, number: int) -> None:
         patch.setattr(owner, name, killing(getattr(owner, name)))
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", WRITTEN)
 def test_a_kill_at_any_step_leaves_nothing_or_all(images, tmp_path, format, monkeypatch):
     classes = {"csv": "classes.csv", "txt": "classes.txt"}.get(format)
     coco, killed = dataset(FILES[:3], CLASSES[:3]), 0
@@ -211,7 +211,7 @@ def test_what_a_killed_run_has_left_goes(images, tmp_path):
     assert sorted(x.name for x in tmp_path.iterdir()) == [f"other.{ended.pid}.tmp", "out", "photos"]
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", WRITTEN)
 def test_crowds_are_left_out_where_they_would_become_objects(images, tmp_path, format, caplog):
     coco = dataset(FILES[:3], CLASSES[:3])
     for annotation in coco["annotations"][:2]:

@@ -1,0 +1,157 @@
+"""Hugging Face's ImageFolder: images, and their objects in metadata.jsonl or metadata.parquet."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fcos_deploy.files import find_file
+from fcos_deploy.text import read_lines, read_text
+
+from ..problems import Place, Problem
+from .coco_fields import is_finite
+from .records import Coco, Record, corners_to_box, image_record, records_to_coco
+
+METADATA = ("metadata.jsonl", "metadata.parquet")
+_CATEGORIES = ("categories", "category", "category_id", "labels", "label", "class", "name")
+_BOXES = ("bbox", "bboxes", "boxes")
+Row = dict[str, Any]
+
+
+def read_image_folder(path: str | Path, images: str | Path) -> tuple[Coco, list[Problem]]:
+    """The boxes of a table as COCO; they are [x, y, width, height] in px.
+
+    Args:
+        path: metadata.jsonl or metadata.parquet, with `file_name` and `objects`, which has `bbox`
+            and `categories`. Categories are names, or numbers of a ClassLabel, whose names stand
+            in the README.md of the dataset or in the parquet file.
+        images: folder that the file names are relative to.
+
+    Raises:
+        ValueError: the file cannot be read, or has no objects; pyarrow is missing.
+    """
+    path, images = Path(path), Path(images)
+    rows, features = _read_parquet(path) if path.suffix == ".parquet" else (_read_lines(path), {})
+    if not any("objects" in row for row in rows):
+        raise ValueError(f"{path}: no 'objects' with boxes in it; is this for classification?")
+    names = _class_names(features) or _names_of_card(path)
+    problems: list[Problem] = []
+    records: list[Record] = []
+    for number, row in enumerate(rows, start=1):
+        source, name = f"{path.name} row {number}", row.get("file_name")
+        if not isinstance(name, str):
+            kind = "row without file_name"
+            problems.append(Problem("error", kind, str(row)[:80], "left out", Place(source)))
+        elif image := image_record(find_file(images, name), images, source, problems):
+            boxes = _boxes(row.get("objects"), names, image, source, problems)
+            records.append((image, boxes))
+    used = {box["name"] for _, boxes in records for box in boxes}
+    ordered = [name for name in names if name in used] or sorted(used)
+    return records_to_coco(records, ordered, problems), problems
+
+
+def _read_lines(path: Path) -> list[Row]:
+    rows = []
+    for number, line in read_lines(path):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: line {number} is not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}: line {number} is no object with file_name and objects")
+        rows.append(row)
+    return rows
+
+
+def _read_parquet(path: Path) -> tuple[list[Row], Any]:
+    """The rows, and what `datasets` has kept of their types."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise ValueError(
+            f"{path}: parquet needs pyarrow: pip install 'fcos_d2[parquet]' (or pyarrow)"
+        ) from None
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: not a parquet file ({' '.join(str(error).split())})") from None
+    if "file_name" not in table.column_names:
+        raise ValueError(
+            f"{path}: no column file_name; images inside of parquet files are not read: write them "
+            "out with file_name and objects (metadata.jsonl)"
+        )
+    kept = (table.schema.metadata or {}).get(b"huggingface", b"{}")
+    features = json.loads(kept).get("info", {}).get("features", {})
+    return table.select(
+        [x for x in ("file_name", "objects") if x in table.column_names]
+    ).to_pylist(), (features)
+
+
+def _class_names(features: Any) -> list[str]:
+    """The names of the ClassLabel in a description of types, however deep it lies."""
+    if isinstance(features, list):
+        features = {str(i): value for i, value in enumerate(features)}
+    if not isinstance(features, dict):
+        return []
+    names = features.get("names")
+    if isinstance(names, dict):  # in a README.md: {'0': cat, '1': dog}
+        names = [names[key] for key in sorted(names, key=lambda key: int(key))]
+    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+        return names
+    return next((found for value in features.values() if (found := _class_names(value))), [])
+
+
+def _names_of_card(path: Path) -> list[str]:
+    """The names in the head of the README.md beside or above the table."""
+    for folder in (path.parent, path.parent.parent):
+        card = folder / "README.md"
+        if card.is_file() and (text := read_text(card)).startswith("---\n"):
+            try:
+                head = yaml.safe_load(text[4:].split("\n---", 1)[0])
+            except yaml.YAMLError:
+                continue
+            if isinstance(head, dict) and (names := _class_names(head.get("dataset_info"))):
+                return names
+    return []
+
+
+def _boxes(
+    objects: Any, names: list[str], image: dict, source: str, problems: list[Problem]
+) -> list[dict]:
+    """Of lists of boxes and categories, or of a list of objects with one of each."""
+    if isinstance(objects, list):
+        single = [x for x in objects if isinstance(x, dict)]
+        boxes, labels = (
+            [_first(x, _BOXES) for x in single],
+            [_first(x, _CATEGORIES) for x in single],
+        )
+    else:
+        table = objects if isinstance(objects, dict) else {}
+        boxes, labels = _first(table, _BOXES) or [], _first(table, _CATEGORIES) or []
+    place = Place(source, image["file_name"])
+    if len(boxes) != len(labels):
+        text = f"{len(boxes)} boxes, {len(labels)} categories"
+        problems.append(Problem("error", "boxes without categories", text, "left out", place))
+        return []
+    read = []
+    for values, label in zip(boxes, labels, strict=True):
+        is_number = isinstance(label, int) and not isinstance(label, bool)
+        if is_number and names and not 0 <= label < len(names):
+            text = f"{label} ({len(names)} classes)"
+            problems.append(Problem("error", "unknown category", text, "left out", place))
+            continue
+        text = names[label] if is_number and names else str(label)
+        if not isinstance(values, list) or len(values) != 4 or not all(map(is_finite, values)):
+            kind = "box that is not four numbers"
+            problems.append(Problem("error", kind, str(values)[:80], "left out", place))
+            continue
+        x, y, width, height = values
+        where = place._replace(category=text)
+        read.append(corners_to_box([x, y, x + width, y + height], image, where, problems))
+    return [box for box in read if box]
+
+
+def _first(table: dict, keys: tuple[str, ...]) -> Any:
+    return next((table[key] for key in keys if key in table), None)

@@ -1,0 +1,75 @@
+"""How long an evaluation will take, before there has been one."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from .budget import Budget
+from .example_images import evaluating
+from .run_parts import Run
+from .wrapping import unwrapped
+
+logger = logging.getLogger(__name__)
+
+SHARE = 0.01  # of a budget, to find out
+
+
+def expect_evaluations(
+    budget: Budget, run: Run, model: nn.Module, build_loader: Callable[[str], DataLoader]
+) -> None:
+    """Has a budget know what an evaluation takes, before the first one.
+
+    Args:
+        budget: of the run.
+        run, model, build_loader: as in `expected_time`.
+    """
+    if budget.knows("evaluation"):
+        return
+    seconds = expected_time(run, model, build_loader, SHARE * budget.seconds)
+    logger.info("an evaluation is expected to take %.1f s", seconds)
+    budget.expect("evaluation", seconds)
+
+
+def expected_time(
+    run: Run, model: nn.Module, build_loader: Callable[[str], DataLoader], most: float
+) -> float:
+    """Seconds of an evaluation on all test sets of a run, told by its first images.
+
+    Args:
+        run: names the test sets and the views.
+        model: that will be evaluated.
+        build_loader: of a test set.
+        most: s that this may take, about; two batches of each set are looked at in any case.
+    """
+    total = 0.0
+    for name in run.test_datasets:
+        seen = run.views.wrap(unwrapped(model), run.build_test_mapper())
+        with evaluating(model), torch.no_grad():
+            loader = build_loader(name)
+            total += time_of_all(seen, loader, len(loader), most / len(run.test_datasets))
+    return total
+
+
+def time_of_all(work: Callable, batches: Iterable, num_batches: int, most: float) -> float:
+    """Seconds to work through all batches, of which only the first are worked through.
+
+    The first one is apart, as workers start for it and memory is found.
+    """
+    begin = time.monotonic()
+    first = elapsed = 0.0
+    done = 0
+    for batch in batches:
+        work(batch)
+        done += 1
+        elapsed = time.monotonic() - begin
+        if done == 1:
+            first = elapsed
+        elif elapsed > most:
+            break
+    if done < 2 or done >= num_batches:
+        return elapsed
+    return first + (elapsed - first) / (done - 1) * (num_batches - 1)

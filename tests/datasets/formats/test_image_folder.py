@@ -1,0 +1,79 @@
+"""Hugging Face's ImageFolder: both forms of objects, names of classes, and damaged tables."""
+
+import json
+import sys
+
+import pytest
+
+from fcos_d2.datasets.formats import read_dataset
+from tests.support.layouts import write_image
+
+
+def read(folder, *rows):
+    write_image(folder / "c.png")
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read_dataset(folder)
+    names = {x["id"]: x["name"] for x in found.coco["categories"]}
+    boxes = [(names[a["category_id"]], *a["bbox"]) for a in found.coco["annotations"]]
+    return boxes, [problem.kind for problem in found.problems]
+
+
+def row(**objects):
+    return {"file_name": "c.png", "objects": objects}
+
+
+def test_names_and_numbers_without_names(tmp_path):
+    assert read(tmp_path, row(bbox=[[1, 2, 3, 4]], categories=["x"]))[0] == [("x", 1, 2, 3, 4)]
+    assert read(tmp_path, row(bbox=[[1, 2, 3, 4]], category=[7]))[0] == [("7", 1, 2, 3, 4)]
+
+
+def test_a_list_of_objects(tmp_path):
+    objects = [{"bbox": [1, 2, 3, 4], "category": "x"}, {"bbox": [5, 6, 7, 8], "category": "y"}]
+    boxes, _ = read(tmp_path, {"file_name": "c.png", "objects": objects})
+    assert boxes == [("x", 1, 2, 3, 4), ("y", 5, 6, 7, 8)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        (row(bbox=[[1, 2, 3]], categories=["x"]), "box that is not four numbers"),
+        (row(bbox=[[1, 2, 3, 4]], categories=[]), "boxes without categories"),
+        ({"file_name": "gone.png", "objects": {}}, "image file missing"),
+        ({"objects": {}}, "row without file_name"),
+    ],
+)
+def test_a_bad_row_is_named_and_the_others_stay(tmp_path, bad, kind):
+    boxes, problems = read(tmp_path, row(bbox=[[1, 2, 3, 4]], categories=["x"]), bad)
+    assert (boxes, problems) == ([("x", 1, 2, 3, 4)], [kind])
+
+
+def test_a_table_for_classification_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no 'objects' with boxes in it; is this for classif"):
+        read(tmp_path, {"file_name": "c.png", "label": 3})
+
+
+def test_a_line_that_is_no_json(tmp_path):
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "c.png"}\nnonsense\n')
+    with pytest.raises(ValueError, match=r"metadata.jsonl: line 2 is not JSON"):
+        read_dataset(tmp_path)
+
+
+def test_parquet_with_the_names_that_datasets_keeps(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    write_image(tmp_path / "c.png")
+    feature = {"objects": {"categories": {"feature": {"names": ["x", "y"], "_type": "ClassLabel"}}}}
+    kept = {"huggingface": json.dumps({"info": {"features": feature}})}
+    table = pa.Table.from_pylist([row(bbox=[[1, 2, 3, 4]], categories=[1])])
+    pq.write_table(table.replace_schema_metadata(kept), tmp_path / "metadata.parquet")
+    coco = read_dataset(tmp_path).coco
+    assert [x["name"] for x in coco["categories"]] == ["y"]
+    assert [a["bbox"] for a in coco["annotations"]] == [[1, 2, 3, 4]]
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "metadata.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match=r"parquet needs pyarrow: pip install 'fcos_d2\[parquet\]"):
+        read_dataset(tmp_path)

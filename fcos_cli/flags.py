@@ -55,9 +55,13 @@ VOCABULARY: dict[str, dict] = {
         "help": "times that each image is trained on",
     },
     "--start": {
-        "default": "auto",
         "metavar": "WEIGHTS",
-        "help": "what training starts from: auto, coco, imagenet, scratch or a file",
+        "help": "what training starts from: auto (the default of a plan), coco, imagenet, scratch "
+        "or a file; with --config: coco, scratch or a file instead of its own",
+    },
+    "--accept-noncommercial": {
+        "action": "store_true",
+        "help": "start from weights whose licence allows no commercial use (AdelaiDet's), too",
     },
     "--flip": {
         "action": argparse.BooleanOptionalAction,
@@ -159,7 +163,7 @@ def add_overrides(parser: argparse.ArgumentParser, folder: bool = False) -> None
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """What a plan is told, beside the data."""
     group = parser.add_argument_group("plan")
-    add(group, "--epochs", "--start", "--flip")
+    add(group, "--epochs", "--start", "--accept-noncommercial", "--flip")
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:

@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add(parser, "--config", instead=("--config-file",))
     parser.add_argument("--eval-only", action="store_true", help="only evaluate")
     train.add_training(parser, old_names=True)
+    flags.add(parser, "--start", "--accept-noncommercial")
     flags.add_overrides(parser)
     return parser
 

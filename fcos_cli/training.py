@@ -43,6 +43,7 @@ def start_planned(request: Request) -> int:
         say(planned.plan.says())
         say(f"wrote {write_plan(planned)}")
     request.config_file = os.path.join(request.output_dir, "config.yaml")
+    request.start = None  # the plan has chosen
     launch(process, request)
     return 0
 

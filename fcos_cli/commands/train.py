@@ -47,6 +47,12 @@ def add_training(parser: argparse.ArgumentParser, old_names: bool = False) -> No
         note="as many iterations as fit, instead of the config's number",
     )
     parser.add_argument(
+        "--forecast",
+        action="store_true",
+        help="take a quarter of the budget for trainings on parts of the labels, and say what "
+        "twice as many would likely bring",
+    )
+    parser.add_argument(
         "--resume", action="store_true", help="go on from the last checkpoint in the output folder"
     )
     parser.add_argument(

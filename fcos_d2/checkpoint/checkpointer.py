@@ -16,6 +16,8 @@ from .classes import classes_in_words, rows_by_name
 from .contents import IN_TRAINING, split_weights
 from .fetching import FETCHED_HERE, local_copy
 from .known_files import KNOWN_FILES, ZOO, zoo_url
+from .licences import refuse_noncommercial
+from .origins import ORIGINS, Origin, licence_of, origins_of, refuse_unaccepted
 from .packages import PYPI, packaged_file
 from .reading import DamagedCheckpointError, read_checkpoint
 from .report import LoadingReport, compare, differing_settings
@@ -46,6 +48,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
         trust_checkpoint: str | None = None,
         save_to_disk: bool | None = None,
         averaged_model: nn.Module | None = None,
+        accept_noncommercial: bool = True,
         **checkpointables: object,
     ) -> None:
         """
@@ -58,12 +61,16 @@ class FCOSCheckpointer(DetectionCheckpointer):
             save_to_disk: None lets only the main process write.
             averaged_model: the moving mean of `model`, saved in its place; the weights that are in
                 training are saved beside it, and come back with `resume_or_load`.
+            accept_noncommercial: load weights whose licence allows no commercial use; a training
+                asks its user first.
             checkpointables: named objects with state_dict() and load_state_dict().
         """
         super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
         self.class_names = class_names
         self.trust_checkpoint = trust_checkpoint
         self.averaged_model = averaged_model
+        self.accept_noncommercial = accept_noncommercial
+        self.origins: list[Origin] = []  # what the weights descend from
         self.report: LoadingReport | None = None  # of the last load
         self._asked_for = ""  # the path of the load that is going on, and what its query says
         self._fit_by_name = False
@@ -85,6 +92,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
         data.update({key: obj.state_dict() for key, obj in self.checkpointables.items()})
         if self.class_names is not None:
             data["class_names"] = list(self.class_names)
+        data[ORIGINS] = [dict(origin) for origin in self.origins]
         path = os.path.join(self.save_dir, f"{name}.pth")
         logger.info("Saving checkpoint to %s", path)
         write_checkpoint(path, data)
@@ -173,6 +181,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
             name, path = path, zoo_url(path)
             self._asked_for = path
             logger.warning("%s: %s", name, KNOWN_FILES[path].licence)
+        refuse_noncommercial(path, licence_of(path) or "", self.accept_noncommercial)
         if path.startswith(PYPI):
             return str(packaged_file(path))
         if "://" not in path:
@@ -213,6 +222,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
             else:
                 source = recognise(state)
             if source is not None:
+                of_file = source.expects_of(checkpoint)
                 state = source.convert(state, model_state)
             if other_classes:
                 state = rows_by_name(state, model_state, stored, wanted)
@@ -227,7 +237,7 @@ class FCOSCheckpointer(DetectionCheckpointer):
                 f"model; the first are {first}"
             )
         if source is not None:
-            report.notes = differing_settings(self.model, source.expects)
+            report.notes = differing_settings(self.model, source.expects | of_file)
             if source.hint:
                 report.notes.append(source.hint)
         if other_classes:
@@ -236,8 +246,19 @@ class FCOSCheckpointer(DetectionCheckpointer):
             reason = f"the model has changed ({len(absent)} parts: {absent[0]})"
             raise cannot_resume(self._asked_for, self.save_dir, reason)
         self.report = report
+        self.keep_origins(origins_of(self._asked_for, source, checkpoint))
         checkpoint["model"] = state
         return super()._load_model({"model": state})
+
+    def keep_origins(self, origins: list[Origin]) -> None:
+        """Notes what the weights descend from, for all files that are saved.
+
+        Raises:
+            ValueError: weights that may not be used commercially, which was not accepted.
+        """
+        if not self._resuming:  # then it was accepted
+            refuse_unaccepted(origins, self.accept_noncommercial)
+        self.origins = origins
 
     def _check_run(self, checkpoint: dict) -> None:
         trainer = self.checkpointables.get("trainer")

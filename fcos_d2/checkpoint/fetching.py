@@ -5,7 +5,6 @@ import logging
 import re
 import shutil
 import urllib.error
-import urllib.request
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -16,6 +15,7 @@ from tqdm import tqdm
 from fcos_deploy.writing import replacing, write_text
 
 from .known_files import KNOWN_FILES
+from .reaching import opened
 from .reading import sha256_of
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def _compare(url: str, path: Path, found: str, expected: str) -> None:
 
 
 def _download(url: str, path: Path) -> None:
-    with urllib.request.urlopen(url, timeout=_SECONDS_OF_SILENCE) as response, path.open("wb") as f:
+    with opened(url, _SECONDS_OF_SILENCE) as response, path.open("wb") as f:
         stated = response.headers.get("Content-Length")
         size = int(stated) if stated and stated.isdigit() else None
         with tqdm.wrapattr(response, "read", total=size, desc=path.stem, disable=None) as reader:

@@ -1,4 +1,4 @@
-"""Whether a file on the web can be had, asked without a long wait."""
+"""Files on the web, without a long wait where there is no network."""
 
 import queue
 import threading
@@ -6,8 +6,40 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
+from typing import Any
 
-SECONDS = 4.0
+SECONDS = 4.0  # to choose among what can be had
+PATIENCE = 15.0  # with what is needed
+
+
+def opened(url: str, seconds_of_silence: float, seconds: float = PATIENCE) -> Any:
+    """The response of a server, to be read, or an error soon where none comes.
+
+    Args:
+        url: http, https or ftp.
+        seconds_of_silence: between two parts of the response.
+        seconds: until it begins. The look-up of a host's name counts, which no timeout of a
+            connection covers; hence the thread.
+
+    Raises:
+        OSError, HTTPException: there is none.
+    """
+    answers: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            answers.put((urllib.request.urlopen(url, timeout=seconds_of_silence), None))
+        except Exception as error:  # to be raised by who waits
+            answers.put((None, error))
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        response, error = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise urllib.error.URLError(f"no answer within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return response
 
 
 def obstacles(urls: Sequence[str], seconds: float = SECONDS) -> dict[str, str]:
@@ -15,8 +47,7 @@ def obstacles(urls: Sequence[str], seconds: float = SECONDS) -> dict[str, str]:
 
     Args:
         urls: http or https.
-        seconds: after which there is no answer. The look-up of a host's name counts, which no
-            timeout of a connection covers; hence the threads.
+        seconds: until each has answered, as for `opened`.
     """
     answers: queue.Queue[tuple[str, str]] = queue.Queue()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from .sources import Source
+from .sources import HEAD, Source
 from .sources.source import body_prefix
 
 _ROWS = 5  # of each kind in the table; the rest is counted
@@ -16,6 +16,10 @@ _CLASS_LAYER = "cls_logits"
 # Attributes whose name says too little about where they are set.
 _KEYS = {
     "input_format": "INPUT.FORMAT (image_format of the mappers)",
+    f"{HEAD}relu_regression": "MODEL.FCOS.USE_RELU (relu_regression of the head)",
+    f"{HEAD}regresses_pixels": "not MODEL.FCOS.NORM_REG_TARGETS (pixel_strides of the head)",
+    f"{HEAD}quality_on_box_branch": "MODEL.FCOS.CENTERNESS_ON_REG (quality_on_box_branch of the "
+    "head)",
     "backbone.bottom_up.model.bn1.eps": "eps of the norms of MODEL.TIMM.NAME (of the body's name)",
 }
 

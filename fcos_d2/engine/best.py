@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+from collections.abc import Mapping
 
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import HookBase
@@ -134,6 +135,19 @@ class KeepBest(HookBase):
         # Checkpoints of earlier versions know only how long the run has waited.
         self.best = state_dict.get("best", self.in_file)
         self.best_iteration = state_dict.get("best_iteration", saved.get("iteration", -1))
+
+
+def value_of(metric: str, found: Mapping[str, tuple[float, int]]) -> float | None:
+    """The latest value of a metric; None where the evaluations gave none.
+
+    Args:
+        metric: such as "bbox/AP".
+        found: `EventStorage.latest()`.
+    """
+    name = _resolve(metric, list(found))
+    if name is None or math.isnan(found[name][0]):
+        return None
+    return found[name][0]
 
 
 def _resolve(metric: str, found: list[str]) -> str | None:

@@ -27,6 +27,10 @@ FORECAST_STEPS = 10  # after which it is said how many iterations fit
 KEPT = 2  # checkpoints, where the config does not say how many
 
 
+class BudgetTooShort(ValueError):
+    """Not even one iteration and its evaluation fit."""
+
+
 class Clock(HookBase):
     """Counts the time of a run and hands on what its budget decides.
 
@@ -92,13 +96,13 @@ class Clock(HookBase):
         """Takes what rank 0 has decided.
 
         Raises:
-            ValueError: the budget is too short for one iteration and its evaluation.
+            BudgetTooShort: for one iteration and its evaluation.
         """
         values = {name: numbers[f"clock_{name}"] for name in vars(self.decision)}
         values |= {name: bool(values[name]) for name in ("evaluate", "save")}
         self.decision = Decision(**values)
         if self.decision.least:
-            raise ValueError(
+            raise BudgetTooShort(
                 f"a `budget` of {in_words(self.budget.seconds)} is too short: start, one "
                 f"iteration and the evaluation take about {in_words(self.decision.least)}"
             )

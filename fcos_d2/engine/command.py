@@ -9,10 +9,12 @@ from detectron2.utils import comm
 from fcos_deploy.door import MISTAKES
 from fcos_deploy.writing import describe
 
+from . import label_forecast
 from .best import KeepBest
 from .divergence import one_rank_tells
 from .evaluating import evaluate_weights
 from .final_test import TimeForTest, measure_best_weights
+from .learning_curve import curve_of
 from .request import Request
 from .run_parts import Run
 from .setup import prepare
@@ -60,8 +62,13 @@ def _evaluate(request: Request, prepared: Run) -> dict:
 
 def _train(request: Request, prepared: Run) -> dict:
     start = time.monotonic()
+    labels = _forecast(request, prepared)
     trainer = Trainer(
-        prepared, request.trust_checkpoint, resume=request.resume, begun=request.begun
+        prepared,
+        request.trust_checkpoint,
+        resume=request.resume,
+        begun=request.begun,
+        accept_noncommercial=request.accept_noncommercial,
     )
     trainer.resume_or_load(resume=request.resume)
     say_beginning(trainer)
@@ -72,6 +79,22 @@ def _train(request: Request, prepared: Run) -> dict:
     tested = (
         measure_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else None
     )
+    forecast, curve = {}, curve_of(trainer)
+    if curve is not None and curve.points:
+        forecast["2x time"] = curve.in_words()
+    if request.forecast:
+        forecast["2x labels"] = label_forecast.in_words(labels)
     seconds = time.monotonic() - start
-    say_end(prepared, results, seconds, best, trainer.clock, tested)
+    say_end(prepared, results, seconds, best, trainer.clock, tested, forecast)
     return results
+
+
+def _forecast(request: Request, prepared: Run) -> list[tuple[int, float]]:
+    """The results of short trainings on parts of the labels; none where they are not asked for."""
+    if not request.forecast:
+        return []
+    if not prepared.training().budget:
+        raise ValueError("--forecast trains within a budget: give --budget, too")
+    if request.resume and (found := label_forecast.earlier_results(prepared.output_dir)):
+        return found
+    return label_forecast.train_on_parts(prepared, request.trust_checkpoint)

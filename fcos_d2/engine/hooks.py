@@ -15,6 +15,7 @@ from .cadence import Cadence, Evaluation
 from .clock import Clock, ClockCheckpointer
 from .divergence import DivergenceGuard
 from .ema import WeightAverage
+from .learning_curve import LearningCurve
 from .run_parts import Training
 from .schedule import LRScheduler
 from .step import StepTrainer
@@ -59,6 +60,8 @@ class RunHooks:
             hooks.append(KeepBest(self.checkpointer, self.cadence, *best))
         elif settings.patience:
             raise ValueError("`patience` needs a `best_metric`")
+        if self.clock is not None and settings.best_metric:
+            hooks.append(LearningCurve(optimizer, self.cadence, settings.best_metric))
         hooks += self.after_evaluation
         if main:  # last, so that the metrics of an evaluation are written
             hooks.append(PeriodicWriter(self.build_writers(), settings.log_period))

@@ -16,6 +16,7 @@ class Request:
         device: to run on; None: the config's.
         budget: seconds of wall time that the run may take; None: the config's.
         begun: `time.monotonic()` when the command began, from which a budget counts; None: now.
+        forecast: train on parts of the labels, too, to tell what more of them would bring.
         resume: go on from the last checkpoint in the output folder.
         eval_only: evaluate the weights that the config names, and train nothing.
         auto_scale: scale learning rate and schedule by the real batch over the config file's.
@@ -30,7 +31,9 @@ class Request:
         dist_url: where the machines meet; "auto" for one machine.
         verbose: show on the terminal all that log.txt gets.
         epochs: over the training data, for a plan without a budget.
-        start: of a plan: "auto", "coco", "imagenet", "scratch" or a file.
+        start: "coco", "scratch" or a file; for a plan also "auto" and "imagenet"; None: what the
+            config names, and auto for a plan.
+        accept_noncommercial: start from weights whose licence allows no commercial use, too.
         flip: mirror images in a plan; None: where the names of the classes allow it.
     """
 
@@ -41,6 +44,7 @@ class Request:
     device: str | None = None
     budget: float | None = None
     begun: float | None = None
+    forecast: bool = False
     resume: bool = False
     eval_only: bool = False
     auto_scale: bool = False
@@ -60,5 +64,6 @@ class Request:
     dist_url: str = "auto"
     verbose: bool = False
     epochs: float | None = None
-    start: str = "auto"
+    start: str | None = None
+    accept_noncommercial: bool = False
     flip: bool | None = None

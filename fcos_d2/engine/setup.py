@@ -27,6 +27,7 @@ from .request import Request
 from .restarts import is_restart
 from .run_of import run_of
 from .run_parts import Changes, Run
+from .starting import take_start
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def prepare(request: Request) -> Run:
     if request.begun is None:
         request.begun = time.monotonic()
     request.config_file = model_zoo.get_config_file(request.config_file)
+    take_start(request)
     run = run_of(_config(request, _overrides(request)))
     take_data(request, run)
     setup_logging(run.output_dir, request.verbose, run.kind)

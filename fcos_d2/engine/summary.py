@@ -11,6 +11,7 @@ from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
 from .. import __version__
+from ..checkpoint.origins import origins_in_words
 from .durations import in_words as duration
 from .wrapping import unwrapped
 
@@ -38,7 +39,8 @@ def say_beginning(trainer: "Trainer") -> None:
         f"{_sources(run.test_datasets)}",
         "model": f"{type(unwrapped(trainer.model)).__name__}, "
         f"{sum(x.numel() for x in parameters) / 1e6:.1f} M parameters, {learning / 1e6:.1f} M of "
-        f"them learn; starts from {run.weights or 'random weights'}",
+        "them learn",
+        "start": origins_in_words(trainer.checkpointer.origins),
         "schedule": _schedule(trainer, images, rate),
         "device": _machine(run, settings.precision),
         "output": f"{run.output_dir} (log.txt has all details)",
@@ -80,6 +82,7 @@ def say_end(
     best: float | None,
     clock: "Clock | None" = None,
     tested: Mapping[str, object] | None = None,
+    forecast: Mapping[str, str] | None = None,
 ) -> None:
     """What came out, where it lies, and what can be done with it.
 
@@ -90,6 +93,7 @@ def say_end(
         best: the best value of the metric that is watched; None where none was.
         clock: of a run with a budget.
         tested: results of the best weights on the test set; None where there is no such set.
+        forecast: what more time or labels would bring, in words; None: that is not known.
     """
     rows = {"results": in_words(results) or "none"}
     weights = os.path.join(run.output_dir, "model_final.pth")
@@ -100,6 +104,7 @@ def say_end(
         weights = kept
     if tested is not None:
         rows["test set"] = in_words(tested) or "none"
+    rows |= forecast or {}
     rows["output"] = f"{run.output_dir}: config.yaml, metrics.json, log.txt"
     rows["next"] = f"fcos predict IMAGE --weights {weights} --output drawn/"
     time = f"{timedelta(seconds=round(seconds))}"

@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..checkpoint import FCOSCheckpointer, resumable
+from ..checkpoint.origins import fetched_origins
 from ..data.loader import follow, start_at
 from ..evaluation.classes import check_test_classes
 from ..evaluation.metrics import check_metric
@@ -60,6 +61,7 @@ class Trainer(DefaultTrainer):
         trust_checkpoint: str | None = None,
         resume: bool = False,
         begun: float | None = None,
+        accept_noncommercial: bool = False,
     ) -> None:
         """
         Args:
@@ -68,6 +70,7 @@ class Trainer(DefaultTrainer):
             resume: `resume_or_load` will be asked to resume: where there is a checkpoint, bodies
                 fetch no weights that it would replace.
             begun: `time.monotonic()` when the command began, for a run with a budget; None: now.
+            accept_noncommercial: start from weights whose licence allows no commercial use, too.
         """
         # DefaultTrainer's constructor can only wrap models on CUDA devices, so it is not called.
         TrainerBase.__init__(self)
@@ -88,9 +91,11 @@ class Trainer(DefaultTrainer):
                 self.run.output_dir,
                 class_names=self.class_names,
                 trust_checkpoint=trust_checkpoint,
+                accept_noncommercial=accept_noncommercial,
                 averaged_model=self.average.model if self.average else None,
                 trainer=weakref.proxy(self),
             )
+            self.checkpointer.keep_origins(fetched_origins(model))
             self.start_iter = 0
             # With a budget, the end is known when it comes.
             self.max_iter = self.settings.max_iter if self.clock is None else sys.maxsize

@@ -60,7 +60,11 @@ def convert(
 
 def candidates(source: Source) -> list[str]:
     """Configs that may belong to weights of `source`, the most likely first."""
-    own = {"torchvision FCOS": "Converted/TorchVision", "detectron2 FCOS": "Converted/detectron2"}
+    own = {
+        "torchvision FCOS": "Converted/TorchVision",
+        "detectron2 FCOS": "Converted/detectron2",
+        "mmdetection FCOS": "Converted/mmdetection",
+    }
     prefixes = (own[source.name],) if source.name in own else ("FCOS/", "FCOS-RT/")
     return [name for name in list_configs() if name.startswith(prefixes)]
 

@@ -57,6 +57,7 @@ MODELS = {
         _entry("FCOS-RT/DLA34-SharedTowers-BN-Head", "38.9 (39.1)", "52"),
         _entry("Converted/TorchVision-R50", "39.2", by="torchvision"),
         _entry("Converted/detectron2-R50"),
+        _entry("Converted/mmdetection-R50"),
         _entry("Converted/tianzhi-Plain-R50", "37.1", by="tianzhi0549/FCOS"),
         _entry("PascalVOC/R50"),
         _entry("PascalVOC/R101"),

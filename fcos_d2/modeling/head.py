@@ -179,6 +179,11 @@ class FCOSHead(nn.Module):
         )
         self._init_weights(prior_prob, box_bias_init)
 
+    @property
+    def regresses_pixels(self) -> bool:
+        """Whether the regression layer predicts px and not strides."""
+        return self.pixel_strides is not None
+
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: list[ShapeSpec]) -> dict:
         fcos = cfg.MODEL.FCOS

@@ -104,8 +104,10 @@ class Amounts:
     def chosen_size(self) -> tuple[int, str]:
         if "INPUT.MIN_SIZE_TEST" in self.given:
             return int(self.given["INPUT.MIN_SIZE_TEST"]), "yours"
-        fits = affordable(self.facts, self.step_cost, self.batch, self.seconds)
-        return rules.input_size(self.facts.native, self.facts.side(0.1), fits)
+        fits = affordable(self.facts, self.step_cost, self.seconds)
+        return rules.input_size(
+            self.facts.native, self.facts.side(0.1), len(self.facts.class_names), fits
+        )
 
     @cached_property
     def resize(self) -> Resize:

@@ -26,8 +26,12 @@ class Machine:
     name: str = ""
 
     @property
+    def kind(self) -> str:
+        return torch.device(self.device).type
+
+    @property
     def is_cpu(self) -> bool:
-        return torch.device(self.device).type == "cpu"
+        return self.kind == "cpu"
 
 
 def this_machine(device: str) -> Machine:

@@ -137,6 +137,16 @@ def _length(amounts: Amounts) -> Decision:
     return Decision(title="length", values=values, shown=shown, reason=reason)
 
 
+def _precision(amounts: Amounts) -> Decision:
+    precision = rules.precision(amounts.machine.kind, amounts.machine.has_bf16, amounts.body)
+    values = {
+        "SOLVER.AMP.ENABLED": precision != "fp32",
+        "SOLVER.AMP.PRECISION": "fp16" if precision == "fp32" else precision,
+    }
+    reason = "a step takes least time with it here"
+    return Decision(title="precision", values=values, shown=precision, reason=reason)
+
+
 def _rate(amounts: Amounts) -> Decision:
     optimizer = str(amounts.given_or("SOLVER.OPTIMIZER", "AdamW"))
     rate = rules.learning_rate(amounts.start.name, amounts.batch, optimizer)
@@ -279,6 +289,7 @@ _DECISIONS = (
     _levels,
     _batch_decision,
     _length,
+    _precision,
     _rate,
     _average,
     _frozen,

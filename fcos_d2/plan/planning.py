@@ -100,12 +100,17 @@ def _wanted(request: Request) -> Wanted:
 
 def _start(request: Request, wanted: Wanted, machine: Machine) -> Start:
     """What --weights, MODEL.WEIGHTS or --start say."""
-    asked = request.start
+    asked = request.start or "auto"
     if "MODEL.WEIGHTS" in wanted.given:
         asked = str(wanted.given["MODEL.WEIGHTS"]) or "scratch"
     if request.weights is not None:
         asked = request.weights or "scratch"
-    return choose_start(asked, prefer="light" if machine.is_cpu else "strong")
+    light = machine.is_cpu and asked != "coco"  # whose detector is a strong one
+    return choose_start(
+        asked,
+        prefer="light" if light else "strong",
+        accept_noncommercial=request.accept_noncommercial,
+    )
 
 
 def _device(request: Request, wanted: Wanted) -> str:

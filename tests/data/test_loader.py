@@ -9,7 +9,7 @@ import pytest
 import torch
 from detectron2.data.samplers import TrainingSampler
 
-from fcos_d2.data.loader import TrainingBatches, build_training_loader
+from fcos_d2.data.loader import TrainingBatches, build_training_loader, follow
 from fcos_d2.data.seeding import seeded
 
 # Four lying and two standing images.
@@ -120,3 +120,26 @@ def test_the_callers_random_numbers_go_on():
     with seeded(7):
         np.random.rand()
     assert [first, np.random.rand()] == expected.tolist()
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_schedule_that_is_followed(num_workers):
+    """Samples have the iteration of the schedule when they were drawn; workers are ahead."""
+    with seeded(3):
+        loader = build_training_loader(
+            RECORDS, mapper=mapper, total_batch_size=2, num_workers=num_workers
+        )
+    position = 0.0
+    follow(loader, lambda: position)
+    found = []
+    for batch in islice(loader, 12):
+        found.append(batch[0]["iteration"])
+        position += 2.5
+    ahead = 2 * num_workers  # torch's prefetch_factor
+    expected = [0] * ahead + [int(2.5 * i) for i in range(12 - ahead)]
+    assert found == expected
+    plain = [[x["drawn"] for x in batch] for batch in batches(12)]
+    with seeded(3):
+        again = build_training_loader(RECORDS, mapper=mapper, total_batch_size=2)
+    follow(again, lambda: 99.0)
+    assert [[x["drawn"] for x in batch] for batch in islice(again, 12)] == plain

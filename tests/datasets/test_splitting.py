@@ -99,7 +99,7 @@ def test_the_files_of_before_are_taken_again_unless_the_data_have_changed(tmp_pa
 def test_errors_in_the_data_stop_before_a_split(tmp_path):
     data = write_set(tmp_path / "data")
     (tmp_path / "data" / "05.jpg").unlink()
-    with pytest.raises(ValueError, match=r"1 error: image file missing: 05.jpg"):
+    with pytest.raises(ValueError, match=r"2 errors, the first: image file missing: 05.jpg"):
         make_split(data, tmp_path / "out")
     make_split(data, tmp_path / "out", check=False)
     assert len(names(tmp_path / "out", "train")) + len(names(tmp_path / "out", "val")) == 19

@@ -9,75 +9,24 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from made_up_time import STEP, Killed, MadeUpTime, train
 from tiny_run import make_tiny_coco, tiny_command, train_request
 
 from fcos_d2 import model_zoo
-from fcos_d2.checkpoint import FCOSCheckpointer
 from fcos_d2.data.mixing import ImageMixing
 from fcos_d2.engine import clock as clock_file
-from fcos_d2.engine import evaluation_time, run
-from fcos_d2.engine import trainer as trainer_file
+from fcos_d2.engine import run
 from fcos_d2.engine.budget import Budget, Decision
 from fcos_d2.engine.clock import FILE, Clock
 from fcos_d2.engine.run_of import run_of
 from fcos_d2.engine.run_parts import Changes
-from fcos_d2.engine.step import StepTrainer
-from fcos_d2.engine.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
-STEP, EVALUATION = 2.0, 1.0  # s
-
-
-class Killed(BaseException):
-    pass
-
-
-class MadeUpTime:
-    """Begins at 100 s; may kill the run in a step, counted over all lives."""
-
-    def __init__(self, monkeypatch):
-        self.now, self.steps, self.kill_at = 100.0, 0, -1
-        self.ap = iter(range(1000))
-        for module in (clock_file, trainer_file, evaluation_time):
-            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
-
-        def step(trainer, batches):
-            self.steps += 1
-            if self.steps == self.kill_at:
-                raise Killed
-            self.now += STEP
-            return {"loss_made_up": torch.tensor(1.0)}  # without gradients, nothing is learned
-
-        def evaluate(*args, **kwargs):
-            self.now += EVALUATION
-            return {"bbox": {"AP": float(next(self.ap))}}
-
-        monkeypatch.setattr(StepTrainer, "accumulate", step)
-        monkeypatch.setattr(Trainer, "test", evaluate)
-        # What is written is not looked at here, and takes most of the real time.
-        save = FCOSCheckpointer.save
-
-        def save_some(checkpointer, name, tag=True, **extra):
-            if name == "model_final" or (tag and self.kill_at > 0):
-                save(checkpointer, name, tag, **extra)
-
-        monkeypatch.setattr(FCOSCheckpointer, "save", save_some)
 
 
 @pytest.fixture
 def made_up(monkeypatch):
     return MadeUpTime(monkeypatch)
-
-
-def train(folder, made_up, *flags, start=5.0, **overrides):
-    """The lines of metrics.json of a run whose start takes 5 s."""
-    command = tiny_command(folder / "data", folder / "out", 100, *flags, **overrides)
-    request = train_request(command)
-    request.begun = made_up.now
-    made_up.now += start
-    run(request)
-    lines = (folder / "out" / "metrics.json").read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def test_a_run_takes_its_time_and_ends_annealed(tmp_path, made_up, monkeypatch):
@@ -174,7 +123,7 @@ def test_without_a_budget_nothing_is_there(tmp_path, made_up):
 @pytest.mark.parametrize(
     ("name", "key", "period"),
     [
-        ("Recipes/R18-Scratch", "SOLVER.BUDGET 90", "TEST.EVAL_PERIOD 7"),
+        ("Recipes/R18-Scratch", "SOLVER.BUDGET 90.0", "TEST.EVAL_PERIOD 7"),
         ("lazy/Recipes/R18-Scratch", "train.budget=90", "train.eval_period=7"),
     ],
 )
@@ -187,7 +136,7 @@ def test_yaml_and_lazy(name, key, period):
     assert made.finish(Changes(trains=False)).training().eval_period == 7
 
 
-@pytest.mark.parametrize("value", ["-1", "1e999"])
+@pytest.mark.parametrize("value", ["-1.0", "1e999"])
 def test_no_time(tmp_path, value):
     command = tiny_command(tmp_path / "data", tmp_path / "out", 3, **{"SOLVER.BUDGET": value})
     with pytest.raises(ValueError, match="budget.*above 0"):

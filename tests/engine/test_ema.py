@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from fcos_d2.checkpoint import FCOSCheckpointer
+from fcos_d2.engine.budget import Budget, Decision
 from fcos_d2.engine.ema import WeightAverage, decay_at
 
 
@@ -39,6 +40,21 @@ def test_closed_form():
         assert average.model[1].running_mean.item() == pytest.approx(expected, rel=1e-6)
     assert average.num_updates == 4
     assert model[0].weight.item() == 3.0
+
+
+def test_a_step_of_a_budget_may_be_many_iterations():
+    """After the first, whose decay is 1/10, one of half an iteration and one of two at 0.1 each."""
+    model, budget = model_of(8.0), Budget(100, 10)
+    average = WeightAverage(model, 0.1, budget)
+    expected = 8.0
+    for value, stride in ((1.0, 1.0), (2.0, 0.5), (4.0, 2.0)):
+        budget.obey(Decision(progress=budget.progress + stride / 10))
+        set_to(model, value)
+        average.after_step()
+        # min with the warm-up: 1/10, 2/11, 3/12
+        decay = {1.0: 0.1, 0.5: 2 / 11, 2.0: 0.01}[stride]
+        expected = decay * expected + (1 - decay) * value
+        assert average.model[0].weight.item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_decay():

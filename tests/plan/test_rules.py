@@ -7,12 +7,10 @@ from fcos_d2.plan import rules
 
 
 def affordable(seconds, per_megapixel=1.0):
-    """Square images, and a batch that costs this many seconds a megapixel."""
+    """Square images that cost this many seconds a megapixel."""
 
-    def largest(iterations):
-        fits = [
-            x for x in range(32, 1281, 32) if iterations * per_megapixel * x * x / 1e6 <= seconds
-        ]
+    def largest(images):
+        fits = [x for x in range(32, 1281, 32) if images * per_megapixel * x * x / 1e6 <= seconds]
         return max(fits, default=32)
 
     return largest
@@ -21,41 +19,48 @@ def affordable(seconds, per_megapixel=1.0):
 @pytest.mark.parametrize(
     ("native", "smallest_tenth", "seconds", "expected"),
     [
-        # 400 iterations at 1 s a megapixel in 100 s: sqrt(100 / 400 * 1e6) = 500, so 480.
-        (1000, 0.05, 100, 480),
+        # With 2 classes, 2000 images are needed. At 1 s a megapixel they fit into 500 s at
+        # sqrt(500 / 2000 * 1e6) = 500 px, so 480.
+        (1000, 0.05, 500, 480),
         # Objects of a tenth of the side have 64 px at 640, and no more are needed ...
-        (1000, 0.1, 500, 640),
-        # ... unless there is plenty of time: 1500 iterations in 2000 s fit at 1154.
-        (1000, 0.1, 2000, 992),
+        (1000, 0.1, 2500, 640),
+        # ... unless there is plenty of time: 12000 images in 12000 s fit at 1000, so 992.
+        (1000, 0.1, 12000, 992),
         # No larger than the images.
-        (320, 0.1, 1000, 320),
-        # Small objects, 0.02: 10 px need 500 px, though 400 iterations in 40 s only fit at 316;
-        # 140 fit at 534.
-        (1000, 0.02, 40, 512),
-        # There, in 20 s, 140 fit at 377.
-        (1000, 0.02, 20, 352),
-        # The least, though fewer iterations fit.
+        (320, 0.1, 5000, 320),
+        # Small objects, 0.02: 10 px need 500 px, though 2000 images in 300 s only fit at 387;
+        # 1000 fit at 547.
+        (1000, 0.02, 300, 512),
+        # There, in 150 s, 1000 fit at 387.
+        (1000, 0.02, 150, 384),
+        # The least, though fewer images fit.
         (1000, 0.2, 1, 192),
         # Pictures of 64 px whose objects have 8 px are enlarged, to 16.
-        (64, 0.125, 1000, 128),
+        (64, 0.125, 5000, 128),
         # And at most three times.
-        (64, 0.01, 1000, 192),
+        (64, 0.01, 5000, 192),
     ],
 )
 def test_input_size(native, smallest_tenth, seconds, expected):
-    size, reason = rules.input_size(native, smallest_tenth, affordable(seconds))
+    size, reason = rules.input_size(native, smallest_tenth, 2, affordable(seconds))
     assert size == expected
     assert f"{smallest_tenth * size:.0f} px there" in reason
 
 
-def test_reasons_of_sizes():
-    def reason(*arguments, seconds):
-        return rules.input_size(*arguments, affordable(seconds))[1].split("px there")[1]
+def test_more_classes_need_more_images():
+    # 10 classes need 4000 images, which fit into 500 s at 354 px.
+    assert rules.input_size(1000, 0.05, 10, affordable(500))[0] == 352
 
-    assert reason(1000, 0.05, seconds=100) == "; larger, too few iterations would fit"
-    assert reason(1000, 0.1, seconds=500) == "; more px would show little more"
-    assert reason(320, 0.1, seconds=1000) == "; as large as the images"
-    assert reason(1000, 0.02, seconds=40) == ", and needs them more than iterations"
+
+def test_reasons_of_sizes():
+    def reason(native, smallest_tenth, seconds):
+        found = rules.input_size(native, smallest_tenth, 2, affordable(seconds))
+        return found[1].split("px there")[1]
+
+    assert reason(1000, 0.05, seconds=500) == "; larger ones would leave time for too few images"
+    assert reason(1000, 0.1, seconds=2500) == "; more px would show little more"
+    assert reason(320, 0.1, seconds=5000) == "; as large as the images"
+    assert reason(1000, 0.02, seconds=300) == ", and needs them more than further images"
 
 
 def test_long_side():
@@ -93,9 +98,10 @@ def test_size_bounds():
 
 
 def test_learning_rate():
-    assert rules.learning_rate("imagenet", 8, "AdamW") == rules.RATES["imagenet"]
-    assert rules.learning_rate("imagenet", 32, "AdamW") == 2 * rules.RATES["imagenet"]
-    assert rules.learning_rate("imagenet", 32, "SGD") == 4 * rules.RATES["imagenet"]
+    assert rules.learning_rate("imagenet", 4, "AdamW") == 1e-3
+    assert rules.learning_rate("coco", 16, "AdamW") == 4e-4  # twice that of a batch of 4
+    assert rules.learning_rate("coco", 16, "SGD") == 8e-4
+    assert rules.learning_rate("imagenet", 16, "AdamW") == 1e-3  # no higher
 
 
 @pytest.mark.parametrize("iterations", [1, 10, 300, 100_000])
@@ -123,3 +129,11 @@ def test_detections(most, kept):
 def test_budgets():
     assert rules.default_budget(is_cpu=True) == 1200
     assert rules.timing_seconds(300) == 12 and rules.timing_seconds(3600) == 40
+
+
+def test_precision():
+    assert rules.precision("cpu", True, "resnet18") == "bf16"
+    assert rules.precision("cpu", True, "tf_efficientnet_lite0") == "fp32"
+    assert rules.precision("cpu", False, "resnet18") == "fp32"
+    assert rules.precision("cuda", True, "tf_efficientnet_lite0") == "bf16"
+    assert rules.precision("cuda", False, "resnet50") == "fp16"

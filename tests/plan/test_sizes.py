@@ -44,7 +44,7 @@ def test_affordable():
     # 2 images of 0.1 s and 10 s a megapixel: at 320 px, 0.1024 megapixels, 2.248 s.
     cost = StepCost(0.1, 10.0)
     assert cost.seconds(2, 320 * 320) == pytest.approx(2.248)
-    largest = affordable(found, cost, batch=2, seconds=225)
-    assert largest(100) == 320 and largest(101) == 288
+    largest = affordable(found, cost, seconds=225)
+    assert largest(200) == 320 and largest(201) == 288
     assert largest(1e9) == 32
-    assert affordable(found, cost, batch=2, seconds=None)(1e9) == 1280
+    assert affordable(found, cost, seconds=None)(1e9) == 1280

@@ -1,7 +1,7 @@
 """What an origin of weights is, and the steps that the origins share."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -28,6 +28,8 @@ class Source:
     may_miss: str = r"$^"  # pattern of parameters that have no effect
     # Attributes of the model that its results depend on, beside the weights.
     expects: dict[str, object] = field(default_factory=dict)
+    # The same, from what a file says of itself beside its weights.
+    expects_of: Callable[[Mapping[str, object]], dict[str, object]] = lambda checkpoint: {}
     hint: str = ""  # for the loading report
 
 

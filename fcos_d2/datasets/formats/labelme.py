@@ -90,7 +90,7 @@ def _boxes(data: Any, image: dict, path: Path, problems: list[Problem]) -> list[
         if not isinstance(group, (int, str)):
             single.append(read)
             continue
-        label, corners, _ = groups.setdefault((read[0], group), read)
+        label, corners, place = groups.setdefault((read[0], group), read)
         both = zip(corners, read[1], strict=True)
         around = [f(pair) for f, pair in zip((min, min, max, max), both, strict=True)]
         groups[label, group] = label, around, place

@@ -175,13 +175,9 @@ def _average(amounts: Amounts) -> Decision:
 
 
 def _frozen(amounts: Amounts) -> Decision:
-    stages = rules.frozen_stages(amounts.start.name, amounts.facts.num_images)
-    shown = f"the first {count(stages, 'stage')}" if stages else "nothing"
-    reason = "few images do not teach better edges"
-    if not stages:
-        reason = "all of it learns"
-    values = {"MODEL.BACKBONE.FREEZE_AT": stages}
-    return Decision(title="frozen", values=values, shown=shown, reason=reason)
+    values = {"MODEL.BACKBONE.FREEZE_AT": rules.FREEZE_AT}
+    reason = "frozen stages save time, but cost more than it brings"
+    return Decision(title="frozen", values=values, shown="nothing", reason=reason)
 
 
 def _mirror(amounts: Amounts) -> Decision:

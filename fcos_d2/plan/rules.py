@@ -87,10 +87,9 @@ EMA_HALF_LIFE = 0.02
 # Evaluations of a run that is not on a budget (the budget sets its own pace).
 EVALUATIONS = 8
 
-# Frozen stages (FREEZE_AT) with good weights to start from, by number of images: few images do not
-# teach edges better than ImageNet did.
-FREEZE_FEW, FEW_IMAGES = 2, 1000
-FREEZE_MANY = 0
+# Frozen stages (FREEZE_AT): none. On 205 images of blood cells, 500 steps from ImageNet weights gave
+# AP 52.5 without, and 49.9 with all up to stride 8 frozen, which took two thirds of the time.
+FREEZE_AT = 0
 # Mosaic helps from random weights (+3.9 AP, measured), not from good ones.
 MOSAIC_FROM_SCRATCH, MOSAIC_CLOSE_SHARE = 0.5, 0.2
 LIGHT_JITTER = 0.2  # brightness and contrast
@@ -263,13 +262,6 @@ def ema_decay(iterations: int) -> float:
 def warmup(iterations: int) -> int:
     """Iterations in which the learning rate rises."""
     return max(1, min(round(WARMUP_SHARE * iterations), MOST_WARMUP))
-
-
-def frozen_stages(start: str, num_images: int) -> int:
-    """FREEZE_AT: 1 is the stem, 2 also res2, ..."""
-    if start == "scratch":
-        return 0
-    return FREEZE_FEW if num_images < FEW_IMAGES else FREEZE_MANY
 
 
 def detections(most_objects: int) -> int:

@@ -219,15 +219,6 @@ def _mixing(amounts: Amounts) -> Decision:
     return Decision(title="mixing", values=values, shown=shown, reason=reason)
 
 
-def _loss(amounts: Amounts) -> Decision:
-    return Decision(
-        title="",
-        values=rules.BOX_LOSS,
-        shown="every location counts the same, by the exact IoU",
-        reason="found better on small sets",
-    )
-
-
 def _selection(amounts: Amounts) -> Decision:
     most = amounts.facts.most_objects
     keep = rules.detections(most)
@@ -292,7 +283,6 @@ _DECISIONS = (
     _mirror,
     _colour,
     _mixing,
-    _loss,
     _selection,
     _pace,
     _loading,

@@ -100,9 +100,12 @@ class Clock(HookBase):
         Raises:
             BudgetTooShort: for one iteration and its evaluation.
         """
-        values = {name: numbers[f"clock_{name}"] for name in vars(self.decision)}
-        values |= {name: bool(values[name]) for name in ("evaluate", "save")}
-        self.decision = Decision(**values)
+        self.decision = Decision(
+            progress=numbers["clock_progress"],
+            evaluate=bool(numbers["clock_evaluate"]),
+            save=bool(numbers["clock_save"]),
+            least=numbers["clock_least"],
+        )
         if self.decision.least:
             raise BudgetTooShort(
                 f"a `budget` of {in_words(self.budget.seconds)} is too short: start, one "

@@ -17,6 +17,11 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
+LITE0 = (
+    *("MODEL.BACKBONE.NAME", "build_fcos_timm_fpn_backbone"),
+    *("MODEL.TIMM.NAME", "tf_efficientnet_lite0", "INPUT.FORMAT", "RGB"),
+    *("MODEL.PIXEL_MEAN", "[127.0,127.0,127.0]", "MODEL.PIXEL_STD", "[128.0,128.0,128.0]"),
+)
 FAMILIES = {
     "FCOS-RT R50": ("FCOS-RT/R50", {}),
     "FCOS-RT R50, Winograd": ("FCOS-RT/R50", {"winograd": True}),
@@ -26,16 +31,17 @@ FAMILIES = {
     "MobileNetV2-RT": ("Recipes/MobileNetV2-RT", {}),
     "P2": ("Recipes/R50-P2-SmallObjects", {}),
     "PAFPN": ("FCOS/R50-PAFPN-1x", {}),
+    # TensorFlow's padding, which depends on the size of the image.
+    "EfficientNet-Lite0 of timm": ("Recipes/R18-Scratch", {}, *LITE0),
 }
 
 
-@pytest.mark.parametrize(("name", "options"), FAMILIES.values(), ids=FAMILIES)
-def test_finds_what_the_detector_finds(
-    shared_dir: Path, tmp_path: Path, name: str, options: dict
-) -> None:
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_finds_what_the_detector_finds(shared_dir: Path, tmp_path: Path, family: tuple) -> None:
     import onnx
 
-    opts = ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", ""]
+    name, options, *more = family
+    opts = ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", *more]
     opts += ["INPUT.MIN_SIZE_TEST", "192", "INPUT.MAX_SIZE_TEST", "256"]
     cfg = model_zoo.get_config(name, opts)
     torch.manual_seed(0)

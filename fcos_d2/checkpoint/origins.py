@@ -1,7 +1,7 @@
 """Where weights come from and under which licence: kept in every checkpoint trained from them."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, TypedDict, cast
 
 from torch import nn
 
@@ -42,7 +42,7 @@ def origins_of(weights: str, source: Source | None, checkpoint: dict) -> list[Or
         checkpoint: its content. Our own checkpoints say what they were trained from.
     """
     if (kept := checkpoint.get(ORIGINS)) is not None:
-        return [Origin(**origin) for origin in kept]
+        return [cast(Origin, dict(origin)) for origin in kept]
     licence = licence_of(weights)
     if licence is None:
         is_bare = source is not None and source.name.startswith("AdelaiDet")
@@ -55,6 +55,7 @@ def origins_of(weights: str, source: Source | None, checkpoint: dict) -> list[Or
 def fetched_origins(model: nn.Module) -> list[Origin]:
     """Of the weights that bodies of timm have fetched by themselves."""
     found = []
+    body: Any
     for body in model.modules():
         if getattr(body, "statistics", None) is None or not getattr(body, "pretrained", False):
             continue

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
@@ -117,8 +117,8 @@ def register_own_data(
 
 
 def _paths(made: Prepared) -> list[Path]:
-    images = read_json(made.json_file)["images"]
-    return [Path(made.images, x["file_name"]) for x in images]
+    data: Any = read_json(made.json_file)
+    return [Path(made.images, x["file_name"]) for x in data["images"]]
 
 
 def _compare(train: list[Path], val: list[Path]) -> None:

@@ -151,7 +151,8 @@ def _is_chosen(name: str, share: float) -> bool:
 
 
 def _numbered(tiles: list[tuple[dict, Kept]], categories: list[dict]) -> Coco:
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for number, (image, kept) in enumerate(tiles, start=1):
         images.append({"id": number, **image})
         for source, box in kept:

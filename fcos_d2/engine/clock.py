@@ -4,16 +4,18 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
-from detectron2.engine import HookBase
-from detectron2.engine.hooks import PeriodicCheckpointer
+from detectron2.engine import HookBase, TrainerBase
+from detectron2.engine.hooks import PeriodicCheckpointer, PeriodicWriter
 from detectron2.utils import comm
-from detectron2.utils.events import CommonMetricPrinter, EventStorage
+from detectron2.utils.events import CommonMetricPrinter, EventStorage, EventWriter
 from fvcore.common.checkpoint import Checkpointer
 
 from fcos_deploy.writing import write_text
 
+from .best import EarlyStop
 from .budget import Budget, Decision
 from .durations import in_words
 from .run_parts import Training
@@ -98,9 +100,12 @@ class Clock(HookBase):
         Raises:
             BudgetTooShort: for one iteration and its evaluation.
         """
-        values = {name: numbers[f"clock_{name}"] for name in vars(self.decision)}
-        values |= {name: bool(values[name]) for name in ("evaluate", "save")}
-        self.decision = Decision(**values)
+        self.decision = Decision(
+            progress=numbers["clock_progress"],
+            evaluate=bool(numbers["clock_evaluate"]),
+            save=bool(numbers["clock_save"]),
+            least=numbers["clock_least"],
+        )
         if self.decision.least:
             raise BudgetTooShort(
                 f"a `budget` of {in_words(self.budget.seconds)} is too short: start, one "
@@ -116,7 +121,26 @@ class Clock(HookBase):
             left = self.budget.iterations_left(self.used)
             say_iterations(self.trainer.iter + 1 + left, self.budget.seconds)
 
-    def after_hooks(self, seconds: float) -> None:
+    def end_step(self, trainer: TrainerBase, hooks: Callable[[], None]) -> None:
+        """Runs the hooks of a step, which end the run where no other follows.
+
+        Args:
+            trainer: whose loop has no end of its own.
+            hooks: all that follows a step.
+
+        Raises:
+            EarlyStop: after the last step.
+        """
+        if self.finished:
+            trainer.max_iter = trainer.iter + 1
+        began = time.monotonic()
+        hooks()
+        self._measure(time.monotonic() - began)
+        if self.finished:
+            trainer.iter += 1  # as after a loop that has come to its end
+            raise EarlyStop
+
+    def _measure(self, seconds: float) -> None:
         """What the hooks of a step have taken, for the next time."""
         if self.decision.evaluate:
             self.budget.paused("evaluation", seconds)
@@ -171,6 +195,24 @@ class ClockCheckpointer(PeriodicCheckpointer):
         if self.clock.finished:
             self.checkpointer.save("model_final", iteration=self.trainer.iter)
         elif self.clock.decision.save:
+            super().after_step()
+
+
+class ClockWriter(PeriodicWriter):
+    """detectron2's hook, which also writes after each evaluation.
+
+    The storage keeps the last one only, and two may come within a period.
+    """
+
+    def __init__(self, writers: list[EventWriter], clock: Clock, period: int) -> None:
+        super().__init__(writers, period)
+        self.clock = clock
+
+    def after_step(self) -> None:
+        if self.clock.decision.evaluate:
+            for writer in self._writers:
+                writer.write()
+        else:
             super().after_step()
 
 

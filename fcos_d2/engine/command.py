@@ -97,4 +97,4 @@ def _forecast(request: Request, prepared: Run) -> list[tuple[int, float]]:
         raise ValueError("--forecast trains within a budget: give --budget, too")
     if request.resume and (found := label_forecast.earlier_results(prepared.output_dir)):
         return found
-    return label_forecast.train_on_parts(prepared, request.trust_checkpoint)
+    return label_forecast.train_on_parts(prepared, request)

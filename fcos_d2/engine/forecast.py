@@ -86,7 +86,8 @@ def gain_of_doubling(
     rise = y[-1] - y[0]
     # A rise within the noise has no cause.
     of_rate = 0.0 if rise < 3 * noise else _quantiles(drop, weight, (0.5,))[0] / rise
-    return Gain(*_quantiles(gain, weight, (tail, 0.5, 1 - tail)), of_rate)
+    low, middle, high = _quantiles(gain, weight, (tail, 0.5, 1 - tail))
+    return Gain(low, middle, high, of_rate)
 
 
 def started(values: Sequence[float]) -> int:

@@ -12,7 +12,7 @@ from detectron2.utils.events import EventWriter
 from ..checkpoint import FCOSCheckpointer
 from .best import KeepBest
 from .cadence import Cadence, Evaluation
-from .clock import Clock, ClockCheckpointer
+from .clock import Clock, ClockCheckpointer, ClockWriter
 from .divergence import DivergenceGuard
 from .ema import WeightAverage
 from .learning_curve import LearningCurve
@@ -64,10 +64,16 @@ class RunHooks:
             hooks.append(LearningCurve(optimizer, self.cadence, settings.best_metric))
         hooks += self.after_evaluation
         if main:  # last, so that the metrics of an evaluation are written
-            hooks.append(PeriodicWriter(self.build_writers(), settings.log_period))
+            hooks.append(self._writer())
         # An iteration is finished when all of these are.
         hooks.append(Watchdog(self.checkpointer.save_dir, settings.stall_minutes))
         return hooks
+
+    def _writer(self) -> HookBase:
+        writers, period = self.build_writers(), self.settings.log_period
+        if self.clock is not None:
+            return ClockWriter(writers, self.clock, period)
+        return PeriodicWriter(writers, period)
 
     def _checkpoints(self) -> HookBase:
         settings = self.settings

@@ -19,6 +19,7 @@ from fcos_deploy.writing import write_text
 from .clock import BudgetTooShort
 from .forecast import RUN_NOISE, gain_of_doubling
 from .learning_curve import curve_of
+from .request import Request
 from .run_parts import Changes, Logging, Run
 from .trainer import Trainer
 
@@ -29,12 +30,12 @@ SHARE = 0.08  # of the budget, for each of them
 FILE = "label_forecast.json"
 
 
-def train_on_parts(run: Run, trust_checkpoint: str | None = None) -> list[tuple[int, float]]:
+def train_on_parts(run: Run, request: Request) -> list[tuple[int, float]]:
     """Trains on PARTS of the images, each in SHARE of the budget.
 
     Args:
         run: with a budget.
-        trust_checkpoint: see `FCOSCheckpointer`.
+        request: from which it was made.
 
     Returns:
         Numbers of images, and the metric of the run after a training on them; fewer than PARTS
@@ -44,7 +45,7 @@ def train_on_parts(run: Run, trust_checkpoint: str | None = None) -> list[tuple[
     found: list[tuple[int, float]] = []
     for part in PARTS:
         try:
-            found.append(_train_on(part, run, trust_checkpoint))
+            found.append(_train_on(part, run, request))
         except BudgetTooShort as error:
             logger.warning("no forecast for labels: %s", error)
             break
@@ -76,7 +77,7 @@ def in_words(found: Sequence[tuple[int, float]]) -> str:
     return f"{told}; in {SHARE:.0%} of the time: {seen}".replace("%", " %")
 
 
-def _train_on(part: float, run: Run, trust_checkpoint: str | None) -> tuple[int, float]:
+def _train_on(part: float, run: Run, request: Request) -> tuple[int, float]:
     names = tuple(_part_of(name, part) for name in run.train_datasets)
     images = sum(len(DatasetCatalog.get(name)) for name in names)
     settings = run.training()
@@ -93,7 +94,12 @@ def _train_on(part: float, run: Run, trust_checkpoint: str | None) -> tuple[int,
     smaller = replace(smaller, output_dir=folder, training=lambda: short)
     os.makedirs(folder, exist_ok=True)
     seed_all_rng(None if run.seed < 0 else run.seed + comm.get_rank())
-    trainer = Trainer(smaller, trust_checkpoint, begun=time.monotonic())
+    trainer = Trainer(
+        smaller,
+        request.trust_checkpoint,
+        begun=time.monotonic(),
+        accept_noncommercial=request.accept_noncommercial,
+    )
     trainer.resume_or_load(resume=False)
     trainer.train()
     curve = curve_of(trainer)

@@ -4,7 +4,6 @@ import inspect
 import logging
 import os
 import sys
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -219,16 +218,10 @@ class Trainer(DefaultTrainer):
 
     def after_step(self) -> None:
         """The hooks; with a budget, the step at which its time is up is the last one."""
-        if (clock := self.clock) is None:
-            return super().after_step()
-        if clock.finished:
-            self.max_iter = self.iter + 1
-        began = time.monotonic()
-        super().after_step()
-        clock.after_hooks(time.monotonic() - began)
-        if clock.finished:
-            self.iter += 1  # as after a loop that has come to its end
-            raise EarlyStop
+        if self.clock is None:
+            super().after_step()
+        else:
+            self.clock.end_step(self, super().after_step)
 
     def _say_if_finished(self) -> None:
         """Says so where a resumed run has nothing left to do; a lost model_final is written."""

@@ -136,7 +136,7 @@ class Amounts:
         longest = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
         ends = float(np.quantile(sides, 0.1)), float(np.quantile(longest, 0.9))
         side = rules.SIZE_STEP * int(np.ceil(max(boxes[:, 2:].max(), 1) / rules.SIZE_STEP))
-        return levels_for(boxes, rules.strides_for(*ends), (side, side))
+        return levels_for(boxes, self.facts.image_idxs, rules.strides_for(*ends), (side, side))
 
     def given_or(self, key: str, otherwise: Any) -> Any:
         """The user's value of a key."""

@@ -175,13 +175,9 @@ def _average(amounts: Amounts) -> Decision:
 
 
 def _frozen(amounts: Amounts) -> Decision:
-    stages = rules.frozen_stages(amounts.start.name, amounts.facts.num_images)
-    shown = f"the first {count(stages, 'stage')}" if stages else "nothing"
-    reason = "few images do not teach better edges"
-    if not stages:
-        reason = "all of it learns"
-    values = {"MODEL.BACKBONE.FREEZE_AT": stages}
-    return Decision(title="frozen", values=values, shown=shown, reason=reason)
+    values = {"MODEL.BACKBONE.FREEZE_AT": rules.FREEZE_AT}
+    reason = "frozen stages save time, but cost more than it brings"
+    return Decision(title="frozen", values=values, shown="nothing", reason=reason)
 
 
 def _mirror(amounts: Amounts) -> Decision:
@@ -221,15 +217,6 @@ def _mixing(amounts: Amounts) -> Decision:
     shown = "Mosaic in half of the images" if scratch else "none"
     reason = "helps from random weights, not from good ones"
     return Decision(title="mixing", values=values, shown=shown, reason=reason)
-
-
-def _loss(amounts: Amounts) -> Decision:
-    return Decision(
-        title="",
-        values=rules.BOX_LOSS,
-        shown="every location counts the same, by the exact IoU",
-        reason="found better on small sets",
-    )
 
 
 def _selection(amounts: Amounts) -> Decision:
@@ -296,7 +283,6 @@ _DECISIONS = (
     _mirror,
     _colour,
     _mixing,
-    _loss,
     _selection,
     _pace,
     _loading,

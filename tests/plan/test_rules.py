@@ -19,20 +19,20 @@ def affordable(seconds, per_megapixel=1.0):
 @pytest.mark.parametrize(
     ("native", "smallest_tenth", "seconds", "expected"),
     [
-        # With 2 classes, 2000 images are needed. At 1 s a megapixel they fit into 500 s at
-        # sqrt(500 / 2000 * 1e6) = 500 px, so 480.
-        (1000, 0.05, 500, 480),
+        # With 2 classes, 900 images are needed. At 1 s a megapixel they fit into 225 s at
+        # sqrt(225 / 900 * 1e6) = 500 px, so 480.
+        (1000, 0.05, 225, 480),
         # Objects of a tenth of the side have 64 px at 640, and no more are needed ...
         (1000, 0.1, 2500, 640),
         # ... unless there is plenty of time: 12000 images in 12000 s fit at 1000, so 992.
         (1000, 0.1, 12000, 992),
         # No larger than the images.
         (320, 0.1, 5000, 320),
-        # Small objects, 0.02: 10 px need 500 px, though 2000 images in 300 s only fit at 387;
-        # 1000 fit at 547.
-        (1000, 0.02, 300, 512),
-        # There, in 150 s, 1000 fit at 387.
-        (1000, 0.02, 150, 384),
+        # Small objects, 0.02: 10 px need 500 px, though 900 images in 150 s only fit at 408;
+        # 500 fit at 547.
+        (1000, 0.02, 150, 512),
+        # There, in 75 s, 500 fit at 387.
+        (1000, 0.02, 75, 384),
         # The least, though fewer images fit.
         (1000, 0.2, 1, 192),
         # Pictures of 64 px whose objects have 8 px are enlarged, to 16.
@@ -48,8 +48,8 @@ def test_input_size(native, smallest_tenth, seconds, expected):
 
 
 def test_more_classes_need_more_images():
-    # 10 classes need 4000 images, which fit into 500 s at 354 px.
-    assert rules.input_size(1000, 0.05, 10, affordable(500))[0] == 352
+    # 10 classes need 1700 images, which fit into 225 s at 364 px.
+    assert rules.input_size(1000, 0.05, 10, affordable(225))[0] == 352
 
 
 def test_reasons_of_sizes():
@@ -57,10 +57,10 @@ def test_reasons_of_sizes():
         found = rules.input_size(native, smallest_tenth, 2, affordable(seconds))
         return found[1].split("px there")[1]
 
-    assert reason(1000, 0.05, seconds=500) == "; larger ones would leave time for too few images"
+    assert reason(1000, 0.05, seconds=225) == "; larger ones would leave time for too few images"
     assert reason(1000, 0.1, seconds=2500) == "; more px would show little more"
     assert reason(320, 0.1, seconds=5000) == "; as large as the images"
-    assert reason(1000, 0.02, seconds=300) == ", and needs them more than further images"
+    assert reason(1000, 0.02, seconds=150) == ", and needs them more than further images"
 
 
 def test_long_side():
@@ -98,9 +98,9 @@ def test_size_bounds():
 
 
 def test_learning_rate():
-    assert rules.learning_rate("imagenet", 4, "AdamW") == 1e-3
-    assert rules.learning_rate("coco", 16, "AdamW") == 4e-4  # twice that of a batch of 4
-    assert rules.learning_rate("coco", 16, "SGD") == 8e-4
+    assert rules.learning_rate("imagenet", 2, "AdamW") == 1e-3
+    assert rules.learning_rate("coco", 8, "AdamW") == 4e-4  # twice that of a batch of 2
+    assert rules.learning_rate("coco", 8, "SGD") == 8e-4
     assert rules.learning_rate("imagenet", 16, "AdamW") == 1e-3  # no higher
 
 

@@ -23,7 +23,7 @@ class MadeUpTime:
     def __init__(self, monkeypatch):
         self.now, self.steps, self.kill_at = 100.0, 0, -1
         self.ap = iter(range(1000))
-        for module in (clock, trainer, evaluation_time, label_forecast):
+        for module in (clock, evaluation_time, label_forecast):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
 
         def step(_, batches):

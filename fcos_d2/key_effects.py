@@ -86,6 +86,7 @@ TEST_KEYS = ("INPUT.RESIZE", "INPUT.RESIZE_RULE_TEST", "TEST.SLICE", "TEST.AUG")
 LAZY_KEYS = {
     "amp.precision": "fp16",
     "accumulate_steps": 1,
+    "budget": 0.0,
     "ema.enabled": False,
     "max_grad_norm": math.inf,
     "clip_each_parameter.type": "",

@@ -21,6 +21,7 @@ from fcos_d2.config import get_cfg
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.engine import Trainer
 from fcos_d2.engine.optimizer import build_lr_scheduler
+from fcos_d2.engine.run_of import run_of
 from fcos_d2.key_effects import (
     NO_TOOL_OF_OURS_READS,
     READ_BY_THE_LOADER,
@@ -156,6 +157,7 @@ def test_every_key_of_ours_is_read(dataset, tmp_path):
     for rules in (SQUARES, AUGMENTED):
         cfg = config("FCOS/R50-1x", **{f"INPUT.{key}": value for key, value in rules.items()})
         read |= keys_read(cfg, lambda cfg: FCOSDatasetMapper(cfg, is_train=True))
+    read |= keys_read(config("FCOS/R50-1x", **{"DATASETS.OWN.FOLDER": "mine"}), run_of)
     for name, changes in VARIANTS:
         with torch.device("meta"):
             read |= keys_read(config(name, **{"MODEL.DEVICE": "meta"} | changes), build_model)
@@ -265,6 +267,8 @@ def test_keys_about_test_images_are_those_that_only_our_evaluation_reads(dataset
         "INPUT.USE_CROWD_BOXES",
         "INPUT.HFLIP_TRAIN",
         "DATALOADER.MAX_UNREADABLE_SHARE",
+        "DATASETS.OWN.FOLDER",  # whether there are any of one's own
+        "DATASETS.OWN.TRAIN_DATA",
     }
 
 

@@ -6,6 +6,7 @@ nothing else: configs that are written keep what they say.
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,6 +50,9 @@ LONGEST_ASPECT = 4.0  # longer images are made smaller, as memory is bounded
 # stride 8 on each side of a location), and at least so many.
 MOST_STRIDES = 16.0
 LEAST_STRIDES = 2.0
+# The limit of stride 8, share of the longer side of the typical object: as measured on blood cells
+# (docs/recipes.md).
+BOUND_SHARE = 0.7
 NARROWEST_RANGE = (
     1.25  # least quotient of neighbouring limits: in narrow ranges there are no locations
 )
@@ -203,19 +207,21 @@ def strides_for(smallest_tenth: float, largest_tenth: float) -> list[int]:
 
 
 def size_bounds(longest: np.ndarray, strides: list[int], factor: float = 1.0) -> list[int]:
-    """Limits of max(ltrb) between the levels, px, by which they share the objects equally.
+    """Limits of max(ltrb) between the levels, px: doubled from level to level, as published.
+
+    That of stride 8 follows from the typical object, so that the finest two levels share it.
 
     Args:
         longest: (M,) longer sides of the objects, px; at its centre max(ltrb) is half of it.
         strides: of the levels.
         factor: by which limits are larger than that.
     """
-    num = len(strides)
-    shares = np.quantile(longest / 2, np.arange(1, num) / num)
+    typical = float(np.median(longest))
     bounds: list[int] = []
-    for share, finer, coarser in zip(shares, strides, strides[1:], strict=False):
+    for finer, coarser in pairwise(strides):
         low, high = LEAST_STRIDES * coarser / 2, MOST_STRIDES * finer / 2
-        bound = 4 * round(float(np.clip(factor * share, low, max(low, high))) / 4)
+        wanted = factor * BOUND_SHARE * typical * finer / 8
+        bound = 4 * round(float(np.clip(wanted, low, max(low, high))) / 4)
         lowest = NARROWEST_RANGE * bounds[-1] if bounds else 4
         bounds.append(max(bound, 4 * math.ceil(lowest / 4)))
     return bounds

@@ -86,8 +86,9 @@ def test_strides(smallest, largest, strides):
 
 
 def test_size_bounds():
-    # Thirds of 1 to 300 are at 100 and 200, half of them at 50 and 100.
-    assert rules.size_bounds(np.arange(1.0, 301), [8, 16, 32]) == [52, 100]
+    # 0.7 of the median, 80, and twice that.
+    assert rules.size_bounds(np.arange(1.0, 160), [8, 16, 32]) == [56, 112]
+    assert rules.size_bounds(np.full(9, 23.0), [4, 8, 16]) == [8, 16]
     # No level learns objects longer than 16 of its strides ...
     assert rules.size_bounds(np.full(9, 640.0), [8, 16, 32]) == [64, 128]
     # ... or shorter than two of them.

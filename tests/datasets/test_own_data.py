@@ -115,7 +115,7 @@ def test_a_yolo_file_gives_both_sets(tmp_path):
     (tmp_path / "data.yaml").write_text(yaml)
     files = DataFiles(str(tmp_path / "data.yaml"))
     own = register_own_data(files, files, tmp_path / "out")
-    assert own == ("own_train", "own_val", ["cat", "dog"])
+    assert own == ("own_train", "own_val", None, ["cat", "dog"])
     found = [DatasetCatalog.get(name)[0]["annotations"][0] for name in ("own_train", "own_val")]
     assert [(x["category_id"], x["bbox"]) for x in found] == [
         (0, pytest.approx([4, 4, 2, 2])),

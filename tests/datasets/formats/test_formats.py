@@ -106,6 +106,8 @@ def test_csv_by_hand(folder):
     assert [(a["category_id"], a["bbox"]) for a in coco["annotations"]] == [(2, [15, 5, 10, 10])]
     assert [image["file_name"] for image in coco["images"]] == ["images/a.png", "images/b.png"]
     assert {p.kind for p in problems} == {"image file missing", "unknown category"}
+    assert read_dataset(folder / "boxes.csv").coco == coco  # classes.csv lies beside it
+    (folder / "classes.csv").unlink()
     with pytest.raises(ValueError, match="csv needs a file of class names: use --classes"):
         read_dataset(folder / "boxes.csv")
 

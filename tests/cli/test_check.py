@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scenes import scene, write_scene
 from tiny_run import make_tiny_coco
 
 from fcos_cli.main import main
@@ -80,3 +81,25 @@ def test_names_that_no_terminal_takes(tmp_path, capfd):
     assert main(["convert", data, "--output", str(tmp_path / "x"), "--format", "yolo"]) == 1
     printed = "".join(capfd.readouterr())
     assert r"yolo cannot hold this name" in printed and "\x1b" not in printed
+
+
+def test_near_duplicates_across_the_sets_of_a_folder_are_shown(tmp_path, capsys):
+    for split, quality in (("train", 95), ("valid", 60)):
+        (tmp_path / split).mkdir()
+        write_scene(tmp_path / split / "b.jpg", scene(1 if split == "train" else 2))
+        write_scene(tmp_path / split / "a.jpg", scene(0), quality)
+        images = [{"id": i, "file_name": f"{x}.jpg"} for i, x in enumerate("ab", start=1)]
+        images = [{**image, "height": 96, "width": 96} for image in images]
+        box = {"bbox": [5, 6, 40, 50], "area": 2000, "iscrowd": 0, "category_id": 1}
+        annotations = [{**box, "id": i, "image_id": i} for i in (1, 2)]
+        categories = [{"id": 1, "name": "x"}]
+        coco = {"images": images, "annotations": annotations, "categories": categories}
+        (tmp_path / split / "_annotations.coco.json").write_text(json.dumps(coco))
+    page = tmp_path / "page.html"
+    assert main(["check", str(tmp_path), "--html", str(page), "--workers", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "found Roboflow's COCO export" in out
+    twin = tmp_path / "valid" / "a.jpg"
+    line = f"near duplicate in training and validation: 1: a.jpg: looks like {twin} of validation"
+    assert f"warning: {line}" in out
+    assert page.read_text().count("<figure>") == 2  # the one of training, and its twin

@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from layouts import BOXES, LAYOUTS, one_json, voc_devkit, write_coco, write_images
 
 from fcos_d2.datasets.folder import data_in, find_data
 from fcos_d2.datasets.formats import read_dataset
 from fcos_d2.datasets.own_data import DataFiles
-from tests.support.layouts import BOXES, LAYOUTS, one_json, voc_devkit, write_coco, write_images
 
 
 def boxes_of(files: DataFiles) -> dict[str, list]:

@@ -1,9 +1,11 @@
 import json
+import logging
 
 import cv2
 import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from scenes import scene, write_scene
 
 from fcos_d2.datasets.own_data import DataFiles, register_own_data
 
@@ -121,3 +123,25 @@ def test_a_yolo_file_gives_both_sets(tmp_path):
         (0, pytest.approx([4, 4, 2, 2])),
         (1, pytest.approx([3, 3, 4, 4])),
     ]
+
+
+def test_near_duplicates_across_two_sets_are_warned_about_once(tmp_path, caplog):
+    sets = []
+    for split, quality in (("train", 95), ("val", 60)):
+        (tmp_path / split).mkdir()
+        for i in range(2):
+            write_scene(tmp_path / split / f"{i}.jpg", scene(i), quality)
+        box = {"bbox": [5, 6, 40, 50], "area": 2000, "iscrowd": 0, "category_id": 1}
+        images = [{"id": i, "file_name": f"{i}.jpg", "height": 96, "width": 96} for i in range(2)]
+        annotations = [{**box, "id": i, "image_id": i} for i in range(2)]
+        categories = [{"id": 1, "name": "x"}]
+        coco = {"images": images, "annotations": annotations, "categories": categories}
+        (tmp_path / split / "boxes.json").write_text(json.dumps(coco))
+        sets.append(DataFiles(str(tmp_path / split / "boxes.json")))
+    caplog.set_level(logging.WARNING, logger="fcos_d2")
+    register_own_data(*sets, tmp_path / "out")
+    (said,) = [x.getMessage() for x in caplog.records if "nearly the same" in x.getMessage()]
+    assert said.startswith("2 images of validation are nearly the same as images of training")
+    caplog.clear()
+    register_own_data(*sets, tmp_path / "out", compare=False)
+    assert "nearly the same" not in caplog.text

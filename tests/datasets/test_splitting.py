@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scenes import scene, write_scene
 
 from fcos_d2.datasets.own_data import DataFiles
 from fcos_d2.datasets.splitting import earlier_split, make_split, split_images, stratify
-from tests.datasets.test_near_duplicates import scene, write
 
 
 def write_set(folder: Path, copies: int = 0) -> DataFiles:
@@ -20,7 +20,7 @@ def write_set(folder: Path, copies: int = 0) -> DataFiles:
     images, annotations = [], []
     for i in range(20 + copies):
         name = f"{i:02}.jpg"
-        write(folder / name, scene(i if i < 20 else 0), quality=95 if i < 20 else 60 + i)
+        write_scene(folder / name, scene(i if i < 20 else 0), quality=95 if i < 20 else 60 + i)
         images.append({"id": f"id {i}", "file_name": name, "height": 96, "width": 96})
         for label in {1, 2 if i in (3, 11) else 1}:
             ids = {"id": len(annotations) + 1, "image_id": f"id {i}", "category_id": label}
@@ -73,7 +73,7 @@ def test_near_duplicates_stay_together(tmp_path):
 def test_images_that_all_look_alike_are_divided_by_name(tmp_path):
     images = []
     for i in range(30):
-        write(tmp_path / f"{i:02}.jpg", scene(0), quality=60 + i)
+        write_scene(tmp_path / f"{i:02}.jpg", scene(0), quality=60 + i)
         images.append({"id": i, "file_name": f"{i:02}.jpg", "height": 96, "width": 96})
     val, alike = split_images({"images": images, "annotations": [], "categories": []}, tmp_path)
     assert alike == 30 and val and len(val) <= 6

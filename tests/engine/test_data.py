@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from layouts import BOXES, LAYOUTS, one_json, write_coco
+from tiny_run import TINY_MODEL
 
 from fcos_cli.main import main
 from fcos_d2.engine import Request, run
-from tests.support.layouts import BOXES, LAYOUTS, one_json, write_coco
-from tests.support.tiny_run import TINY_MODEL
 
 # Each training takes a second or two; these three differ most.
 QUICK = ("roboflow coco", "label studio yolo", "voc years")

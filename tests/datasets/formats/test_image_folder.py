@@ -4,9 +4,9 @@ import json
 import sys
 
 import pytest
+from layouts import write_image
 
 from fcos_d2.datasets.formats import read_dataset
-from tests.support.layouts import write_image
 
 
 def read(folder, *rows):

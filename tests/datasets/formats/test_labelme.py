@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from layouts import write_image
 
 from fcos_d2.datasets.formats import read_dataset
-from tests.support.layouts import write_image
 
 
 def read(folder, *shapes, path="c.png"):

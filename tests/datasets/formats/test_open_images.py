@@ -1,9 +1,9 @@
 """Open Images' CSV: shares of the image, names of classes, groups, and damaged rows."""
 
 import pytest
+from layouts import write_image
 
 from fcos_d2.datasets.formats import read_dataset
-from tests.support.layouts import write_image
 
 HEAD = "ImageID,LabelName,XMin,XMax,YMin,YMax,IsGroupOf"
 

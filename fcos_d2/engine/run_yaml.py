@@ -90,7 +90,7 @@ def _own_data(cfg: CfgNode) -> dict[str, str]:
     own = cfg.DATASETS.OWN
     if not (own.FOLDER or own.TRAIN_DATA):
         return {}
-    return {key.lower(): value for key, value in own.items() if value}
+    return {key.lower(): value for key in own if (value := getattr(own, key))}
 
 
 def _use_of_masks(cfg: CfgNode) -> str:

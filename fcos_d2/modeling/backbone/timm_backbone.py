@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ...choices import check_choice
 from ..batch_norms import exchange_batch_norms
 from .body import check_features, freeze_parameters
+from .same_padding import exchange_same_padding
 from .timm_stages import layers_of, parameters_up_to
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class TimmBackbone(Backbone):
         fetch = pretrained and _FETCHING.get() and torch.empty(0).device.type != "meta"
         model = _create(timm, name, in_channels, fetch, indices)
         self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
+        exchange_same_padding(model)
         if norm:
             exchange_batch_norms(model, norm)
         self.name = name

@@ -118,11 +118,23 @@ def read_yaml(path: str | Path) -> object:
     Raises:
         ValueError: as `read_text`, or not yaml; names the file.
     """
-    text = read_text(path)
+    return parse_yaml(read_text(path), path)
+
+
+def parse_yaml(text: str, source: str | Path) -> object:
+    """The content of a text in yaml.
+
+    Args:
+        text: a whole document.
+        source: what the error calls it.
+
+    Raises:
+        ValueError: not yaml, or more than `LimitedLoader` takes.
+    """
     try:
         return yaml.load(text, Loader=LimitedLoader)
     except _YAML_ERRORS as error:
-        raise ValueError(f"{path}: not a yaml file ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{source}: not a yaml file ({' '.join(str(error).split())})") from None
 
 
 def shown(name: object) -> str:

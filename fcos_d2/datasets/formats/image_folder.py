@@ -4,10 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fcos_deploy.files import find_file
-from fcos_deploy.text import read_lines, read_text
+from fcos_deploy.text import parse_yaml, read_lines, read_text
 
 from ..problems import Place, Problem
 from .coco_fields import is_finite
@@ -83,10 +81,12 @@ def _read_parquet(path: Path) -> tuple[list[Row], Any]:
             "out with file_name and objects (metadata.jsonl)"
         )
     kept = (table.schema.metadata or {}).get(b"huggingface", b"{}")
-    features = json.loads(kept).get("info", {}).get("features", {})
-    return table.select(
-        [x for x in ("file_name", "objects") if x in table.column_names]
-    ).to_pylist(), (features)
+    try:
+        features = json.loads(kept)
+    except (ValueError, RecursionError):  # as of a card, it only has names for numbers
+        features = {}
+    columns = [x for x in ("file_name", "objects") if x in table.column_names]
+    return table.select(columns).to_pylist(), features
 
 
 def _class_names(features: Any) -> list[str]:
@@ -109,8 +109,8 @@ def _names_of_card(path: Path) -> list[str]:
         card = folder / "README.md"
         if card.is_file() and (text := read_text(card)).startswith("---\n"):
             try:
-                head = yaml.safe_load(text[4:].split("\n---", 1)[0])
-            except yaml.YAMLError:
+                head = parse_yaml(text[4:].split("\n---", 1)[0], card)
+            except ValueError:  # it only has names for numbers, and may be about anything
                 continue
             if isinstance(head, dict) and (names := _class_names(head.get("dataset_info"))):
                 return names

@@ -72,6 +72,38 @@ def test_parquet_with_the_names_that_datasets_keeps(tmp_path):
     assert [a["bbox"] for a in coco["annotations"]] == [[1, 2, 3, 4]]
 
 
+@pytest.mark.parametrize("kept", ["[]", '{"info": 3}', "no json", "[" * 100_000])
+def test_parquet_with_other_words_in_that_place(tmp_path, kept):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    write_image(tmp_path / "c.png")
+    table = pa.Table.from_pylist([row(bbox=[[1, 2, 3, 4]], categories=[1])])
+    table = table.replace_schema_metadata({"huggingface": kept})
+    pq.write_table(table, tmp_path / "metadata.parquet")
+    assert [x["name"] for x in read_dataset(tmp_path).coco["categories"]] == ["1"]
+
+
+CARD = """---
+dataset_info:
+  features:
+  - name: objects
+    sequence:
+    - {name: category, dtype: {class_label: {names: {'0': cat, '1': dog}}}}
+---
+# Pets
+"""
+# Each line has nine of the one before: 9 ** 9 values.
+BOMB = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10))
+BOMB = f"---\na0: &a0 [1]\n{BOMB}\ndataset_info: *a9\n---\n"
+
+
+@pytest.mark.parametrize(("card", "name"), [(CARD, "dog"), (BOMB, "1"), ("---\n: [\n---\n", "1")])
+def test_names_in_the_card_of_the_dataset(tmp_path, card, name):
+    (tmp_path / "README.md").write_text(card)
+    assert read(tmp_path, row(bbox=[[1, 2, 3, 4]], categories=[1]))[0] == [(name, 1, 2, 3, 4)]
+
+
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "metadata.parquet").write_bytes(b"PAR1")

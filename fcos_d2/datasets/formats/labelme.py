@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from fcos_deploy.files import files_below, find_file, last_part
-from fcos_deploy.text import read_bytes, read_json
+from fcos_deploy.text import read_json
 from fcos_deploy.vision import image_extensions
 
 from ..problems import Place, Problem
 from .coco_fields import is_finite
+from .content import holds
 from .records import Coco, Record, corners_to_box, image_record, read_names, records_to_coco
 
 _MARKS = (b'"shapes"', b'"imagePath"')
@@ -26,11 +27,7 @@ def labelme_files(folder: Path) -> list[Path]:
 
 def is_labelme(path: Path) -> bool:
     """Whether a json file holds what labelme writes."""
-    try:
-        content = read_bytes(path)
-    except ValueError:
-        return False
-    return all(mark in content for mark in _MARKS)
+    return holds(path, _MARKS)
 
 
 def read_labelme(

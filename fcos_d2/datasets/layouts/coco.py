@@ -1,20 +1,15 @@
 """Folders with COCO json: of COCO itself, Roboflow, CVAT, Label Studio and FiftyOne."""
 
 import json
-import mmap
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from fcos_deploy.text import read_text
-
+from ..formats.content import content_of, holds
 from ..own_data import DataFiles
 from .tree import Reading, Tree, refuse_several, sample, without_ending
 
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*"((?:[^"\\]|\\.)*)"')
-_OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")  # UTF-16 and UTF-32
 # What COCO puts beside instances_train2017.json about the same images.
 _BESIDE_INSTANCES = ("person_keypoints", "captions", "stuff", "panoptic", "image_info")
 
@@ -25,7 +20,7 @@ def find_coco(tree: Tree) -> Reading | None:
     Raises:
         ValueError: several files for one split, or one without any of its images.
     """
-    given = [path for path in tree.with_suffix(".json") if _is_coco(path)]
+    given = [path for path in tree.with_suffix(".json") if holds(path, _KEYS)]
     files = [path for path in given if not _is_beside_instances(path, given)]
     if not files:
         return None
@@ -54,32 +49,9 @@ def find_coco(tree: Tree) -> Reading | None:
     return Reading("coco", _layout(next(iter(chosen.values()))), splits, images_of, lines)
 
 
-@contextmanager
-def _content(path: Path) -> Iterator[bytes | mmap.mmap]:
-    """The bytes of a text file as UTF-8; a large one is not read into memory."""
-    with open(path, "rb") as file:
-        head = file.read(4)
-        if not head.strip():
-            yield head
-        elif head.startswith(_OTHER_MARKS):
-            yield read_text(path).encode()
-        else:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                yield content
-
-
-def _is_coco(path: Path) -> bool:
-    """Whether the words of a COCO detection file are in it; parsing a large one takes long."""
-    try:
-        with _content(path) as content:
-            return all(content.find(key) >= 0 for key in _KEYS)
-    except (OSError, ValueError):  # a link to nowhere, or bytes that are no text
-        return False
-
-
 def _image_names(path: Path) -> list[str]:
     """The file names in a COCO file, in its order."""
-    with _content(path) as content:
+    with content_of(path) as content:
         found = [match[1] for match in _FILE_NAME.finditer(content)]
     names = []
     for text in found:

@@ -49,8 +49,7 @@ def find_image_folder(tree: Tree) -> Reading | None:
     by_split = _by_split(tree, files, "metadata files")
     splits = {split: DataFiles(str(path)) for split, path in by_split.items()}
     images = {
-        split: without_ending(x for x in tree.images_below(path.parent))
-        for split, path in by_split.items()
+        split: without_ending(tree.images_below(path.parent)) for split, path in by_split.items()
     }
     return Reading("imagefolder", "Hugging Face's ImageFolder", splits, images, [])
 

@@ -3,13 +3,11 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 from detectron2.utils import comm
-
-from fcos_deploy.text import read_json
 
 from .formats import read_dataset, write_dataset
 from .ids import Id
@@ -92,9 +90,9 @@ def register_own_data(
     given = {name: files for name, files in sets if files is not None}
     if not given:
         raise ValueError("no data given: use --train-data")
-    prepared = on_main(lambda: _prepare(given, Path(output_dir), classes, format, check, masks))
-    if compare and {TRAIN_NAME, VAL_NAME} <= prepared.keys() and comm.is_main_process():
-        _compare(*(_paths(prepared[name]) for name in (TRAIN_NAME, VAL_NAME)))
+    prepared = on_main(
+        lambda: _prepare(given, Path(output_dir), classes, format, check, masks, compare)
+    )
     for name, made in prepared.items():
         if name in DatasetCatalog:
             DatasetCatalog.remove(name)
@@ -114,11 +112,6 @@ def register_own_data(
         TEST_NAME if TEST_NAME in prepared else None,
         class_names,
     )
-
-
-def _paths(made: Prepared) -> list[Path]:
-    data: Any = read_json(made.json_file)
-    return [Path(made.images, x["file_name"]) for x in data["images"]]
 
 
 def _compare(train: list[Path], val: list[Path]) -> None:
@@ -159,9 +152,11 @@ def _prepare(
     format: str,
     check: bool,
     masks: str,
+    compare: bool,
 ) -> dict[str, Prepared]:
-    """Reads, repairs and writes."""
+    """Reads, repairs, writes and compares."""
     prepared, categories, first = {}, None, ""
+    paths: dict[str, list[Path]] = {}
     for name, (data, images) in given.items():
         read = read_dataset(
             data, images=images, classes=classes, format=format, usual_split=USUAL_SPLITS[name]
@@ -181,8 +176,11 @@ def _prepare(
         write_dataset(coco, read.images, path, "coco")
         class_names = [x["name"] for x in categories]
         prepared[name] = Prepared(str(path), str(read.images), class_names, *source_ids)
+        paths[name] = [Path(read.images, x["file_name"]) for x in coco["images"]]
         boxes = len(coco["annotations"])
         logger.info("%s: %d images, %d boxes (%s)", data, len(coco["images"]), boxes, path)
+    if compare and {TRAIN_NAME, VAL_NAME} <= paths.keys():
+        _compare(paths[TRAIN_NAME], paths[VAL_NAME])
     return prepared
 
 

@@ -10,6 +10,7 @@ from .licences import is_noncommercial, refuse_noncommercial
 from .packages import PACKAGED, PYPI, is_installed, packaged_file
 from .reaching import obstacles
 from .sources.efficientnet_lite import MEAN, STD
+from .sources.source import IMAGENET_MEAN, IMAGENET_STD
 from .timm_hub import HubWeights, hub_weights, is_offline
 
 STARTS = ("auto", "coco", "imagenet", "scratch")
@@ -17,6 +18,11 @@ STARTS = ("auto", "coco", "imagenet", "scratch")
 BODIES = {
     "strong": ("resnet50", "tf_efficientnet_lite0"),
     "light": ("tf_efficientnet_lite0",),
+}
+IN_WORDS = {
+    "coco": "a detector trained on COCO",
+    "imagenet": "a body trained on ImageNet",
+    "scratch": "random weights",
 }
 COCO_BODY = "resnet50"
 _COCO = DETECTORS["Converted/TorchVision-R50"]
@@ -45,10 +51,9 @@ class Start:
     @property
     def line(self) -> str:
         """For people."""
+        what = IN_WORDS.get(self.name, "weights")
         if self.name == "scratch":
-            return f"start: random weights ({self.source})"
-        known = {"coco": "a detector trained on COCO", "imagenet": "a body trained on ImageNet"}
-        what = known.get(self.name, "weights")
+            return f"start: {what} ({self.source})"
         return f"start: {what} from {self.source}; licence: {self.licence}"
 
 
@@ -141,7 +146,7 @@ def _coco() -> Start:
         "MODEL.RESNETS.STRIDE_IN_1X1": False,
         "MODEL.FCOS.USE_SCALE": False,
         "MODEL.FCOS.LOCATION_RULE": "corner",
-        **statistics([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
+        **statistics(IMAGENET_MEAN, IMAGENET_STD),
     }
     return Start(
         name="coco",
@@ -161,7 +166,7 @@ def _of_hub(weights: HubWeights) -> Start:
         source=f"timm's hub ({weights.repository})",
         licence=weights.licence,
         settings={
-            **_timm_body(weights.model),
+            **timm_body(weights.model),
             "MODEL.TIMM.PRETRAINED": True,
             **statistics(weights.pixel_mean, weights.pixel_std),
         },
@@ -176,11 +181,12 @@ def _of_package(name: str) -> Start:
         body=known.body,
         source=f"the package {known.package}",
         licence=known.licence,
-        settings={**_timm_body(known.body), **statistics(MEAN, STD)},
+        settings={**timm_body(known.body), **statistics(MEAN, STD)},
     )
 
 
-def _timm_body(name: str) -> dict[str, object]:
+def timm_body(name: str) -> dict[str, object]:
+    """The keys of a body of timm."""
     return {"MODEL.BACKBONE.NAME": "build_fcos_timm_fpn_backbone", "MODEL.TIMM.NAME": name}
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from ..checkpoint.sources import efficientnet_lite
-
-IMAGENET = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]  # of RGB images, grey levels
+from ..checkpoint.sources.source import IMAGENET_MEAN, IMAGENET_STD
+from ..checkpoint.starts import statistics, timm_body
 
 # Heads and necks: channels, and convolutions of each branch.
 _LIGHT, _FULL = (64, 2), (256, 4)
@@ -74,13 +74,10 @@ def _body_keys(body: str, features: list[str]) -> dict[str, object]:
             keys["MODEL.RESNETS.RES2_OUT_CHANNELS"] = 64
         return keys
     of_lite = body.startswith("tf_efficientnet_lite")
-    statistics = (efficientnet_lite.MEAN, efficientnet_lite.STD) if of_lite else IMAGENET
-    mean, std = (list(x) for x in statistics)
+    mean = efficientnet_lite.MEAN if of_lite else IMAGENET_MEAN
+    std = efficientnet_lite.STD if of_lite else IMAGENET_STD
     return {
-        "MODEL.BACKBONE.NAME": "build_fcos_timm_fpn_backbone",
-        "MODEL.TIMM.NAME": body,
+        **timm_body(body),
         "MODEL.TIMM.OUT_FEATURES": features,
-        "INPUT.FORMAT": "RGB",
-        "MODEL.PIXEL_MEAN": mean,
-        "MODEL.PIXEL_STD": std,
+        **statistics(mean, std),
     }

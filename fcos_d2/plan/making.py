@@ -1,13 +1,14 @@
 """The plan for a training set on a machine: each decision with its reason."""
 
-from ..checkpoint.starts import Start
+from ..checkpoint.starts import IN_WORDS, Start
+from ..engine.durations import in_words as duration
 from . import bodies, rules
 from .amounts import Amounts, Wanted
 from .decisions import Decision, Plan, with_yours
 from .facts import Facts
 from .machine import Machine
 from .sizes import StepCost
-from .wording import count, duration, epochs_in_words, facts_in_words, listed, share
+from .wording import count, epochs_in_words, facts_in_words, listed, share
 
 
 def make_plan(
@@ -50,12 +51,6 @@ def _model(amounts: Amounts) -> Decision:
 
 
 def _beginning(amounts: Amounts) -> Decision:
-    what = {
-        "coco": "a detector trained on COCO",
-        "imagenet": "a body trained on ImageNet",
-        "scratch": "random weights",
-        "file": amounts.start.source,
-    }
     reason = f"from {amounts.start.source}; licence: {amounts.start.licence}"
     if amounts.start.name == "scratch":
         reason = amounts.start.source
@@ -64,7 +59,7 @@ def _beginning(amounts: Amounts) -> Decision:
     return Decision(
         title="start",
         values={"MODEL.WEIGHTS": amounts.start.weights},
-        shown=what[amounts.start.name],
+        shown=IN_WORDS.get(amounts.start.name, amounts.start.source),
         reason=reason,
     )
 

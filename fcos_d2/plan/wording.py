@@ -22,14 +22,6 @@ def epochs_in_words(epochs: float) -> str:
     return count(round(epochs), "epoch") if epochs >= 0.95 else f"{epochs:.1f} epochs"
 
 
-def duration(seconds: float) -> str:
-    """Such as "20 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-
-
 def listed(names: Sequence[str]) -> str:
     """Such as "left, right and 3 more"."""
     if len(names) <= MOST_NAMES:

@@ -8,10 +8,11 @@ from torch import Tensor
 
 State = dict[str, Tensor]
 HEAD = "proposal_generator.fcos_head."
+IMAGENET_MEAN, IMAGENET_STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]  # of RGB
 IMAGENET_RGB: dict[str, object] = {
     "input_format": "RGB",
-    "pixel_mean": [123.675, 116.28, 103.53],
-    "pixel_std": [58.395, 57.12, 57.375],
+    "pixel_mean": IMAGENET_MEAN,
+    "pixel_std": IMAGENET_STD,
 }
 
 

@@ -112,8 +112,7 @@ class Budget:
             return Decision(progress=1.0)
         progress = self.progress + (1 - self.progress) / (fits + 1)
         evaluate = self._wants_evaluation(progress, done)
-        pause = max(SAVE_SHARE * self.seconds, SAVE_SECONDS)
-        save = evaluate or used - self._saved >= pause
+        save = evaluate or used - self._saved >= self._save_period
         if save:
             self._saved = used
         return Decision(progress=progress, evaluate=evaluate, save=save)
@@ -141,8 +140,13 @@ class Budget:
             return math.inf
         left = self.seconds - used - self._at_the_end()
         left -= self._evaluations_left(left / pace) * self.cost("evaluation")
-        left -= max(left, 0) / max(SAVE_SHARE * self.seconds, SAVE_SECONDS) * self.cost("save")
+        left -= max(left, 0) / self._save_period * self.cost("save")
         return max(left / pace, 0.0)
+
+    @property
+    def _save_period(self) -> float:
+        """s between checkpoints."""
+        return max(SAVE_SHARE * self.seconds, SAVE_SECONDS)
 
     def _at_the_end(self) -> float:
         """s after the last step."""

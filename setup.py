@@ -76,7 +76,7 @@ setup(
     package_dir={"fcos_d2.configs": "configs"},
     package_data={
         "fcos_cli": ["py.typed"],
-        "fcos_d2": ["py.typed"],
+        "fcos_d2": ["py.typed", "ui/page/*"],
         "fcos_d2.configs": ["**/*.yaml", "**/*.py"],
     },
     options={"build": {"build_base": BUILD}, "egg_info": {"egg_base": BUILD}},
@@ -102,6 +102,7 @@ setup(
         "tqdm>=4.64",
         "tabulate>=0.8",
         "safetensors>=0.4",
+        "werkzeug>=3.0.3",  # the server of `fcos ui`; tensorboard brings it anyway
     ],
     entry_points={"console_scripts": ["fcos = fcos_cli.main:main"]},
     extras_require={
@@ -131,6 +132,7 @@ setup(
             "openvino>=2024.4",
             "fastapi",
             "httpx",
+            "playwright>=1.50",  # clicks in a Chromium that is already there
         ],
     },
 )

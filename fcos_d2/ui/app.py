@@ -1,5 +1,6 @@
 """The page and what it asks for, as a WSGI application; it keeps no image and writes no file."""
 
+import json
 import secrets
 import sys
 import traceback
@@ -15,10 +16,18 @@ from werkzeug.wrappers import Request, Response
 from fcos_deploy.vision import ImageError
 from fcos_deploy.writing import describe
 
+from .. import pages
 from .guard import PAGE_POLICY, REPORT_POLICY, check, protect
 from .looking import Looker
 
-PAGE = Path(__file__).parent / "page"
+# frame.css is that of all pages.
+FILES = {
+    path.name: path
+    for path in (
+        *(Path(__file__).parent / "page").iterdir(),
+        Path(pages.__file__).parent / "templates" / "frame.css",
+    )
+}
 MAX_BYTES = 200_000_000  # of one image file; the limits on pixels are those of the reader
 REPORT = "report.html"
 
@@ -77,12 +86,12 @@ class App:
         return protect(response, policy)
 
     def _index(self, request: Request) -> Response:
-        return send_file(PAGE / "index.html", request.environ)
+        return send_file(FILES["index.html"], request.environ)
 
     def _page_file(self, request: Request, name: str) -> Response:
-        if name not in {path.name for path in PAGE.iterdir()}:
+        if name not in FILES:
             raise NotFound("no such file")
-        return send_file(PAGE / name, request.environ)
+        return send_file(FILES[name], request.environ)
 
     def _model(self, request: Request) -> Response:
         has_report = self._report is not None
@@ -110,8 +119,6 @@ class App:
 
 
 def _json(content: dict) -> Response:
-    import json
-
     return Response(json.dumps(content), mimetype="application/json")
 
 

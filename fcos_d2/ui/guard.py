@@ -14,16 +14,14 @@ HOSTS = ("127.0.0.1", "localhost")  # a tunnel of ssh may have another port than
 OWN_REQUESTS = (None, "same-origin", "none")  # none: typed into the address bar
 # Nothing but this server, and nothing written into the markup.
 PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-# A report may be somebody else's. It runs what is written into it, without a network and without
-# a way to the page around it.
+# A report may be somebody else's: it runs nothing, and has no network.
 REPORT_POLICY = (
-    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
-    "style-src 'unsafe-inline'; img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self'"
+    "sandbox allow-downloads; default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
 

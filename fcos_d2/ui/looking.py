@@ -1,6 +1,5 @@
 """The detector behind the page: images come as bytes, answers go as plain values for JSON."""
 
-import base64
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
@@ -10,11 +9,13 @@ import numpy as np
 
 from fcos_deploy.vision import class_color, read_image
 
+from ..pages import data_url
 from ..predictor import Predictor
 
 # The page gets all detections above it and applies its own threshold to them.
 FLOOR = 0.05
 MAX_SIDE = 4096  # of the pictures that go to the page, px; boxes stay in the pixels of the image
+THUMBNAIL = 240  # px, likewise
 QUALITY = 92  # of these pictures, as JPEG
 
 
@@ -72,7 +73,8 @@ class Looker:
                     strict=True,
                 )
             ],
-            "picture": as_jpeg(image),
+            "picture": picture_url(image, MAX_SIDE),
+            "thumbnail": picture_url(image, THUMBNAIL),
         }
 
     def why(
@@ -92,14 +94,15 @@ class Looker:
         raise NotImplementedError
 
 
-def as_jpeg(image: np.ndarray) -> str:
-    """A picture for the page, no larger than `MAX_SIDE`: base64 of a JPEG file.
+def picture_url(image: np.ndarray, side: int) -> str:
+    """A picture for the page, as a data URL.
 
     Args:
         image: uint8 BGR (H, W, 3).
+        side: longest that it may have, px.
     """
-    scale = MAX_SIDE / max(image.shape[:2])
+    scale = side / max(image.shape[:2])
     if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    return base64.b64encode(jpeg.tobytes()).decode()
+        height, width = (max(round(x * scale), 1) for x in image.shape[:2])
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return data_url(image, QUALITY)

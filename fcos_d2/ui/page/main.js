@@ -44,7 +44,7 @@ async function look(image) {
       throw new Error(`more than ${state.model.max_bytes / 1e6} MB`);
     }
     const { picture, ...found } = await server.detect(image.file);
-    Object.assign(image, found, { status: "done", url: server.urlOf(picture, "image/jpeg") });
+    Object.assign(image, found, { status: "done", url: server.urlOf(picture) });
   } catch (error) {
     Object.assign(image, { status: "failed", message: error.message });
     panel.showMessage(`${image.file.name}: ${error.message}`);

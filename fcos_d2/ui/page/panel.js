@@ -79,16 +79,15 @@ export function showStrip(choose) {
       const entry = element("button", `entry ${image.status}`);
       entry.type = "button";
       entry.setAttribute("aria-current", String(image === state.current));
-      if (image.url) {
+      if (image.thumbnail) {
         const thumbnail = element("img");
-        thumbnail.src = image.url;
+        thumbnail.src = image.thumbnail;
         thumbnail.alt = "";
-        thumbnail.loading = "lazy";
         entry.append(thumbnail);
       }
       entry.append(element("span", "name", image.file.name));
       if (image.status !== "done") {
-        entry.append(element("span", "quiet", image.status === "failed" ? image.message : "…"));
+        entry.append(element("span", "soft", image.status === "failed" ? image.message : "…"));
       }
       entry.addEventListener("click", () => choose(image));
       return entry;
@@ -120,7 +119,7 @@ export function showAnswer({ paragraph, columns, rows, picture }) {
   byId("paragraph").textContent = paragraph;
   const image = byId("why-picture");
   if (image.src) URL.revokeObjectURL(image.src);
-  image.src = urlOf(picture, "image/jpeg");
+  image.src = urlOf(picture);
   image.hidden = false;
   const line = (tag, cells) => {
     const row = element("tr");

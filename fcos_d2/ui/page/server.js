@@ -22,8 +22,9 @@ export function why(file, box, className) {
   return answerOf(fetch(`why?${query}`, { method: "POST", body: file }));
 }
 
-// An address for <img> of base64 with the content of a file.
-export function urlOf(base64, type) {
+// The content of a data URL under an address of its own, so that it need not stay in memory.
+export function urlOf(dataUrl) {
+  const [head, base64] = dataUrl.split(",");
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  return URL.createObjectURL(new Blob([bytes], { type }));
+  return URL.createObjectURL(new Blob([bytes], { type: head.slice(5).split(";")[0] }));
 }

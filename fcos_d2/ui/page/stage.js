@@ -18,8 +18,7 @@ export function showPicture(image) {
   const picture = byId("picture");
   if (picture.src !== image.url) picture.src = image.url;
   picture.alt = image.file.name;
-  picture.width = image.width;
-  picture.height = image.height;
+  stage.style.setProperty("--aspect", image.width / image.height);
 }
 
 // Large boxes first, so that those inside lie above them and can be clicked.
@@ -45,6 +44,9 @@ function boxOf(image, object, choose) {
   box.style.setProperty("--class", color);
   box.append(label);
   place(box, image, object.box);
+  // Where a label above the left corner would be cut off.
+  box.classList.toggle("at-top", object.box[1] < 0.03 * image.height);
+  box.classList.toggle("at-right", object.box[0] > 0.8 * image.width);
   box.addEventListener("click", () => choose(object));
   return box;
 }

@@ -6,7 +6,7 @@ export const state = {
   byClass: false,
   classThresholds: [], // one for each class, used where byClass
   shownClasses: [], // true or false for each class
-  images: [], // {id, file, status, message, width, height, objects, url}
+  images: [], // {id, file, status, message, width, height, objects, thumbnail, url}
   current: null, // an image
   selected: null, // {box, class: index or null, object: the detection or null}
 };

@@ -76,7 +76,9 @@ setup(
     package_dir={"fcos_d2.configs": "configs"},
     package_data={
         "fcos_cli": ["py.typed"],
-        "fcos_d2": ["py.typed", "ui/page/*"],
+        "fcos_d2": ["py.typed"],
+        "fcos_d2.pages": ["templates/*"],
+        "fcos_d2.ui": ["page/*"],
         "fcos_d2.configs": ["**/*.yaml", "**/*.py"],
     },
     options={"build": {"build_base": BUILD}, "egg_info": {"egg_base": BUILD}},
@@ -99,6 +101,8 @@ setup(
         "pyyaml>=6.0",
         "omegaconf>=2.2",
         "matplotlib>=3.7",
+        "jinja2>=3.1",  # pages; torch needs it, too
+        "markupsafe>=2.1",
         "tqdm>=4.64",
         "tabulate>=0.8",
         "safetensors>=0.4",

@@ -40,6 +40,7 @@ def test_average_precision_is_that_of_pycocotools(seed):
     matches = match(DetectionSet(truth=truth, detections=rows))
     expected = precision_of(pycocotools_evaluation(truth, rows))
     assert np.isnan(expected[..., 3]).all()  # the class without a box
+    assert (expected[0, 0, :3] > 0.2).all()
     np.testing.assert_allclose(average_precision(matches)[..., 0], expected, atol=1e-12)
 
 
@@ -61,6 +62,7 @@ def test_flags_are_those_of_pycocotools():
             np.testing.assert_array_equal(matches.object_of[:, mine] + 1, one["dtMatches"])
         seen += len(mine)
     assert seen == 4 * len(rows)
+    assert matches.true.any(axis=(1, 2)).all()
 
 
 def test_blood_cells_have_the_average_precision_of_pycocotools(shared_dir):

@@ -1,4 +1,4 @@
-"""What a detector gets wrong at a threshold: false detections, misses and confusions, worst first."""
+"""A detector's mistakes at a threshold: false detections, misses, confusions; worst first."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ import numpy as np
 from ..coco_truth import hotcoco
 from ..matches import Matches
 from ..results import DetectionSet
-from .gallery import Box, Mistake, corners
+from .gallery import Box, Mistake
 
 IOU = 0.5  # from which on a detection finds an object
 NEAR = 0.1  # IoU below which a detection is on nothing

@@ -78,6 +78,7 @@ setup(
         "fcos_cli": ["py.typed"],
         "fcos_d2": ["py.typed"],
         "fcos_d2.pages": ["templates/*"],
+        "fcos_d2.ui": ["page/*"],
         "fcos_d2.configs": ["**/*.yaml", "**/*.py"],
     },
     options={"build": {"build_base": BUILD}, "egg_info": {"egg_base": BUILD}},
@@ -105,6 +106,7 @@ setup(
         "tqdm>=4.64",
         "tabulate>=0.8",
         "safetensors>=0.4",
+        "werkzeug>=3.0.3",  # the server of `fcos ui`; tensorboard brings it anyway
     ],
     entry_points={"console_scripts": ["fcos = fcos_cli.main:main"]},
     extras_require={
@@ -134,6 +136,7 @@ setup(
             "openvino>=2024.4",
             "fastapi",
             "httpx",
+            "playwright>=1.50",  # clicks in a Chromium that is already there
         ],
     },
 )

@@ -32,9 +32,9 @@ class Curve:
 
 def whisker(value: float | None, low: float | None, high: float | None) -> Markup:
     """A dot with its interval on a scale from 0 to 100; nothing where there is no value."""
-    if value is None:
+    if value is None or not np.isfinite(value):
         return Markup('<span class="whisker"></span>')
-    left, right = (value if x is None else x for x in (low, high))
+    left, right = (x if x is not None and np.isfinite(x) else value for x in (low, high))
     return Markup(
         '<span class="whisker"><i style="left:{:.2f}%;width:{:.2f}%"></i>'
         '<b style="left:{:.2f}%"></b></span>'

@@ -1,13 +1,11 @@
 """How far a figure would move if other images had been drawn: resamples of the images of a set."""
 
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 RESAMPLES = 1000
 SEED = 0
-_ROWS = 100  # resamples at a time
 
 
 class Interval(NamedTuple):

@@ -17,7 +17,7 @@ HOSTILE = ["<script>&\"'", "no", "{{x}}: [a", "猫 ../../etc"]
 
 
 class SpotFinder:
-    """Finds bright rectangles; the grey level is 10 x the score in percent, the height the class."""
+    """Bright rectangles: grey level over 255 is the score, the height tells the class."""
 
     class_names: ClassVar[list[str]] = HOSTILE
     stop_at: ClassVar[int | None] = None

@@ -88,6 +88,7 @@ LAZY_KEYS = {
     "accumulate_steps": 1,
     "budget": 0.0,
     "ema.enabled": False,
+    "validation_loss": False,
     "max_grad_norm": math.inf,
     "clip_each_parameter.type": "",
     "best_metric": "bbox/AP",

@@ -12,6 +12,7 @@ from detectron2.utils import comm
 from ..checkpoint import read_checkpoint
 from ..evaluation.metrics import unknown_metric
 from .cadence import Cadence
+from .measuring import RAW
 
 logger = logging.getLogger(__name__)
 
@@ -166,6 +167,7 @@ def _resolve(metric: str, found: list[str]) -> str | None:
     """
     if metric in found:
         return metric
+    found = [name for name in found if not name.startswith(f"{RAW}/")]
     for name in found:
         if name.endswith(f"/{metric}"):
             return name

@@ -49,6 +49,7 @@ KEYS = {
     "stall_minutes": ("SOLVER.STALL_MINUTES", "train.stall_minutes"),
     "total_batch_size": ("SOLVER.IMS_PER_BATCH", "dataloader.train.total_batch_size"),
     "tta": ("TEST.AUG.ENABLED", "train.tta.enabled"),
+    "validation_loss": ("TEST.LOSS", "train.validation_loss"),
     "weights": ("MODEL.WEIGHTS", "train.init_checkpoint"),
 }
 _NAMED = re.compile(r"`(\w+)(=[^`]*)?`")

@@ -112,6 +112,8 @@ def _training(cfg: DictConfig) -> Training:
         max_to_keep=train.checkpointer.max_to_keep,
         log_period=train.log_period,
         eval_period=train.eval_period,
+        validation_loss=train.get("validation_loss", False),
+        evaluate_raw=train.ema.get("evaluate_raw", False),
         best_metric=train.best_metric,
         own_evaluator=not _is(cfg.dataloader.evaluator, build_evaluator),
         patience=train.early_stop_patience,
@@ -155,7 +157,9 @@ def _train_loader(cfg: DictConfig) -> DataLoader:
     return instantiate({**cfg.dataloader.train, "accumulate_steps": steps})
 
 
-def _test_loader(cfg: DictConfig, dataset_name: str, mapper: FCOSDatasetMapper) -> DataLoader:
+def _test_loader(
+    cfg: DictConfig, dataset_name: str, mapper: Callable[[dict], dict]
+) -> DataLoader:
     dataloader = copy.deepcopy(cfg.dataloader)
     dataloader.test.dataset.names = dataset_name
     return instantiate({**dataloader.test, "mapper": mapper})

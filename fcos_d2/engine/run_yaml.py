@@ -3,6 +3,7 @@
 import difflib
 import logging
 import os
+from collections.abc import Callable
 from functools import partial, reduce
 from operator import getitem
 
@@ -125,6 +126,8 @@ def _training(cfg: CfgNode) -> Training:
         checkpoint_period=solver.CHECKPOINT_PERIOD,
         eval_period=test.EVAL_PERIOD,
         precise_bn_iters=test.PRECISE_BN.NUM_ITER if test.PRECISE_BN.ENABLED else 0,
+        validation_loss=test.LOSS,
+        evaluate_raw=solver.EMA.EVALUATE_RAW,
         best_metric=test.BEST_METRIC,
         patience=test.EARLY_STOP_PATIENCE,
         stall_minutes=solver.STALL_MINUTES,
@@ -179,7 +182,9 @@ def _train_loader(cfg: CfgNode) -> DataLoader:
     )
 
 
-def _test_loader(cfg: CfgNode, dataset_name: str, mapper: FCOSDatasetMapper) -> DataLoader:
+def _test_loader(
+    cfg: CfgNode, dataset_name: str, mapper: Callable[[dict], dict]
+) -> DataLoader:
     return build_detection_test_loader(cfg, dataset_name, mapper=mapper)
 
 

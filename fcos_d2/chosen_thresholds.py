@@ -56,9 +56,7 @@ def check_place(path: str | Path) -> Path:
     return path
 
 
-def write_to_export(
-    folder: str | Path, thresholds: Thresholds, class_names: Sequence[str]
-) -> None:
+def write_to_export(folder: str | Path, thresholds: Thresholds, class_names: Sequence[str]) -> None:
     """Writes score thresholds into infer.yaml of an exported model; pictures then show them all.
 
     Args:
@@ -73,8 +71,8 @@ def write_to_export(
     names = classes_of_export(folder)
     if names != list(class_names):
         raise ValueError(
-            f"{path}: an export of the classes {', '.join(map(str, names))}, and the thresholds are "
-            f"for {', '.join(class_names)}: name the export of these weights"
+            f"{path}: an export of the classes {', '.join(map(str, names))}, and the thresholds "
+            f"are for {', '.join(class_names)}: name the export of these weights"
         )
     _write(path, ["thresholds", "score"], as_written(thresholds, class_names))
     _write(path, ["thresholds", "draw"], 0.0)

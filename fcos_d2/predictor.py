@@ -30,7 +30,6 @@ from .modeling.half import halve_on_gpu
 from .modeling.meta_arch import AnyDetector
 from .modeling.winograd import use_winograd
 
-
 ScoreThreshold: TypeAlias = float | Mapping[str, float]  # for all classes, or by name of the class
 
 

@@ -25,7 +25,7 @@ from fcos_deploy.service import Service
 
 NAMES = ["a", "b", "c"]
 CAP = 12
-THRESHOLDS = {"all": (0.45, 0.45, 0.45), "by class": (0.3, 1.0, 0.5)}
+THRESHOLDS = {"all": (0.7, 0.7, 0.7), "by class": (0.3, 1.0, 0.5)}
 
 
 def detector_with_cap(cap: int = CAP) -> torch.nn.Module:
@@ -185,7 +185,9 @@ def test_the_rest_of_the_files_stays(folder: Path, tmp_path: Path) -> None:
     assert run_of(read).score_thresh == [["a", 0.3], ["b", 1.0], ["c", 0.5]]
     cfg.train.score_thresh = read.train.score_thresh
     LazyConfig.save(cfg, str(tmp_path / "wanted.yaml"))
-    written, wanted = (yaml.safe_load((tmp_path / x).read_text()) for x in ("lazy.yaml", "wanted.yaml"))
+    written, wanted = (
+        yaml.safe_load((tmp_path / x).read_text()) for x in ("lazy.yaml", "wanted.yaml")
+    )
     assert written == wanted
 
 

@@ -3,24 +3,20 @@
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from detectron2.data import DatasetCatalog, MetadataCatalog
 from tabulate import tabulate
 
-from fcos_d2 import model_zoo
-from fcos_d2.datasets.folder import ALL_OF_IT, data_in
-from fcos_d2.datasets.formats import read_dataset
-from fcos_d2.datasets.own_data import DataFiles, report_problems
-from fcos_d2.datasets.splitting import earlier_split
-from fcos_d2.datasets.training_set import learned_fields
-from fcos_d2.engine import Request, run, run_of
+from fcos_d2.datasets.own_data import DataFiles
+from fcos_d2.datasets.splitting import was_made
+from fcos_d2.engine import Request
+from fcos_d2.evaluation.report import flow
 from fcos_d2.evaluation.results import DetectionSet, read_results
 from fcos_deploy.text import shown
 
 from .model_choice import config_of
 
-RESULTS = Path("inference", "coco_instances_results.json")  # of an evaluation
 WIDEST_NAME = 40  # letters
 
 
@@ -33,91 +29,75 @@ def output_file(path: Path) -> Path:
 
 
 def data_sets(arguments: argparse.Namespace) -> tuple[DetectionSet, DetectionSet]:
-    """The detections of A and B beside the ground truth; checkpoints are run.
+    """The detections of A and B beside one ground truth; checkpoints are run.
 
     Raises:
         ValueError: data, weights, config or results that are missing or wrong; names them.
     """
-    for path in (arguments.a, arguments.b):
-        if path.endswith(".json") and not Path(path).is_file():
+    both = (arguments.a, arguments.b)
+    for path in both:
+        if is_results(path) and not Path(path).is_file():
             raise ValueError(f"{path}: no such file of results")
-    files, format = _files(arguments)
-    read = read_dataset(
-        files.data,
-        images=files.images,
-        classes=arguments.classes,
-        format=format,
-        usual_split="val",
-    )
-    truth = learned_fields(read.coco, "unused", read.problems)
-    report_problems(files.data, read.problems, check=False)
-    found = []
-    for path in (arguments.a, arguments.b):
-        results = path
-        with tempfile.TemporaryDirectory() as folder:
-            if not path.endswith(".json"):
-                results = _evaluate(path, files, format, arguments, folder)
-            rows = read_results(results, truth)
-        kind = {"detections": rows, "folder": Path(read.images), "source": files.data}
-        found.append(DetectionSet(truth=truth, **kind))
-    return found[0], found[1]
-
-
-def _files(arguments: argparse.Namespace) -> tuple[DataFiles, str]:
-    """The annotations and images of the test set, and their format."""
-    format = arguments.data_format
     given = DataFiles(arguments.data, arguments.images) if arguments.data else None
-    if given is None:
-        config = model_zoo.get_config(_config(arguments.a), trust_config=arguments.trust_config)
-        made = run_of(config)
-        own = made.own_data
-        if data := own.get("val_data") or own.get("folder"):
-            given, format = DataFiles(data, own.get("val_images")), own.get("data_format", "auto")
-            arguments.classes = own.get("classes")
-        elif made.test_datasets and made.test_datasets[0] in DatasetCatalog:
-            known = MetadataCatalog.get(made.test_datasets[0])
-            given = DataFiles(known.json_file, known.image_root)
-        else:
-            raise ValueError(f"{_config(arguments.a)} names no test set: give --data")
-    files, lines = data_in(given, "val", format)
-    if lines and lines[-1] == ALL_OF_IT and not arguments.a.endswith(".json"):
-        # Training took a part of it, which it has not seen.
-        folder = Path(arguments.a).parent
-        files = earlier_split(files, str(folder), classes=arguments.classes) or files
-    return files, format
+    found: dict[str, DetectionSet] = {}
+    request: Request | None = None
+    for path in dict.fromkeys(both):
+        if is_results(path):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            request = _request(path, given, arguments, request)
+            _, found[path] = flow.detections_of(request, Path(folder))
+            if len(found) == 1:
+                _fix_data(request, found[path])
+    if found:
+        first = next(iter(found.values()))
+        truth, folder, source = first.truth, first.folder, first.source
+    else:
+        assert given is not None, "checked by the command"
+        truth, folder, source = flow.truth_in(given, arguments.classes, arguments.data_format)
+    sets = []
+    for path in both:
+        rows = found[path].detections if path in found else read_results(path, truth)
+        sets.append(DetectionSet(truth=truth, detections=rows, folder=folder, source=source))
+    return sets[0], sets[1]
 
 
-def _config(weights: str) -> str:
-    return config_of(argparse.Namespace(config=None, weights=weights))
+def is_results(path: str) -> bool:
+    """Whether A or B is a file of results and no checkpoint."""
+    return path.endswith(".json")
 
 
-def _evaluate(
-    weights: str, files: DataFiles, format: str, arguments: argparse.Namespace, folder: str
-) -> str:
-    """Runs a checkpoint by its own config; returns the file of its detections.
-
-    Raises:
-        ValueError: it finds nothing, or does not know the classes of the data.
-    """
+def _request(
+    weights: str, given: DataFiles | None, arguments: argparse.Namespace, before: Request | None
+) -> Request:
+    """To evaluate a checkpoint by its own config, on the data of the one before it."""
+    config = config_of(argparse.Namespace(config=None, weights=weights))
     request = Request(
-        config_file=_config(weights),
+        config_file=config,
         weights=weights,
-        output_dir=folder,
         device=arguments.device,
         eval_only=True,
-        check=False,
-        val_data=files.data,
-        val_images=files.images,
+        val_data=given.data if given else None,
+        val_images=given.images if given else None,
         classes=arguments.classes,
-        data_format=format,
+        data_format=arguments.data_format,
         trust_checkpoint=arguments.trust_checkpoint,
         trust_config=arguments.trust_config,
+        verbose=arguments.verbose,
     )
-    run(request)
-    results = Path(folder) / RESULTS
-    if not results.is_file():
-        raise ValueError(f"{weights}: no detection at all, so there is nothing to compare")
-    return str(results)
+    if before is not None:
+        names = ("val_data", "val_images", "classes", "data_format")
+        request = replace(request, **{name: getattr(before, name) for name in names})
+    return request
+
+
+def _fix_data(request: Request, data: DetectionSet) -> None:
+    """Has the request name the very set that was evaluated, so that the next one gets it, too."""
+    # Of the catalogue, which the other config may not name; or the part of the data that training
+    # has left out: another training leaves out another one.
+    if not request.val_data or was_made(DataFiles(data.source)):
+        request.val_data, request.val_images = data.source, str(data.folder)
+        request.data_format = "coco"
 
 
 def as_json(result: dict) -> str:

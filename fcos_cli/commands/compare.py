@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resamples", type=int, default=1000, metavar="N", help="of the images; default: 1000"
     )
     flags.add(parser, "--output", type=Path, note="default: compare.json", default="compare.json")
-    flags.add(parser, "--device", "--trust-checkpoint", "--trust-config")
+    flags.add(parser, "--device", "--trust-checkpoint", "--trust-config", "--verbose")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -80,7 +80,7 @@ def check(arguments: argparse.Namespace) -> None:
     if arguments.resamples < 100:
         raise WrongUse(f"--resamples must be at least 100, got {arguments.resamples}")
     if not arguments.data:
-        if arguments.a.endswith(".json"):
+        if arguments.a.endswith(".json") and arguments.b.endswith(".json"):
             raise WrongUse("--data is missing: on which annotations were the results made?")
         for word in ("images", "classes"):
             if getattr(arguments, word):

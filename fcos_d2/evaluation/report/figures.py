@@ -30,9 +30,7 @@ def figures(
         counts: (B, N) of its resamples.
     """
     value, resampled = average_precision(matches), average_precision(matches, counts)
-    overall = {
-        name: _figure(matches, name, slice(None), value, resampled) for name in FIGURES
-    }
+    overall = {name: _figure(matches, name, slice(None), value, resampled) for name in FIGURES}
     classes = []
     for k, class_name in enumerate(matches.class_names):
         part = slice(k, k + 1)

@@ -18,9 +18,8 @@ fcos compare old_results.json new_results.json --data val.json --images val/
 for CI of a model, exit code 3 if it has lost more than half a point of AP for certain:
 fcos compare released.pth candidate.pth --data val.json --images val/ --tolerance 0.5
 
-A and B are checkpoints, each run by the config.yaml beside it (or zoo:// weights, by the config of
-that name), or COCO results files of any detectors. The test set is --data; of checkpoints, that of
-the config of A."""
+A and B are checkpoints, each run by the config.yaml beside it, or COCO results files of any
+detectors. Without --data, the test set is that of the first checkpoint's config."""
 
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 

@@ -18,7 +18,8 @@ EXAMPLES = """\
 fcos report --weights output/mine/model_best.pth
 fcos report --weights output/mine/model_best.pth --data val.json --images val/ --output report
 fcos report --results yolo.json --data val.json --images val/
-fcos report --weights new/model_best.pth --compare old/report"""
+fcos report --weights new/model_best.pth --compare old/report
+fcos report --weights output/mine/model_best.pth --set-threshold precision=0.9 --by-class"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="OLD",
         help="an earlier report, whose numbers stand beside the new ones",
+    )
+    parser.add_argument(
+        "--set-threshold",
+        metavar="WISH",
+        help="f1, precision=0.9, recall=0.95 or miss=0.1: write the score threshold that gives it "
+        "into the config of the weights, which predictions and exports then obey",
+    )
+    parser.add_argument(
+        "--by-class", action="store_true", help="with --set-threshold: one for each class"
+    )
+    parser.add_argument(
+        "--export",
+        type=Path,
+        metavar="FOLDER",
+        help="with --set-threshold: an export of these weights that gets it, too",
     )
     flags.add(parser, "--output", note="a folder; default: report beside the weights or results")
     parser.add_argument(
@@ -64,11 +80,17 @@ def run(arguments: argparse.Namespace) -> None:
     check(arguments)
     from fcos_deploy.text import say
 
+    if arguments.set_threshold:
+        from ..setting_thresholds import check_places, set_threshold
+
+        check_places(arguments)
     output = output_of(arguments)
     output.mkdir(parents=True, exist_ok=True)
     report = make(arguments, output)
     say(in_words(report))
     say(f"wrote {output / 'report.json'}")
+    if arguments.set_threshold:
+        set_threshold(report, arguments)
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -81,6 +103,10 @@ def check(arguments: argparse.Namespace) -> None:
         raise WrongUse("--results need --data, the annotations that they are held against")
     if arguments.results and (arguments.words or arguments.opts):
         raise WrongUse("overrides of a config mean nothing to --results")
+    if (arguments.by_class or arguments.export) and not arguments.set_threshold:
+        raise WrongUse("--by-class and --export are for --set-threshold")
+    if arguments.set_threshold and arguments.results and not arguments.export:
+        raise WrongUse("--set-threshold needs --weights, whose config gets it, or an --export")
     if arguments.max_detections < 1:
         raise WrongUse(f"--max-detections must be at least 1, got {arguments.max_detections}")
 

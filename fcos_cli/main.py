@@ -23,7 +23,7 @@ from .exit_codes import FAILED, WRONG_USE, WrongUse, as_text
 GROUPS = {
     "train your own": ("check", "browse", "plan", "train"),
     "know a detector": ("eval", "report", "compare", "compare-recipes"),
-    "use a detector": ("predict", "ui", "export", "benchmark"),
+    "use a detector": ("predict", "label", "ui", "export", "benchmark"),
     "set up and convert": (
         *("quickstart", "zoo", "convert", "convert-checkpoint", "install-detectron2"),
     ),

@@ -9,7 +9,6 @@ from urllib.parse import quote
 import numpy as np
 from tqdm import tqdm
 
-from fcos_d2.detections import ImageDetections
 from fcos_d2.labelling.detecting import Looked, as_coco, read_images
 from fcos_d2.labelling.existing import images_below, labelled_in
 from fcos_d2.labelling.written import (
@@ -50,7 +49,8 @@ def label(arguments: argparse.Namespace) -> int:
     if not wanted:
         return DONE
     looked, skipped = _look(predictor, folder, wanted, formats)
-    coco = as_coco(looked, predictor.class_names, lambda found: _is_label(found, arguments))
+    lowest = np.array(predictor.score_thresholds, np.float32)  # of each class
+    coco = as_coco(looked, predictor.class_names, lambda x: x.scores >= lowest[x.classes])
     if looked:
         url = arguments.image_url or f"/data/local-files/?d={quote(folder.resolve().name)}/"
         version = arguments.weights or arguments.config
@@ -62,10 +62,6 @@ def label(arguments: argparse.Namespace) -> int:
     print(f"{count} boxes in {len(looked)} of {len(wanted)} images, {len(skipped)} skipped", end="")
     say("\n  ".join([":" if skipped else "", *skipped]))
     return DONE if looked else FAILED
-
-
-def _is_label(found: ImageDetections, arguments: argparse.Namespace) -> np.ndarray:
-    return found.scores >= arguments.threshold
 
 
 def _without_labels(

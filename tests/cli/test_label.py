@@ -23,8 +23,17 @@ class SpotFinder:
     stop_at: ClassVar[int | None] = None
     calls: ClassVar[int] = 0
 
-    def __init__(self, *_: object, **__: object) -> None:
+    config_thresholds: ClassVar[tuple[float, ...] | None] = None
+    score_thresholds: tuple[float, ...] | None
+
+    def __init__(self, *_: object, confidence_threshold: float | None, **__: object) -> None:
         type(self).calls = 0
+        self.score_thresholds = self.config_thresholds
+        if confidence_threshold is not None:
+            self.set_threshold(confidence_threshold)
+
+    def set_threshold(self, threshold: float) -> None:
+        self.score_thresholds = (threshold,) * len(self.class_names)
 
     def detect(self, image: np.ndarray) -> ImageDetections:
         type(self).calls += 1
@@ -170,6 +179,22 @@ def test_threshold_and_scores(photos: Path, tmp_path: Path) -> None:
     assert run(photos, tmp_path / "out", "--threshold", 0.2) == 0
     coco = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert [x["score"] for x in coco["annotations"]] == [0.9804, 0.7843, 0.9412, 0.2353, 0.902]
+
+
+def test_thresholds_of_the_config(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finder: type[SpotFinder]
+) -> None:
+    """The second class is wanted surer than the others."""
+    assert run(photos, tmp_path / "all", "--threshold", 0.2) == 0
+    coco = json.loads((tmp_path / "all" / "annotations.json").read_text())
+    wanted = [x for x in coco["annotations"] if x["category_id"] != 2 or x["score"] >= 0.95]
+    assert 0 < len(wanted) < len(coco["annotations"])
+    monkeypatch.setattr(finder, "config_thresholds", (0.2, 0.95, 0.2, 0.2))
+    assert run(photos, tmp_path / "some") == 0
+    coco = json.loads((tmp_path / "some" / "annotations.json").read_text())
+    fields = ("image_id", "category_id", "bbox", "score")
+    found, wanted = ([[x[f] for f in fields] for x in y] for y in (coco["annotations"], wanted))
+    assert found == wanted
 
 
 def test_several_formats_and_a_second_run(photos: Path, tmp_path: Path, capsys, finder) -> None:

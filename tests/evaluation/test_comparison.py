@@ -102,7 +102,7 @@ def test_a_twentieth_of_the_boxes_dropped_is_noticed() -> None:
 
 
 def test_two_equally_good_ones_are_seldom_told_apart() -> None:
-    """Of 60 pairs 3 are expected; more than 9, or none that came near, has a chance of 1 in 1000."""
+    """Of 60 pairs 3 are expected; more than 9, or none near, has a chance of 1 in 1000."""
     smallest, significant = [], 0
     for seed in range(60):
         truth = made_truth(50, seed=seed)

@@ -16,6 +16,7 @@ LEVEL = 0.05  # of significance
 # Images with objects that a p-value needs: of fewer, resamples are too much alike.
 LEAST_IMAGES = 10
 MOST_CHANGED = 10  # images that are listed
+LOWEST_AP50 = 2.0  # percent, below which results look as if they were of other images
 ALL_CLASSES = slice(None)
 
 
@@ -77,7 +78,7 @@ def compare(
         "tolerance": tolerance,
         "significantly_worse": verdict.worse,
         "verdict": verdict.text,
-        "notes": _notes(first, second, names),
+        "notes": _notes(first, second, names, overall["AP50"]),
         "figures": overall,
         "classes": _classes(both[0], values),
         "changed_images": _changed_images((first, second), both),
@@ -104,7 +105,9 @@ def check_sets(first: DetectionSet, second: DetectionSet, names: tuple[str, str]
         )
 
 
-def _notes(first: DetectionSet, second: DetectionSet, names: tuple[str, str]) -> list[str]:
+def _notes(
+    first: DetectionSet, second: DetectionSet, names: tuple[str, str], ap50: dict
+) -> list[str]:
     """What looks as if the two had not been made on the same images, for the same classes."""
     notes = []
     pairs = ((first, second, names[1]), (second, first, names[0]))
@@ -114,6 +117,10 @@ def _notes(first: DetectionSet, second: DetectionSet, names: tuple[str, str]) ->
             notes.append(f"{name} has no detection on {len(lost)} images where the other has some")
         absent = set(other.found.label.tolist()) - set(data.found.label.tolist())
         notes += [f"{name} has no detection of class {data.class_names[k]}" for k in sorted(absent)]
+    if all(x is not None and x < LOWEST_AP50 for x in (ap50["A"], ap50["B"])):
+        notes.append(
+            f"neither finds much, as if made on other images than {first.source}, with the same ids"
+        )
     return notes
 
 

@@ -158,6 +158,16 @@ def test_what_looks_like_other_images_or_classes_is_noted() -> None:
     ]
 
 
+def test_results_of_other_images_with_the_same_ids_are_noted() -> None:
+    truth = made_truth(30)
+    rows = made_results(made_truth(30, seed=5))
+    result, verdict = compared(truth, rows, rows, resamples=100)
+    assert result["notes"] == [
+        "neither finds much, as if made on other images than the ground truth, with the same ids"
+    ]
+    assert not verdict.worse
+
+
 def test_what_cannot_be_compared() -> None:
     truth = boxes_in(20)
     rows = found_in(*range(1, 21))
@@ -184,7 +194,7 @@ def test_blood_cells(shared_dir, tmp_path) -> None:
     truth = json.loads((shared_dir / "data/bccd/coco/instances_val.json").read_text())
     rows = made_results(truth, noise=3.0)
     counts = Counter(row["image_id"] for row in rows)
-    assert len(counts) == len(truth["images"]) == 72
+    assert len(counts) == len(truth["images"]) == 87
     (tmp_path / "results.json").write_text(json.dumps(rows))
     rows = read_results(tmp_path / "results.json", truth)
     result, verdict = compared(truth, rows, rows, resamples=300)

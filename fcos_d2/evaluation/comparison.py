@@ -13,7 +13,7 @@ from .results import DetectionSet
 from .thresholds import choose
 
 LEVEL = 0.05  # of significance
-# Images with objects that a p-value needs: of fewer, resamples are too much alike.
+# Images with objects that a p-value needs: the resamples of fewer are too much alike.
 LEAST_IMAGES = 10
 MOST_CHANGED = 10  # images that are listed
 LOWEST_AP50 = 2.0  # percent, below which results look as if they were of other images
@@ -139,9 +139,9 @@ def _difference(
         for value, resampled in values
     ]
     (a, first), (b, second) = of_both
-    found = difference(a, b, first, second)
+    found = difference(a, b, first, second, images)
     # The same question asked of A less what may be lost: is B below that?
-    p_worse = difference(a - tolerance, b, first - tolerance, second).p
+    p_worse = difference(a - tolerance, b, first - tolerance, second, images).p
     enough = images >= LEAST_IMAGES
     return {
         "A": _number(a),

@@ -19,7 +19,7 @@ fcos report --weights output/mine/model_best.pth
 fcos report --weights output/mine/model_best.pth --data val.json --images val/ --output report
 fcos report --results yolo.json --data val.json --images val/
 fcos report --weights new/model_best.pth --compare old/report
-fcos report --weights output/mine/model_best.pth --set-threshold precision=0.9 --by-class"""
+fcos report --weights output/mine/model_best.pth --set-threshold f1 --by-class"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

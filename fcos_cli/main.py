@@ -24,7 +24,6 @@ GROUPS = {
     "train your own": ("check", "browse", "plan", "train"),
     "know a detector": ("eval", "report", "compare", "compare-recipes"),
     "use a detector": ("predict", "label", "ui", "export", "benchmark"),
-    "use a detector": ("predict", "label", "ui", "export", "benchmark"),
     "set up and convert": (
         *("quickstart", "zoo", "convert", "convert-checkpoint", "install-detectron2"),
     ),

@@ -62,13 +62,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Raises ValueError or OSError with what is wrong."""
     check(arguments)
+    from fcos_d2.evaluation.report.page import write_page
+    from fcos_d2.evaluation.report.parts import build_gallery
     from fcos_deploy.text import say
 
     output = output_of(arguments)
     output.mkdir(parents=True, exist_ok=True)
     report = make(arguments, output)
     say(in_words(report))
-    say(f"wrote {output / 'report.json'}")
+    gallery = build_gallery(report.data, report.matches, report.numbers)
+    page = write_page(report.numbers, gallery, output, report.earlier)
+    say(f"wrote {page}, and report.json and model_card.md beside it")
 
 
 def check(arguments: argparse.Namespace) -> None:

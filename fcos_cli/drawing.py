@@ -25,6 +25,8 @@ from fcos_deploy.pipeline import buffered
 from fcos_deploy.text import say, shown
 from fcos_deploy.vision import ImageError, check_display, list_images, read_image, show
 
+from .tracking import LOWEST_TRACKED, Tracking, check_tracking, start_tracking
+
 TITLE = "fcos"
 AHEAD = 4  # frames that are decoded, and that are looked at, before they are wanted
 
@@ -54,19 +56,28 @@ def prepare(arguments: argparse.Namespace, stack: ExitStack) -> Callable[[], int
     source = arguments.camera if arguments.video is None else arguments.video
     reader = stack.enter_context(VideoReader(source))
     target = video_target(source, output) if output else None
-    predictor = load_predictor(arguments)
+    if arguments.track:
+        check_tracking(arguments, reader.size)
+    predictor = load_predictor(arguments, lowest=LOWEST_TRACKED if arguments.track else None)
     writer = None
     if target is not None:
         writer = stack.enter_context(VideoWriter(target, reader.fps, reader.size))
-    return partial(draw_video, predictor, reader, writer)
+    tracking = start_tracking(arguments, predictor, reader, target, stack)
+    return partial(draw_video, predictor, reader, writer, tracking)
 
 
-def load_predictor(arguments: argparse.Namespace) -> Predictor:
-    """Build the model of the command line."""
+def load_predictor(arguments: argparse.Namespace, lowest: float | None = None) -> Predictor:
+    """Build the model of the command line.
+
+    Args:
+        arguments: of the command.
+        lowest: score that the caller wants, too, where the threshold lies above.
+    """
+    threshold = arguments.threshold if lowest is None else min(arguments.threshold, lowest)
     return Predictor(
         arguments.config,
         arguments.weights,
-        confidence_threshold=arguments.threshold,
+        confidence_threshold=threshold,
         slice_size=arguments.slice,
         slice_overlap=arguments.slice_overlap,
         tta=arguments.tta,
@@ -108,12 +119,17 @@ def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | No
     return num_drawn
 
 
-def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | None) -> int:
+def draw_video(
+    predictor: Predictor,
+    reader: VideoReader,
+    writer: VideoWriter | None,
+    tracking: Tracking | None = None,
+) -> int:
     """Draw all frames, until the end, Ctrl-C or Esc, and return their number."""
     num_drawn, at_end = 0, False
     with suppress(KeyboardInterrupt), closing(detected(predictor, reader)) as frames:
         for frame, found in tqdm(frames, total=reader.frame_count, unit="frame"):
-            drawn = draw(predictor, frame, found)
+            drawn = draw(predictor, frame, found) if tracking is None else tracking(frame, found)
             if writer is not None:
                 writer.write(drawn)
             num_drawn += 1
@@ -128,6 +144,8 @@ def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | 
     elif announced is not None and num_drawn < announced:
         line += f", the video ends before the {announced} frames that it announces"
     say(line if writer is None else f"{line}; written to {shown(writer.path)}")
+    if tracking is not None:
+        say("\n".join(tracking.video.summary()))
     return num_drawn
 
 

@@ -1,6 +1,5 @@
 """How far a figure would move if other images had been drawn: resamples of the images of a set."""
 
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np

@@ -1,0 +1,77 @@
+"""What `fcos predict --track` adds to a video."""
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from detectron2.structures import Instances
+
+from fcos_d2.detections import ImageDetections
+from fcos_d2.predictor import Predictor
+from fcos_d2.tracking.counts import check_points
+from fcos_d2.tracking.mot import MotWriter, mot_path
+from fcos_d2.tracking.tracks import check_packages
+from fcos_d2.tracking.video import VideoTracking
+from fcos_d2.visualization import VideoReader
+
+# An object that is tracked already is followed down to this score.
+LOWEST_TRACKED = 0.1
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Draws the frames of a video with its objects, in their order."""
+
+    video: VideoTracking
+    class_names: Sequence[str]
+    threshold: float  # score that a new object needs
+
+    def __call__(self, frame: np.ndarray, instances: Instances) -> np.ndarray:
+        """The next frame, drawn on."""
+        found = ImageDetections.of(instances, self.class_names)
+        tracks = self.video.update(found, found.scores >= self.threshold)
+        return self.video.draw(frame, tracks)
+
+
+def check_tracking(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
+    """Raises ValueError before the model is loaded: packages, or lines outside of the frames."""
+    check_packages()
+    for what, shapes in (
+        ("--count-line", arguments.count_line),
+        ("--count-zone", arguments.count_zone),
+    ):
+        for points in shapes:
+            check_points(points, size, what)
+
+
+def start_tracking(
+    arguments: argparse.Namespace,
+    predictor: Predictor,
+    reader: VideoReader,
+    target: Path | None,
+    stack: ExitStack,
+) -> Tracking | None:
+    """What follows the objects of a video; None where that is not asked for.
+
+    Args:
+        arguments: of `fcos predict`.
+        predictor: that finds them.
+        reader: of the video.
+        target: the drawn video, which the MOT file lies beside; None for a window.
+        stack: closes that file.
+    """
+    if not arguments.track:
+        return None
+    names = predictor.class_names
+    mot = stack.enter_context(MotWriter(mot_path(target), names)) if target else None
+    video = VideoTracking(
+        fps=reader.fps,
+        class_names=names,
+        lines=arguments.count_line,
+        zones=arguments.count_zone,
+        mot=mot,
+    )
+    return Tracking(video, names, arguments.threshold)

@@ -1,7 +1,6 @@
 """Tracks in the text format of the MOTChallenge."""
 
 import os
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -31,18 +30,20 @@ class MotWriter:
         self.path = path
         self._temporary = temporary_name(path)
         write_text(labels_of(path), "".join(f"{shown(x)}\n" for x in class_names))
-        self._stack = ExitStack()
-        self._file = self._stack.enter_context(open(self._temporary, "w", encoding="ascii"))
+        self._temporary.touch()
         self._frame = 0
 
     def write(self, tracks: Tracks) -> None:
         """Appends the objects of the next frame."""
         self._frame += 1
+        lines = []
         for number, box, score, label in zip(*tracks, strict=True):
             x1, y1, x2, y2 = box.tolist()
             place = (f"{x:.2f}" for x in (x1 + 1, y1 + 1, x2 - x1, y2 - y1))
             words = [self._frame, number, *place, f"{score:.4f}", label + 1, UNKNOWN]
-            self._file.write(",".join(map(str, words)) + "\n")
+            lines.append(",".join(map(str, words)) + "\n")
+        with open(self._temporary, "a", encoding="ascii") as file:
+            file.writelines(lines)
 
     def __enter__(self) -> "MotWriter":
         return self
@@ -53,7 +54,6 @@ class MotWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.close()
         if self._frame:
             os.replace(self._temporary, self.path)
         else:

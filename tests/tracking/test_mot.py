@@ -22,7 +22,7 @@ def test_lines(tmp_path: Path) -> None:
     row = "10.50,20.00,20.00,40.00,0.7500,2,-1"
     assert path.read_text() == f"2,4,{row}\n3,2,{row}\n3,4,{row}\n"
     assert path.name == "a b.mot.txt"
-    assert labels_of(path).read_text() == "cat\ndo g\n"
+    assert labels_of(path).read_text() == "cat\ndo\\ng\n"
     assert sorted(x.name for x in tmp_path.iterdir()) == ["a b.labels.txt", "a b.mot.txt"]
 
 

@@ -23,11 +23,13 @@ from fcos_d2.visualization import (
 )
 from fcos_deploy.pipeline import buffered
 from fcos_deploy.text import say, shown
+from fcos_deploy.thresholds import in_words
 from fcos_deploy.vision import ImageError, check_display, list_images, read_image, show
 
 from .tracking import LOWEST_TRACKED, Tracking, check_tracking, start_tracking
 
 TITLE = "fcos"
+DRAWN = 0.5  # lowest score where neither command line nor config says one
 AHEAD = 4  # frames that are decoded, and that are looked at, before they are wanted
 
 
@@ -58,26 +60,24 @@ def prepare(arguments: argparse.Namespace, stack: ExitStack) -> Callable[[], int
     target = video_target(source, output) if output else None
     if arguments.track:
         check_tracking(arguments, reader.size)
-    predictor = load_predictor(arguments, lowest=LOWEST_TRACKED if arguments.track else None)
+    predictor = load_predictor(arguments)
     writer = None
     if target is not None:
         writer = stack.enter_context(VideoWriter(target, reader.fps, reader.size))
-    tracking = start_tracking(arguments, predictor, reader, target, stack)
+    tracking = None
+    if arguments.track:
+        thresholds = lowered(predictor, LOWEST_TRACKED)
+        names = predictor.class_names
+        tracking = start_tracking(arguments, names, thresholds, reader.fps, target, stack)
     return partial(draw_video, predictor, reader, writer, tracking)
 
 
-def load_predictor(arguments: argparse.Namespace, lowest: float | None = None) -> Predictor:
-    """Build the model of the command line.
-
-    Args:
-        arguments: of the command.
-        lowest: score that the caller wants, too, where the threshold lies above.
-    """
-    threshold = arguments.threshold if lowest is None else min(arguments.threshold, lowest)
-    return Predictor(
+def load_predictor(arguments: argparse.Namespace) -> Predictor:
+    """Build the model of the command line."""
+    predictor = Predictor(
         arguments.config,
         arguments.weights,
-        confidence_threshold=threshold,
+        confidence_threshold=arguments.threshold,
         slice_size=arguments.slice,
         slice_overlap=arguments.slice_overlap,
         tta=arguments.tta,
@@ -90,6 +90,34 @@ def load_predictor(arguments: argparse.Namespace, lowest: float | None = None) -
         trust_checkpoint=arguments.trust_checkpoint,
         trust_config=arguments.trust_config,
     )
+    say_threshold(predictor, arguments.threshold)
+    return predictor
+
+
+def say_threshold(predictor: Predictor, given: float | None) -> None:
+    """Says which score threshold is obeyed, unless there is only one; without any it is DRAWN."""
+    if given is None and predictor.config_thresholds is None:
+        predictor.set_threshold(DRAWN)
+    elif predictor.config_thresholds is not None:
+        chosen = in_words(predictor.config_thresholds, predictor.class_names)
+        line = f"lowest score of a detection, by the config: {chosen}"
+        say(line if given is None else f"{line}; as --threshold says: {given:.4g}")
+
+
+def lowered(predictor: Predictor, lowest: float) -> np.ndarray:
+    """Has a predictor give what scores less than its thresholds, too.
+
+    Args:
+        predictor: of `load_predictor`.
+        lowest: score.
+
+    Returns:
+        The thresholds that it had, float32 (K,), as its scores are.
+    """
+    thresholds = predictor.score_thresholds
+    assert thresholds is not None
+    predictor.set_threshold(min(lowest, *thresholds))
+    return np.array(thresholds, np.float32)
 
 
 def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | None]) -> int:

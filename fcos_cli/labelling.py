@@ -6,7 +6,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
 from tqdm import tqdm
 
 from fcos_d2.labelling.detecting import Looked, as_coco, read_images
@@ -26,7 +25,7 @@ from fcos_d2.predictor import Predictor
 from fcos_deploy.text import say, shown
 from fcos_deploy.vision import ImageError
 
-from .drawing import load_predictor
+from .drawing import load_predictor, lowered
 from .exit_codes import DONE, FAILED
 
 SHOWN = 10  # of the images to label first, in the terminal
@@ -46,8 +45,8 @@ def label(arguments: argparse.Namespace) -> int:
     check_shared_files(names, formats)
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output}: is a file; --output is a folder")
-    predictor = load_predictor(arguments, lowest=LOWEST if arguments.uncertain else None)
-    thresholds = np.full(len(predictor.class_names), arguments.threshold)
+    predictor = load_predictor(arguments)
+    thresholds = lowered(predictor, LOWEST if arguments.uncertain else 1.0)
     check_classes(predictor.class_names, formats)
     there = {x: read_written(output, x, predictor.class_names) for x in formats}
     wanted = _without_labels(folder, output, names, there)

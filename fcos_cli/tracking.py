@@ -10,12 +10,10 @@ import numpy as np
 from detectron2.structures import Instances
 
 from fcos_d2.detections import ImageDetections
-from fcos_d2.predictor import Predictor
 from fcos_d2.tracking.counts import check_points
 from fcos_d2.tracking.mot import MotWriter, mot_path
 from fcos_d2.tracking.tracks import check_packages
 from fcos_d2.tracking.video import VideoTracking
-from fcos_d2.visualization import VideoReader
 
 # An object that is tracked already is followed down to this score.
 LOWEST_TRACKED = 0.1
@@ -27,12 +25,12 @@ class Tracking:
 
     video: VideoTracking
     class_names: Sequence[str]
-    threshold: float  # score that a new object needs
+    thresholds: np.ndarray  # score that a new object needs, by class, (K,)
 
     def __call__(self, frame: np.ndarray, instances: Instances) -> np.ndarray:
         """The next frame, drawn on."""
         found = ImageDetections.of(instances, self.class_names)
-        tracks = self.video.update(found, found.scores >= self.threshold)
+        tracks = self.video.update(found, found.scores >= self.thresholds[found.classes])
         return self.video.draw(frame, tracks)
 
 
@@ -49,29 +47,28 @@ def check_tracking(arguments: argparse.Namespace, size: tuple[int, int]) -> None
 
 def start_tracking(
     arguments: argparse.Namespace,
-    predictor: Predictor,
-    reader: VideoReader,
+    class_names: list[str],
+    thresholds: np.ndarray,
+    fps: float,
     target: Path | None,
     stack: ExitStack,
-) -> Tracking | None:
-    """What follows the objects of a video; None where that is not asked for.
+) -> Tracking:
+    """What follows the objects of a video.
 
     Args:
         arguments: of `fcos predict`.
-        predictor: that finds them.
-        reader: of the video.
+        class_names: of the detector.
+        thresholds: score that a new object needs, by class, (K,).
+        fps: frames per second.
         target: the drawn video, which the MOT file lies beside; None for a window.
         stack: closes that file.
     """
-    if not arguments.track:
-        return None
-    names = predictor.class_names
-    mot = stack.enter_context(MotWriter(mot_path(target), names)) if target else None
+    mot = stack.enter_context(MotWriter(mot_path(target), class_names)) if target else None
     video = VideoTracking(
-        fps=reader.fps,
-        class_names=names,
+        fps=fps,
+        class_names=class_names,
         lines=arguments.count_line,
         zones=arguments.count_zone,
         mot=mot,
     )
-    return Tracking(video, names, arguments.threshold)
+    return Tracking(video, class_names, thresholds)

@@ -17,6 +17,9 @@ count what crosses a line: --video street.mp4 --track --count-line 0,400,1280,40
 small objects in large images: --slice 640"""
 
 
+THRESHOLD = "default: what the config says (TEST.SCORE_THRESH), else 0.5"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
     parser.add_argument(
@@ -26,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", nargs="?", type=int, const=0, metavar="INDEX", help="camera")
     flags.add_model(parser)
     flags.add(parser, "--output", note="default: show in a window", type=Path)
-    flags.add(parser, "--threshold", note="default: 0.5", default=0.5)
+    flags.add(parser, "--threshold", note=THRESHOLD)
     add_detecting(parser)
     add_tracking(parser)
     flags.add(parser, "--opts")

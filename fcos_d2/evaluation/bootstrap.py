@@ -6,7 +6,6 @@ import numpy as np
 
 RESAMPLES = 1000
 SEED = 0
-_ROWS = 100  # resamples at a time
 
 
 class Interval(NamedTuple):

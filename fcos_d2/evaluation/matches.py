@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from .coco_limits import COCO_LIMIT
 from .coco_truth import hotcoco
@@ -17,7 +20,7 @@ AREAS = {
     "medium": (32**2, 96**2),
     "large": (96**2, 1e5**2),
 }
-_CELLS = 4_000_000  # of a table of detections x resamples: bounds the memory
+_CELLS = 500_000  # of a table of hits x resamples: it stays in the cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,66 +191,76 @@ def average_precision(matches: Matches, counts: np.ndarray | None = None) -> np.
     """
     if counts is None:
         counts = np.ones((1, matches.image_count), dtype=np.int64)
+    weights = torch.from_numpy(np.ascontiguousarray(counts.T, dtype=np.float32))  # (N, B)
     shape = (len(AREAS), len(IOU_THRESHOLDS), len(matches.class_names), len(counts))
     result = np.full(shape, np.nan)
     for k in range(len(matches.class_names)):
         mine = np.flatnonzero(matches.label == k)
+        image = torch.from_numpy(matches.image[mine])
         for a in range(len(AREAS)):
             objects = counts @ matches.object_counts[a, k]  # (B,)
-            result[a, :, k] = _of_class(matches, mine, a, counts, objects)
+            there, needed = objects > 0, _needed(objects)
+            for t in range(len(IOU_THRESHOLDS)):
+                true, ignored = matches.true[a, t, mine], matches.ignored[a, t, mine]
+                found = _of_class(image, true, ignored, weights, needed)
+                result[a, t, k, there] = found[there]
     return result
 
 
 def _of_class(
-    matches: Matches, mine: np.ndarray, area: int, counts: np.ndarray, objects: np.ndarray
+    image: Tensor, true: np.ndarray, ignored: np.ndarray, weights: Tensor, needed: Tensor
 ) -> np.ndarray:
-    """(T, B) of the detections `mine` of a class, best first."""
-    true, ignored = matches.true[area][:, mine], matches.ignored[area][:, mine]
-    result = np.where(objects > 0, 0.0, np.nan) * np.ones((len(true), 1))
-    places = np.flatnonzero(true.any(axis=0))
-    if not len(places):
+    """(B,) of one class, size and IoU threshold.
+
+    Args:
+        image, true, ignored: (d,) of the detections, best first.
+        weights: (N, B) how often each resample has each image.
+        needed: (B, 101) hits, see `_needed`.
+    """
+    result = np.zeros(len(needed))
+    hits = np.flatnonzero(true)
+    if not len(hits):
         return result
-    last = places[-1] + 1  # what comes after the last hit changes nothing
-    true, ignored, image = true[:, :last], ignored[:, :last], matches.image[mine[:last]]
-    # Those that count at every threshold are summed once for all of them.
-    always = ~ignored.any(axis=0)
-    extra = np.flatnonzero(~always & ~ignored.all(axis=0))
-    step = max(1, _CELLS // last)
-    for start in range(0, len(counts), step):
-        some = np.arange(start, min(start + step, len(counts)))
-        some = some[objects[some] > 0]
-        weights = counts[some][:, image]  # (b, d)
-        seen = np.cumsum(weights * always, axis=1)
-        for t in range(len(true)):
-            hits = np.flatnonzero(true[t])
-            if not len(hits):
-                continue
-            found = np.cumsum(weights[:, hits], axis=1)
-            all_seen = seen[:, hits]
-            if len(extra):
-                more = np.cumsum(weights[:, extra] * ~ignored[t, extra], axis=1)
-                before = np.searchsorted(extra, hits, side="right")
-                all_seen = all_seen + np.pad(more, ((0, 0), (1, 0)))[:, before]
-            result[t, some] = _interpolated(found, all_seen, objects[some])
+    # What comes after the last hit changes nothing. Between hits only the sums matter.
+    counted = np.flatnonzero(~ignored[: hits[-1] + 1])
+    offsets = torch.from_numpy(np.searchsorted(counted, np.append(0, hits[:-1] + 1)))
+    of_counted, of_hits = image[counted], image[hits]
+    step = max(1, _CELLS // len(hits))
+    for start in range(0, len(needed), step):
+        some = slice(start, start + step)
+        part = weights[:, some].contiguous()
+        seen = embedding_bag(of_counted, part, offsets, mode="sum")  # (h, b)
+        result[some] = _interpolated(_sums(part[of_hits]), _sums(seen), needed[some])
     return result
 
 
-def _interpolated(found: np.ndarray, seen: np.ndarray, objects: np.ndarray) -> np.ndarray:
+def _sums(values: Tensor) -> Tensor:
+    """(h, b) -> (b, h) sums over all rows so far."""
+    return values.T.contiguous().cumsum(dim=1, dtype=torch.float64)
+
+
+def _needed(objects: np.ndarray) -> Tensor:
+    """(B, 101) the fewest hits whose recall, as a float, is not below each of COCO's recalls.
+
+    Args:
+        objects: (B,) to find; where there is none, the result means nothing.
+    """
+    total = np.maximum(objects, 1)[:, None]
+    needed = np.ceil(RECALLS * total)
+    needed -= (needed - 1) / total >= RECALLS
+    needed += needed / total < RECALLS
+    return torch.from_numpy(needed)
+
+
+def _interpolated(found: Tensor, seen: Tensor, needed: Tensor) -> np.ndarray:
     """COCO's mean of precision over 101 recalls, of b resamples.
 
     Args:
         found, seen: (b, h) hits, and detections that count, up to and with each hit.
-        objects: (b,) to find, above 0.
+        needed: (b, 101) hits for each recall.
     """
-    precision = found / (seen + np.spacing(1))
+    precision = found.numpy() / (seen.numpy() + np.spacing(1))
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     precision = np.pad(precision, ((0, 0), (0, 1)))  # a recall that is never reached
-    # The fewest hits whose recall, as a float, is not below each of the 101.
-    needed = np.ceil(RECALLS * objects[:, None])
-    needed -= (needed - 1) / objects[:, None] >= RECALLS
-    needed += needed / objects[:, None] < RECALLS
-    rise = objects.max() + found[:, -1].max() + 2  # keeps the rows apart in one sorted array
-    rows = np.arange(len(found))[:, None] * rise
-    place = np.searchsorted((found + rows).ravel(), (needed + rows).ravel(), side="left")
-    place = place.reshape(needed.shape) - np.arange(len(found))[:, None] * found.shape[1]
+    place = torch.searchsorted(found, needed).numpy()
     return np.take_along_axis(precision, place, axis=1).mean(axis=1)

@@ -127,7 +127,7 @@ def _nearness(found: ImageDetections, thresholds: np.ndarray) -> np.ndarray:
     """Of each candidate, from 1 at the threshold to 0 at its half, and at score 1."""
     positions = _candidates(found, thresholds)
     scores = found.scores[positions].astype(np.float64)
-    limits = thresholds[found.classes[positions]]
+    limits = thresholds[found.classes[positions]].astype(np.float64)
     room = np.where(scores < limits, limits / 2, 1 - limits)
     return 1 - np.abs(scores - limits) / np.maximum(room, 1e-9)
 

@@ -1,7 +1,7 @@
 import csv
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -26,8 +26,16 @@ class SpotFinder:
     stop_at: ClassVar[int | None] = None
     calls: ClassVar[int] = 0
 
-    def __init__(self, *_: object, **__: object) -> None:
+    config_thresholds: ClassVar[tuple[float, ...] | None] = None
+
+    def __init__(self, *_: object, confidence_threshold: float | None, **__: object) -> None:
         type(self).calls = 0
+        self.score_thresholds = self.config_thresholds
+        if confidence_threshold is not None:
+            self.set_threshold(confidence_threshold)
+
+    def set_threshold(self, threshold: float) -> None:
+        self.score_thresholds = (threshold,) * 4
 
     def detect(self, image: np.ndarray) -> ImageDetections:
         type(self).calls += 1
@@ -48,6 +56,7 @@ def finder(monkeypatch: pytest.MonkeyPatch) -> type[SpotFinder]:
     monkeypatch.setattr(drawing, "Predictor", SpotFinder)
     monkeypatch.setattr(SpotFinder, "class_names", HOSTILE)
     monkeypatch.setattr(SpotFinder, "stop_at", None)
+    monkeypatch.setattr(SpotFinder, "config_thresholds", None)
     return SpotFinder
 
 
@@ -173,6 +182,14 @@ def test_threshold_and_scores(photos: Path, tmp_path: Path) -> None:
     assert run(photos, tmp_path / "out", "--threshold", 0.2) == 0
     coco = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert [x["score"] for x in coco["annotations"]] == [0.9804, 0.7843, 0.9412, 0.2353, 0.902]
+
+
+def test_thresholds_of_the_config_by_class(photos: Path, tmp_path: Path, finder, capsys) -> None:
+    finder.config_thresholds = (0.99, 0.5, 0.2, 0.5)
+    assert run(photos, tmp_path / "out") == 0
+    coco = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [x["score"] for x in coco["annotations"]] == [0.7843, 0.9412, 0.2353, 0.902]
+    assert "lowest score of a detection, by the config" in capsys.readouterr().out
 
 
 def test_several_formats_and_a_second_run(photos: Path, tmp_path: Path, capsys, finder) -> None:
@@ -326,8 +343,8 @@ def test_class_names_that_text_cannot_hold(photos: Path, tmp_path: Path, capsys,
 class WithBackbone(SpotFinder):
     """As SpotFinder, with features: the mean colours of the parts of an image."""
 
-    def __init__(self, *_: object, **__: object) -> None:
-        super().__init__()
+    def __init__(self, *_: object, **options: Any) -> None:
+        super().__init__(**options)
         backbone = nn.Module()
         pool = nn.functional.adaptive_avg_pool2d
         backbone.forward = lambda x: {"p3": pool(x, 4).reshape(1, -1, 1, 1)}

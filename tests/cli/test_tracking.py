@@ -41,11 +41,15 @@ class StandIn:
     class_names: ClassVar[list[str]] = ["blue", "red"]
     stop_at: ClassVar[int | None] = None
     error: ClassVar[type[BaseException]] = KeyboardInterrupt
-    threshold: ClassVar[float] = -1.0
+    config_thresholds: ClassVar[tuple[float, ...] | None] = (0.5, 0.85)
+    set_to: ClassVar[float] = -1.0
 
-    def __init__(self, *_: object, confidence_threshold: float, **__: object) -> None:
-        type(self).threshold = confidence_threshold
+    def __init__(self, *_: object, **__: object) -> None:
+        self.score_thresholds = self.config_thresholds
         self.calls = 0
+
+    def set_threshold(self, threshold: float) -> None:
+        type(self).set_to = threshold
 
     def __call__(self, image: np.ndarray) -> Instances:
         self.calls += 1
@@ -57,7 +61,8 @@ class StandIn:
         # The weak third box has nothing to do with the two.
         boxes = torch.cat([boxes, torch.tensor([[150.0, 90.0, 170.0, 110.0]])])
         found.pred_boxes = Boxes(boxes)
-        found.scores = torch.tensor([0.9, 0.8, 0.2])
+        # Later the blue one is too weak for a new track, as the third box always is.
+        found.scores = torch.tensor([0.9, 0.9 if self.calls < 4 else 0.3, 0.2])
         found.pred_classes = torch.tensor([*order, 0])
         return found
 
@@ -88,7 +93,7 @@ def test_two_that_cross(tmp_path: Path, capsys, stand_in) -> None:
     zone = ["--count-zone", "80,0,120,0,120,120,80,120"]
     code, output = tracked(tmp_path, *line, *zone)
 
-    assert code == 0 and stand_in.threshold == 0.1
+    assert code == 0 and stand_in.set_to == 0.1
     found = rows(output.with_name("drawn.mot.txt"))
     assert found.shape == (2 * (FRAMES - 1), 9)  # from their second frame on
     for number, label in ((1, 1), (2, 2)):

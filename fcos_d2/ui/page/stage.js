@@ -21,11 +21,14 @@ export function showPicture(image) {
   stage.style.setProperty("--aspect", image.width / image.height);
 }
 
-// Large boxes first, so that those inside lie above them and can be clicked.
+// Large boxes first, so that those inside lie above them and can be clicked. Labels lie above all
+// boxes, the surest on top.
 export function showBoxes(image, choose) {
   const objects = image?.status === "done" ? visibleObjects(image) : [];
   const bySize = [...objects].sort((a, b) => areaOf(b.box) - areaOf(a.box));
+  const byScore = [...objects].sort((a, b) => a.score - b.score);
   byId("boxes").replaceChildren(...bySize.map((object) => boxOf(image, object, choose)));
+  byId("labels").replaceChildren(...byScore.map((object) => labelOf(image, object, choose)));
   byId("count").textContent =
     image?.status === "done" ? `${objects.length} of ${image.objects.length} detections` : "";
   const asked = state.selected;
@@ -33,22 +36,31 @@ export function showBoxes(image, choose) {
   if (!drawn.hidden) place(drawn, image, asked.box);
 }
 
+const textOf = ({ class: index, score }) =>
+  `${state.model.classes[index].name} ${score.toFixed(2)}`;
+
 function boxOf(image, object, choose) {
-  const { name, color } = state.model.classes[object.class];
-  const text = `${name} ${object.score.toFixed(2)}`;
-  const label = element("span", "label", text);
   const box = element("button", "box");
   box.type = "button";
-  box.setAttribute("aria-label", `why ${text}`);
+  box.setAttribute("aria-label", `why ${textOf(object)}`);
   box.setAttribute("aria-pressed", String(state.selected?.object === object));
-  box.style.setProperty("--class", color);
-  box.append(label);
+  box.style.setProperty("--class", state.model.classes[object.class].color);
   place(box, image, object.box);
-  // Where a label above the left corner would be cut off.
-  box.classList.toggle("at-top", object.box[1] < 0.03 * image.height);
-  box.classList.toggle("at-right", object.box[0] > 0.8 * image.width);
   box.addEventListener("click", () => choose(object));
   return box;
+}
+
+function labelOf(image, object, choose) {
+  const [x1, y1, x2] = object.box;
+  const label = element("span", "label", textOf(object));
+  label.style.setProperty("--class", state.model.classes[object.class].color);
+  // Above the upper left corner, unless it would be cut off there.
+  const atRight = x1 > 0.8 * image.width;
+  label.classList.toggle("inside", y1 < 0.04 * image.height);
+  label.style.top = percent(y1 / image.height);
+  label.style[atRight ? "right" : "left"] = percent(atRight ? 1 - x2 / image.width : x1 / image.width);
+  label.addEventListener("click", () => choose(object));
+  return label;
 }
 
 function place(node, image, [x1, y1, x2, y2]) {

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from .best import RAW
 from .validation_loss import ValidationLoss
 
 LOSS = "validation"  # before the names of losses on a test set
-RAW = "raw"  # before all that the weights of the last iteration give, beside their moving mean
 
 
 class Measuring:

@@ -12,10 +12,9 @@ from detectron2.utils import comm
 from ..checkpoint import read_checkpoint
 from ..evaluation.metrics import unknown_metric
 from .cadence import Cadence
+from .log_names import RAW
 
 logger = logging.getLogger(__name__)
-
-RAW = "raw"  # before all that the weights of the last iteration give, beside their moving mean
 
 
 class EarlyStop(Exception):

@@ -5,10 +5,8 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from .best import RAW
+from .log_names import LOSS, RAW
 from .validation_loss import ValidationLoss
-
-LOSS = "validation"  # before the names of losses on a test set
 
 
 class Measuring:

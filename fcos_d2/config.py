@@ -149,6 +149,11 @@ def add_fcos_config(cfg: CfgNode) -> None:
 
     _add_augmentation_config(cfg)
 
+    # The lowest score of a detection: one for all classes, or one for each,
+    # [[cat, 0.4], [dog, 0.35]]; None: any (`fcos predict` then draws those from 0.5 on). Predictor,
+    # `fcos predict` and exports obey it; evaluation does not, so that AP stays comparable.
+    # `fcos report --set-threshold` writes it.
+    cfg.TEST.SCORE_THRESH = None
     # Sliced inference: side of the tiles that test images are cut into, px of the original image
     # (0: they are not cut); least share of its side that a tile has in common with the next; and
     # whether the whole image is looked at, too.

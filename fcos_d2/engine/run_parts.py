@@ -79,6 +79,7 @@ class Run:
     num_classes_key: str  # of the config, for messages
     use_of_masks: Callable[[], str]  # see `learned_fields`
     view_options: ViewOptions
+    score_thresh: object  # of detections, see `fcos_deploy.thresholds`; None: any
     training: Callable[[], Training]
     make_model: Callable[[str], AnyDetector]  # on a device
     make_optimizer: Callable[[nn.Module], Optimizer]

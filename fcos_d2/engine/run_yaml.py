@@ -67,6 +67,7 @@ def run_from_yaml(cfg: CfgNode) -> Run:
         num_classes_key=f"MODEL.{_last_stage(cfg)}.NUM_CLASSES",
         use_of_masks=partial(_use_of_masks, cfg),
         view_options=_view_options(cfg),
+        score_thresh=cfg.TEST.SCORE_THRESH,
         training=partial(_training, cfg),
         make_model=partial(_model, cfg),
         make_optimizer=partial(build_optimizer, cfg),

@@ -25,7 +25,7 @@ Bar.set_lock(threading.RLock())
 
 def has_bars(stream: TextIO) -> bool:
     """Whether it is a terminal that can overwrite a line, with somebody in front of it."""
-    if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+    if not stream.isatty() or os.environ.get("TERM") == "dumb":
         return False
     return not any(map(_says_yes, ("CI", "TQDM_DISABLE")))
 

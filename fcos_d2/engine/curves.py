@@ -8,7 +8,7 @@ from detectron2.utils import comm
 logger = logging.getLogger(__name__)
 
 FILE = "training.png"
-SECONDS = 1.0  # that it takes
+SECONDS = 2.0  # that it takes
 
 
 def draw_curves(output_dir: str) -> str | None:

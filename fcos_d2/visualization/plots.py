@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 LOSS_NAMES = {
     "total_loss": "total",
@@ -43,14 +44,14 @@ def plot_training(metrics_file: str | Path, output: str | Path) -> None:
     """
     curves = curves_of(read_metrics(metrics_file))
     # Without pyplot, which would choose a backend for the whole process, and may need a display.
-    figure = Figure(figsize=(11, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
     losses, precision = figure.subplots(1, 2)
     _draw_losses(losses, curves)
     _draw_precision(precision, curves)
     for axis in (losses, precision):
         axis.grid(alpha=0.3)
-        if axis.lines:
-            axis.legend(fontsize="small")
+        if axis.lines:  # below, where no curve is hidden
+            axis.legend(fontsize="small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.14))
     figure.savefig(output, dpi=120)
 
 
@@ -69,6 +70,9 @@ def curves_of(records: list[dict]) -> dict[str, list[tuple[int, float]]]:
 
 def _draw_losses(axis: Axes, curves: dict) -> None:
     axis.set(title="Loss", xlabel="iteration", ylabel="loss", yscale="log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
     colours = {name: f"C{i}" for i, name in enumerate(LOSS_NAMES)}
     for name, label in LOSS_NAMES.items():
         if name in curves:

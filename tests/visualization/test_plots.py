@@ -19,7 +19,7 @@ def test_a_picture_is_drawn_and_the_backend_of_the_process_stays(tmp_path):
     plot_training(metrics, tmp_path / "training.png")
     assert matplotlib.rcParams._get_backend_or_none() == before
     picture = cv2.imread(str(tmp_path / "training.png"))
-    assert picture.shape == (480, 1320, 3) and picture.std() > 5  # 4 x 11 inches at 120 dpi
+    assert picture.shape == (540, 1320, 3) and picture.std() > 5  # 4.5 x 11 inches at 120 dpi
 
 
 def lines_of(tmp_path, monkeypatch, **values):

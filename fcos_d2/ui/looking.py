@@ -12,6 +12,8 @@ from fcos_deploy.vision import class_color, read_image
 from ..pages import data_url
 from ..predictor import Predictor
 
+explain = None  # until it is there
+
 # The page gets all detections above it and applies its own threshold to them.
 FLOOR = 0.05
 MAX_SIDE = 4096  # of the pictures that go to the page, px; boxes stay in the pixels of the image
@@ -91,7 +93,15 @@ class Looker:
             ImageError: not an image, or a damaged one.
             ValueError: a box without area or outside the image, or an unknown class.
         """
-        raise NotImplementedError
+        with self._lock:
+            image = read_image(content())
+            answer = explain(self._predictor, image, box, class_name)
+            return {
+                "paragraph": answer.paragraph,
+                "columns": answer.columns,
+                "rows": answer.rows,
+                "picture": data_url(answer.draw(), QUALITY),
+            }
 
 
 def picture_url(image: np.ndarray, side: int) -> str:

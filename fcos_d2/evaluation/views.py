@@ -135,7 +135,7 @@ class MultiViewModel(nn.Module):
             nms_thresh: IoU above which the weaker of two boxes of a class goes; <= 0: none goes.
             max_detections: most detections of one region; <= 0: all.
 
-        The attribute `min_score` is the lowest score that comes out.
+        The attribute `min_scores` holds the lowest score that comes out, of each class; None: any.
         """
         super().__init__()
         self.model = model
@@ -144,7 +144,7 @@ class MultiViewModel(nn.Module):
         self.flip = flip
         self.nms_thresh = nms_thresh
         self.max_detections = max_detections
-        self.min_score = 0.0
+        self.min_scores: tuple[float, ...] | None = None
         self.training = model.training  # evaluation puts the mode back to what it finds here
 
     @property
@@ -175,13 +175,18 @@ class MultiViewModel(nn.Module):
             for view, output in zip(views, self.model(_inputs(views)), strict=True):
                 by_region[view.region].append(_in_image(output["instances"], view))
         found = {region: vote(each, self.nms_thresh) for region, each in by_region.items()}
-        merged = merge(found, image_size, self.nms_thresh, self.max_detections * len(regions))
-        above = merged.scores >= self.min_score
+        merged = merge(found, image_size, self.nms_thresh, max_detections=0)
+        if self.min_scores is not None:  # before the cap: what goes takes no place
+            lowest = merged.scores.new_tensor(self.min_scores)[merged.classes]
+            merged = Detections._make(field[merged.scores >= lowest] for field in merged)
+        if self.max_detections > 0:
+            cap = self.max_detections * len(regions)
+            merged = Detections._make(field[:cap] for field in merged)
         instances = Instances(
             image_size,
-            pred_boxes=Boxes(merged.boxes[above]),
-            scores=merged.scores[above],
-            pred_classes=merged.classes[above],
+            pred_boxes=Boxes(merged.boxes),
+            scores=merged.scores,
+            pred_classes=merged.classes,
         )
         size = inputs.get("height", image_size[0]), inputs.get("width", image_size[1])
         return detector_postprocess(instances, *size)

@@ -12,6 +12,7 @@ import pytest
 from chromium import chromium
 from scripted_predictor import ScriptedPredictor
 
+from fcos_d2.evaluation.why.explanation import COLUMNS
 from fcos_d2.ui import App, Looker, Server, listen, looking
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs playwright").expect
@@ -43,11 +44,11 @@ class Asked:
             seen.clear()
 
     def explain(self, predictor, image, box, class_name=None):
-        self.why.append((image.shape, [*box], class_name))
+        self.why.append((image.shape, [*box], class_name, predictor.threshold))
         return SimpleNamespace(
             paragraph=f"It was found. {HOSTILE}",
-            columns=["level", "score"],
-            rows=[["p3", "0.90"], [HOSTILE, "0.40"]],
+            step="found",
+            rows=[SimpleNamespace(cells=lambda: ["p3", HOSTILE])],
             draw=lambda: np.zeros((40, 60, 3), np.uint8),
         )
 
@@ -148,7 +149,7 @@ def test_boxes_follow_the_threshold(page, files):
     assert scores(page) == [0.9, 0.8, 0.55, 0.45]
 
 
-def test_classes_and_their_own_thresholds(page, files):
+def test_classes_and_their_own_thresholds(page, files, asked):
     give(page, files / "second.png")
     rows = page.locator("#classes li")
     assert [row.locator(".number").inner_text() for row in rows.all()] == ["1", "1", "1"]
@@ -159,6 +160,9 @@ def test_classes_and_their_own_thresholds(page, files):
     rows.nth(0).locator(".own").fill("0.4")
     rows.nth(2).locator(".own").fill("0.6")
     assert scores(page) == [0.9, 0.8, 0.45]
+    page.locator(".box").first.click()
+    wait_for_answer(page)
+    assert [*asked.why[0][3].values()] == [0.4, 0.5, 0.6]
     page.locator("#by-class").uncheck()
     assert scores(page) == [0.9, 0.8, 0.55]
 
@@ -171,10 +175,12 @@ def test_why_by_a_click_on_an_object(page, files, asked):
     scale = frame["width"] / WIDTH
     page.mouse.click(frame["x"] + 80 * scale, frame["y"] + 80 * scale)
     assert wait_for_answer(page) == f"It was found. {HOSTILE}"
-    assert asked.why == [((HEIGHT, WIDTH, 3), [60, 60, 100, 100], "cell")]
+    thresholds = dict.fromkeys(NAMES, 0.4)
+    assert asked.why == [((HEIGHT, WIDTH, 3), [60, 60, 100, 100], "cell", thresholds)]
     assert page.inner_text("#asked") == "cell 0.45 at 60, 60, 100, 100"
+    assert page.inner_text("#step") == "found"
     cells = [row.locator("th, td").all_inner_texts() for row in page.locator("#rows tr").all()]
-    assert cells == [["level", "score"], ["p3", "0.90"], [HOSTILE, "0.40"]]
+    assert cells == [[*COLUMNS], ["p3", HOSTILE]]
     assert page.locator("#why-picture").evaluate("x => x.decode().then(() => x.naturalWidth)") == 60
     assert page.locator(".box[aria-pressed=true]").count() == 1
     page.locator("#threshold").fill("0.5")  # the object is gone, and the answer with it
@@ -196,7 +202,7 @@ def test_why_of_a_drawn_box(page, files, asked):
     page.mouse.move(*at(50, 100), steps=3)
     page.mouse.up()
     wait_for_answer(page)
-    ((_, box, class_name),) = asked.why
+    ((_, box, class_name, _),) = asked.why
     np.testing.assert_allclose(box, [50, 100, 150, 200], atol=1)
     assert class_name is None and page.locator("#drawn").is_visible()
     page.locator("#drawn-class").select_option(label=NAMES[2])

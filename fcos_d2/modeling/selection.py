@@ -5,7 +5,7 @@ Boxes are not clipped here unless asked for: clipping changes which boxes overla
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -22,6 +22,15 @@ class Detections(NamedTuple):
     scores: Tensor  # (D,) in (0, 1], see `select_detections`
     classes: Tensor  # (D,) int64 in [0, K)
     location_idxs: Tensor  # (D,) int64 in [0, R), the location that predicted the box
+
+
+class Predictions(NamedTuple):
+    """What a detector predicts at the locations of one image: lists of L tensors."""
+
+    locations: list[Tensor]  # (Hi * Wi, 2), px
+    cls_logits: list[Tensor]  # (Hi * Wi, K)
+    ltrb: list[Tensor]  # (Hi * Wi, 4), px
+    quality_logits: list[Tensor]  # (Hi * Wi,) of centerness or IoU; no tensors without the branch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +62,19 @@ class Selection:
         if self.topk_candidates < 1:
             raise ValueError(f"topk_candidates must be at least 1, got {self.topk_candidates}")
 
+    def above(self, score: float, with_quality: bool) -> "Selection":
+        """The same for detections above a score alone.
+
+        A score is the square root of class x quality probability, so a bound on it is the squared
+        bound on the product; without a quality branch it is the class probability.
+
+        Args:
+            score: in [0, 1].
+            with_quality: whether the head has a quality branch.
+        """
+        bound = score**2 if with_quality else score
+        return replace(self, score_thresh=bound, thresh_with_quality=with_quality)
+
 
 def select_detections(
     locations: list[Tensor],
@@ -66,11 +88,8 @@ def select_detections(
     """The detections of one image.
 
     Args:
-        locations: L tensors (Hi * Wi, 2), px.
-        cls_logits: L tensors (Hi * Wi, K).
-        ltrb: L tensors (Hi * Wi, 4), px.
-        quality_logits: L tensors (Hi * Wi,) of centerness or IoU, and scores are the geometric mean
-            of class and quality probability; no tensors: they are the class probability.
+        locations, cls_logits, ltrb, quality_logits: see `Predictions`. Scores are the geometric
+            mean of class and quality probability; without a quality the class probability.
         selection: thresholds and limits.
         image_size: height and width, px.
         as_proposals: clip boxes to the image before suppression, and take only those with an area
@@ -90,8 +109,13 @@ def select_detections(
         cls_logits = _where_boxes_have_area(locations, cls_logits, ltrb, image_size)
     candidates = best_candidates(locations, cls_logits, ltrb, quality_logits, selection)
     if as_proposals or selection.clip_before_nms:
-        candidates = candidates._replace(boxes=clip_boxes_to_image(candidates.boxes, image_size))
+        candidates = clipped(candidates, image_size)
     return suppress(candidates, selection.nms_thresh, selection.max_detections)
+
+
+def clipped(detections: Detections, image_size: tuple[int, int]) -> Detections:
+    """The same with their boxes cut to an image of this height and width, px."""
+    return detections._replace(boxes=clip_boxes_to_image(detections.boxes, image_size))
 
 
 def _where_boxes_have_area(

@@ -77,6 +77,8 @@ setup(
     package_data={
         "fcos_cli": ["py.typed"],
         "fcos_d2": ["py.typed"],
+        "fcos_d2.pages": ["templates/*"],
+        "fcos_d2.ui": ["page/*"],
         "fcos_d2.configs": ["**/*.yaml", "**/*.py"],
     },
     options={"build": {"build_base": BUILD}, "egg_info": {"egg_base": BUILD}},
@@ -99,9 +101,12 @@ setup(
         "pyyaml>=6.0",
         "omegaconf>=2.2",
         "matplotlib>=3.7",
+        "jinja2>=3.1",  # pages; torch needs it, too
+        "markupsafe>=2.1",
         "tqdm>=4.64",
         "tabulate>=0.8",
         "safetensors>=0.4",
+        "werkzeug>=3.0.3",  # the server of `fcos ui`; tensorboard brings it anyway
     ],
     entry_points={"console_scripts": ["fcos = fcos_cli.main:main"]},
     extras_require={
@@ -131,6 +136,7 @@ setup(
             "openvino>=2024.4",
             "fastapi",
             "httpx",
+            "playwright>=1.50",  # clicks in a Chromium that is already there
         ],
     },
 )

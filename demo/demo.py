@@ -31,7 +31,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     flags.add(parser, "--output", note="default: show in a window", type=Path)
     threshold = ("--confidence-threshold",)
-    flags.add(parser, "--threshold", instead=threshold, note="default: 0.5", default=0.5)
+    flags.add(parser, "--threshold", instead=threshold, note=predict.THRESHOLD)
     predict.add_detecting(parser)
     flags.add(parser, "--opts")
     return parser.parse_args(argv)

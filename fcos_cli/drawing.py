@@ -23,9 +23,11 @@ from fcos_d2.visualization import (
 )
 from fcos_deploy.pipeline import buffered
 from fcos_deploy.text import say, shown
+from fcos_deploy.thresholds import in_words
 from fcos_deploy.vision import ImageError, check_display, list_images, read_image, show
 
 TITLE = "fcos"
+DRAWN = 0.5  # lowest score where neither command line nor config says one
 AHEAD = 4  # frames that are decoded, and that are looked at, before they are wanted
 
 
@@ -63,7 +65,7 @@ def prepare(arguments: argparse.Namespace, stack: ExitStack) -> Callable[[], int
 
 def load_predictor(arguments: argparse.Namespace) -> Predictor:
     """Build the model of the command line."""
-    return Predictor(
+    predictor = Predictor(
         arguments.config,
         arguments.weights,
         confidence_threshold=arguments.threshold,
@@ -79,6 +81,18 @@ def load_predictor(arguments: argparse.Namespace) -> Predictor:
         trust_checkpoint=arguments.trust_checkpoint,
         trust_config=arguments.trust_config,
     )
+    say_threshold(predictor, arguments.threshold)
+    return predictor
+
+
+def say_threshold(predictor: Predictor, given: float | None) -> None:
+    """Says which score threshold is obeyed, unless there is only one; without any it is DRAWN."""
+    if given is None and predictor.config_thresholds is None:
+        predictor.set_threshold(DRAWN)
+    elif predictor.config_thresholds is not None:
+        chosen = in_words(predictor.config_thresholds, predictor.class_names)
+        line = f"lowest score of a detection, by the config: {chosen}"
+        say(line if given is None else f"{line}; as --threshold says: {given:.4g}")
 
 
 def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | None]) -> int:

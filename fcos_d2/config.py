@@ -149,6 +149,11 @@ def add_fcos_config(cfg: CfgNode) -> None:
 
     _add_augmentation_config(cfg)
 
+    # The lowest score of a detection: one for all classes, or one for each,
+    # [[cat, 0.4], [dog, 0.35]]; None: any (`fcos predict` then draws those from 0.5 on). Predictor,
+    # `fcos predict` and exports obey it; evaluation does not, so that AP stays comparable.
+    # `fcos report --set-threshold` writes it.
+    cfg.TEST.SCORE_THRESH = None
     # Sliced inference: side of the tiles that test images are cut into, px of the original image
     # (0: they are not cut); least share of its side that a tile has in common with the next; and
     # whether the whole image is looked at, too.
@@ -165,6 +170,9 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # so many evaluations without a better one; 0: it does not.
     cfg.TEST.BEST_METRIC = "bbox/AP"
     cfg.TEST.EARLY_STOP_PATIENCE = 0
+    # Measure the losses on the test sets, too, at each evaluation of a training, as
+    # validation/total_loss and so on. An evaluation takes up to twice as long with them.
+    cfg.TEST.LOSS = False
     # Short sides of test-time augmentation (TEST.AUG.ENABLED); empty: the test size times 0.8, 1
     # and 1.25. detectron2 names nine, which suit models that learned 640 to 800 px.
     cfg.TEST.AUG.MIN_SIZES = ()
@@ -200,6 +208,8 @@ def add_fcos_config(cfg: CfgNode) -> None:
     cfg.SOLVER.EMA = CfgNode()
     cfg.SOLVER.EMA.ENABLED = False
     cfg.SOLVER.EMA.DECAY = 0.9998
+    # Evaluate the weights of the last iteration, too, as raw/bbox/AP and so on.
+    cfg.SOLVER.EMA.EVALUATE_RAW = False
     # Clip the norm of all gradients together ("full_model"), beside detectron2's per-parameter
     # "value" and "norm". On by default: it costs little and saves runs. Recipes that reproduce
     # published numbers switch it off.

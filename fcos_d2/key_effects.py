@@ -80,7 +80,10 @@ CURES = {
     "REFERENCE_WORLD_SIZE": "--auto-scale of fcos train",
 }
 # Keys of ours outside of MODEL that say how test images are seen; the others are about training.
-TEST_KEYS = ("INPUT.RESIZE", "INPUT.RESIZE_RULE_TEST", "TEST.SLICE", "TEST.AUG")
+TEST_KEYS = (
+    *("INPUT.RESIZE", "INPUT.RESIZE_RULE_TEST"),
+    *("TEST.SCORE_THRESH", "TEST.SLICE", "TEST.AUG"),
+)
 
 # Settings in `train` of a LazyConfig that only our loop obeys, with their defaults.
 LAZY_KEYS = {
@@ -88,6 +91,7 @@ LAZY_KEYS = {
     "accumulate_steps": 1,
     "budget": 0.0,
     "ema.enabled": False,
+    "validation_loss": False,
     "max_grad_norm": math.inf,
     "clip_each_parameter.type": "",
     "best_metric": "bbox/AP",
@@ -95,6 +99,7 @@ LAZY_KEYS = {
     "stall_minutes": 10.0,
     "logging.backends": ["tensorboard"],
     "logging.images": 0,
+    "score_thresh": None,
     "slice.size": 0,
     "tta.enabled": False,
 }

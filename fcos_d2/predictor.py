@@ -1,9 +1,9 @@
 """One predictor for yaml and python configs, single images and batches."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from detectron2.config import CfgNode
 from detectron2.structures import Instances
 from omegaconf import DictConfig
 
+from fcos_deploy.thresholds import Thresholds, thresholds_of
 from fcos_deploy.vision import GivenImage, bgr_images, shows_objects
 
 from . import model_zoo
@@ -29,16 +30,25 @@ from .modeling.half import halve_on_gpu
 from .modeling.meta_arch import AnyDetector
 from .modeling.winograd import use_winograd
 
+ScoreThreshold: TypeAlias = float | Mapping[str, float]  # for all classes, or by name of the class
+
 
 class Predictor:
-    """Loads a detector once and runs it on images."""
+    """Loads a detector once and runs it on images.
+
+    Attributes:
+        class_names: of the model, K.
+        config_thresholds: lowest score of a detection of each class by the config; None: it says
+            none.
+        score_thresholds: the same as obeyed.
+    """
 
     def __init__(
         self,
         config: str | Path | CfgNode | DictConfig | Run,
         weights: str | None = None,
         *,
-        confidence_threshold: float | None = None,
+        confidence_threshold: ScoreThreshold | None = None,
         slice_size: int | None = None,
         slice_overlap: float | None = None,
         tta: bool | None = None,
@@ -55,8 +65,9 @@ class Predictor:
         Args:
             config: name in the model zoo, path of a .yaml or .py file, a config object or a run.
             weights: checkpoint; None takes the one that the config names.
-            confidence_threshold: lowest score of a detection, in [0, 1); None keeps what the
-                config says, a threshold on the class probability alone.
+            confidence_threshold: lowest score of a detection, in [0, 1], or that of each class by
+                its name; None takes what the config says (TEST.SCORE_THRESH), which may be none.
+                Besides, candidates need the class probability that the config asks for.
             slice_size: side of the tiles, px, in which large images are looked at, besides as a
                 whole; 0: not in tiles; None keeps what the config says.
             slice_overlap: least share of its side that a tile has in common with the next, in
@@ -85,8 +96,6 @@ class Predictor:
                 "winograd needs precision 'fp32' and compile off, got precision "
                 f"{precision!r} and compile {compile}: drop one of them"
             )
-        if confidence_threshold is not None and not 0 <= confidence_threshold < 1:
-            raise ValueError(f"confidence_threshold must be in [0, 1), got {confidence_threshold}")
         run = _run_of(config, opts, trust_config)
         given = {"slice_size": slice_size, "slice_overlap": slice_overlap, "tta": tta}
         chosen: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
@@ -106,26 +115,56 @@ class Predictor:
             compile_network(self.model)
         mapper = run.build_test_mapper()
         self.mapper, self.detector = views.loader_mapper(mapper), views.wrap(self.model, mapper)
-        self._select_above(confidence_threshold)
         self.iou_across_classes = self._suppression_iou() if agnostic_nms else None
         self.class_names: list[str] = _names_of(checkpoint, run, last_stage(self.model).num_classes)
+        if last_stage(self.model) is not self.model.proposal_generator:
+            second = last_box_predictor(self.model.roi_heads)
+            self._bound_of_second_stage: float = second.test_score_thresh
+        self.config_thresholds = self._thresholds_of(run)
+        self.score_thresholds: Thresholds | None = None
+        if confidence_threshold is not None:
+            self.set_threshold(confidence_threshold)
+        elif self.config_thresholds is not None:
+            self._select_from(self.config_thresholds)
 
-    def _select_above(self, confidence_threshold: float | None) -> None:
-        if confidence_threshold is None:
-            return
+    def _thresholds_of(self, run: Run) -> Thresholds | None:
+        if run.score_thresh is None:
+            return None
+        with adding_keys(run.kind):
+            try:
+                return thresholds_of(run.score_thresh, self.class_names)
+            except ValueError as error:
+                raise ValueError(f"`score_thresh`: {error}") from None
+
+    def set_threshold(self, threshold: ScoreThreshold) -> None:
+        """Changes the lowest score of a detection.
+
+        Args:
+            threshold: in [0, 1], or that of each class by its name.
+
+        Raises:
+            ValueError: another number, an unknown class, or one that is missing.
+        """
+        try:
+            self._select_from(thresholds_of(threshold, self.class_names))
+        except ValueError as error:
+            raise ValueError(f"confidence_threshold: {error}") from None
+
+    def _select_from(self, thresholds: Thresholds) -> None:
+        self.score_thresholds = thresholds
         if isinstance(self.detector, MultiViewModel) and self.detector.averages:
             # The score is a mean over the views, which those below the threshold belong to.
-            self.detector.min_score = confidence_threshold
-            return
-        if last_stage(self.model) is not self.model.proposal_generator:
-            last_box_predictor(self.model.roi_heads).test_score_thresh = confidence_threshold
-            return
-        # FCOS itself applies the threshold, before suppression.
-        generator: FCOSProposalGenerator = self.model.proposal_generator
-        with_quality = generator.fcos_head.quality_branch
-        generator.test_selection = generator.test_selection.above(
-            confidence_threshold, with_quality
-        )
+            self.detector.min_scores = thresholds
+        elif last_stage(self.model) is not self.model.proposal_generator:
+            # detectron2 compares a row of scores, of all classes, with it; they must exceed it.
+            lowest = torch.tensor(thresholds, device=next(self.model.parameters()).device)
+            lowest = torch.nextafter(lowest, torch.full_like(lowest, -1))
+            second = last_box_predictor(self.model.roi_heads)
+            second.test_score_thresh = lowest.clamp(min=self._bound_of_second_stage)
+        else:
+            generator: FCOSProposalGenerator = self.model.proposal_generator
+            selection = replace(generator.test_selection, min_scores=thresholds)
+            generator.test_selection = selection
 
     def _suppression_iou(self) -> float:
         stage = last_stage(self.model)
@@ -178,7 +217,7 @@ class Predictor:
         return torch.autocast(device_type, self._dtype, enabled=self._dtype is not None)
 
     def inputs_of(self, image: np.ndarray) -> dict:
-        """What the detector takes: the resized `image` of a BGR array, its `height` and `width`."""
+        """What `detector` takes: the resized `image` of a BGR array, its `height` and `width`."""
         height, width = image.shape[:2]
         if self.mapper.image_format == "RGB":
             image = image[:, :, ::-1]

@@ -120,6 +120,12 @@ def test_a_distribution_owns_its_packages_whole_and_alone(built, distribution, f
     assert not any("earlier_build" in name for name in names)
 
 
+def test_the_templates_of_pages_are_installed(built):
+    names, _ = built["fcos_d2"]
+    templates = {path.name for path in (ROOT / "fcos_d2/pages/templates").iterdir()}
+    assert templates and {f"fcos_d2/pages/templates/{x}" for x in templates} <= names
+
+
 def test_the_command_is_installed(built, repository):
     names, _ = built["fcos_d2"]
     (entry,) = [name for name in names if name.endswith("entry_points.txt")]

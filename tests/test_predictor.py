@@ -68,13 +68,62 @@ def by_place(found):
 
 
 def test_threshold_without_a_quality_branch(weights, image):
-    """Scores are class probabilities, which nothing is multiplied with or squared."""
+    """Scores are class probabilities, which nothing is multiplied with."""
     opts = [*OPTS, "MODEL.FCOS.BOX_QUALITY", "none"]
     predictor = Predictor("Recipes/R18-Scratch", weights, confidence_threshold=0.7, opts=opts)
-    selection = predictor.model.proposal_generator.test_selection
-    assert (selection.score_thresh, selection.thresh_with_quality) == (0.7, False)
     found = predictor(image)
-    assert len(found) > 0 and (found.scores > 0.7).all()
+    predictor.set_threshold(0)
+    everything = predictor(image)
+    wanted = everything[everything.scores >= 0.7]
+    assert len(everything) > len(wanted) > 0
+    assert_same(*map(by_place, (found, wanted)))
+
+
+def test_a_threshold_for_each_class(weights, image):
+    opts = [*OPTS, "MODEL.FCOS.POST_NMS_TOPK_TEST", "0"]
+    predictor = Predictor("Recipes/R18-Scratch", weights, opts=opts)
+    everything = predictor(image)
+    predictor.set_threshold({"cat": 0.75, "dog": 0.4})
+    assert predictor.score_thresholds == (0.75, 0.4)
+    lowest = torch.tensor([0.75, 0.4])[everything.pred_classes]
+    wanted = everything[everything.scores >= lowest]
+    assert set(wanted.pred_classes.tolist()) == {0, 1} and len(wanted) < len(everything)
+    assert_same(*map(by_place, (predictor(image), wanted)))
+
+
+@pytest.mark.parametrize("views", [[], ["TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "(96,)"]])
+def test_what_goes_takes_no_place_under_the_cap(weights, image, views):
+    """In one view, and in the mean of the image and its mirror image."""
+    size = ["INPUT.MIN_SIZE_TEST", "96", *views]
+    opts = [*OPTS, *size, "MODEL.FCOS.POST_NMS_TOPK_TEST", "400"]
+    predictor = Predictor("Recipes/R18-Scratch", weights, opts=opts)
+    by_score = predictor(image)
+    first = by_score.pred_classes[0].item()
+    weak = by_score[by_score.pred_classes != first]
+    thresholds = {predictor.class_names[first]: 1, predictor.class_names[1 - first]: 0.1}
+    opts[-1] = "20"
+    capped = Predictor("Recipes/R18-Scratch", weights, opts=opts, confidence_threshold=thresholds)
+    found = capped(image)
+    if not views:
+        assert (by_score[:20].pred_classes == first).any() and len(weak) > 20
+        assert_same(found, weak[:20])
+    assert len(found) == 20 and (found.pred_classes != first).all()
+
+
+def test_thresholds_of_the_config(weights, image):
+    key = "TEST.SCORE_THRESH"
+    plain = Predictor("Recipes/R18-Scratch", weights, opts=OPTS)
+    assert plain.config_thresholds is None and plain.score_thresholds is None
+    for value, wanted in ((0.6, (0.6, 0.6)), ([["dog", 0.4], ["cat", 1.0]], (1.0, 0.4))):
+        opts = [*OPTS, key, str(value)]
+        predictor = Predictor("Recipes/R18-Scratch", weights, opts=opts)
+        assert predictor.config_thresholds == predictor.score_thresholds == wanted
+        given = Predictor("Recipes/R18-Scratch", weights, confidence_threshold=0.6, opts=opts)
+        assert (given.config_thresholds, given.score_thresholds) == (wanted, (0.6, 0.6))
+    assert_same(given(image), plain(image)[plain(image).scores >= 0.6])
+    message = r"score_thresh \(TEST.SCORE_THRESH\): no score threshold for 'cat'"
+    with pytest.raises(ValueError, match=message):
+        Predictor("Recipes/R18-Scratch", weights, opts=[*OPTS, key, "[['dog', 0.4]]"])
 
 
 def test_path_and_array_agree(weights, image, tmp_path):
@@ -202,7 +251,7 @@ def test_the_network_is_folded_and_its_boxes_stay(weights, image):
     FCOSCheckpointer(plain).load(weights)
     assert len([*predictor.model.modules()]) < len([*plain.modules()])
     with torch.inference_mode():
-        expected = plain([predictor._prepare(image)])[0]["instances"]
+        expected = plain([predictor.inputs_of(image)])[0]["instances"]
     found = predictor(image)
     assert len(found) > 10
     torch.testing.assert_close(found.scores, expected.scores, atol=1e-4, rtol=1e-4)
@@ -262,7 +311,7 @@ def test_compiled(weights, image, monkeypatch):
 
 
 def test_mistakes_are_named(weights, image, tmp_path):
-    with pytest.raises(ValueError, match="confidence_threshold must be in .* got 1.5"):
+    with pytest.raises(ValueError, match="confidence_threshold: .* must be in .* got 1.5"):
         Predictor("Recipes/R18-Scratch", weights, confidence_threshold=1.5, opts=OPTS)
     with pytest.raises(ValueError, match="gone.pth: no such checkpoint"):
         Predictor("Recipes/R18-Scratch", "gone.pth", opts=OPTS)

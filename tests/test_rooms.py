@@ -34,7 +34,10 @@ def rooms_of(room: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("room", "known"),
-    [("datasets", {"choices", "datasets", "modeling"}), ("data", {"choices", "data", "sample"})],
+    [
+        ("datasets", {"choices", "datasets", "modeling", "pages"}),
+        ("data", {"choices", "data", "sample"}),
+    ],
 )
 def test_data_on_disk_and_what_training_reads_do_not_know_each_other(room, known):
     assert rooms_of(room) == known

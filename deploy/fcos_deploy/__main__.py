@@ -20,7 +20,9 @@ from .detector import Detections, Detector
 from .door import enter
 from .results import CocoResults, JsonFile, PlainResults
 from .runner import Item, Runner
+from .settings import read_settings
 from .text import say, shown
+from .thresholds import in_words
 from .vision import (
     ImageError,
     VideoReader,
@@ -60,7 +62,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--coco", metavar="ANNOTATIONS", help="--json gets COCO results for the images of this file"
     )
-    parser.add_argument("--score-threshold", type=float, help="default: those of infer.yaml")
+    parser.add_argument("--score-threshold", type=float, help="lowest of a detection; default: what infer.yaml says")
     parser.add_argument("--batch", type=int, default=1, help="images at a time; default: 1")
     parser.add_argument("--threads", type=int, help="of the engine; default: it chooses")
     args = parser.parse_args(argv)
@@ -215,6 +217,11 @@ def report_video(reader: VideoReader, runner: Runner, complete: bool, target: Pa
 def load_runner(args: argparse.Namespace, draws: bool, is_live: bool = False) -> Runner:
     """The detector of the command line and its stages."""
     detector = Detector(args.model, args.threads, args.score_threshold)
+    if args.score_threshold is not None:
+        chosen, names = read_settings(args.model).score, detector.settings.class_names
+        if any(chosen):
+            line = f"lowest score of a detection, by infer.yaml: {in_words(chosen, names)}"
+            say(f"{line}; as --score-threshold says: {args.score_threshold:.4g}")
     return Runner(detector, args.batch, draws, is_live)
 
 

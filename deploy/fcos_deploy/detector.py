@@ -1,6 +1,7 @@
 """From images to detections."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from PIL import Image
 from .engines import load_engine
 from .grouping import canvas_size, groups_of_one_canvas
 from .settings import Settings, read_settings
+from .thresholds import thresholds_of
 from .vision import GivenImage, bgr_images, shows_objects
 
 
@@ -30,18 +32,19 @@ class Detector:
     """An exported model; it finds what the model it was exported from finds.
 
     Attributes:
-        settings: the content of infer.yaml.
+        settings: the content of infer.yaml, with the score thresholds that are obeyed.
         engine: runs the graph.
     """
 
     def __init__(
-        self, folder: str | Path, threads: int | None = None, score_threshold: float | None = None
+        self, folder: str | Path, threads: int | None = None, score_threshold: object = None
     ) -> None:
         """
         Args:
             folder: holds infer.yaml and the model.
             threads: of the engine; None lets it choose.
-            score_threshold: lowest score, in [0, 1); None: the one in infer.yaml.
+            score_threshold: lowest score of a detection, in [0, 1], or a mapping from the name of
+                each class to its own; None: what infer.yaml says.
 
         Raises:
             ValueError: bad settings, model or threshold; names it.
@@ -51,9 +54,10 @@ class Detector:
             raise ValueError(
                 f"{folder}: exported with --raw-heads, for engines that do their own suppression"
             )
-        if score_threshold is not None and not 0 <= score_threshold < 1:
-            raise ValueError(f"the score threshold must be in [0, 1), got {score_threshold}")
-        self.score = self.settings.score if score_threshold is None else score_threshold
+        if score_threshold is not None:
+            score = thresholds_of(score_threshold, self.settings.class_names)
+            self.settings = replace(self.settings, score=score)
+        self._lowest = np.array(self.settings.score, np.float32)
         self.engine = load_engine(self.settings, threads)
 
     def __call__(self, image: GivenImage) -> Detections:
@@ -146,7 +150,8 @@ class Detector:
         height, width = original
         scale = np.array([width / size[1], height / size[0]] * 2, np.float32)
         boxes = np.clip(boxes * scale, 0, np.array([width, height] * 2, np.float32))
-        good = (scores > self.score) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        good = (scores > 0) & (scores >= self._lowest[classes])
+        good &= (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         good &= shows_objects(height, width)
         return Detections(boxes[good], scores[good], classes[good])
 

@@ -134,5 +134,6 @@ def _graph_values(settings: Settings) -> dict[str, np.ndarray]:
         "std": settings.pixel_std,
         "score_thresh": settings.class_probability,
         "nms_thresh": settings.nms_iou,
+        "min_scores": settings.score,  # exports from before it have no such input
     }
     return {k: np.array(v, np.float32) for k, v in values.items() if v is not None}

@@ -63,7 +63,7 @@ class Runner:
             legal = "at least 1" if limit is None else f"in [1, {limit}], as the model takes"
             raise ValueError(f"the batch must be {legal}, got {batch}")
         self.detector, self.batch, self.draws, self.is_live = detector, batch, draws, is_live
-        self.draw_score = max(detector.settings.draw, detector.score)
+        self.draw_score = detector.settings.draw
         self.clock = Clock()
         self.num_done = 0
         # How many were done, and when: after the warm-up, and after the last group.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .text import read_yaml, shown
+from .thresholds import Thresholds, thresholds_of
 
 FORMAT_VERSION = 1
 FILE_NAME = "infer.yaml"
@@ -24,8 +25,8 @@ class Settings:
     pixel_std: tuple[float, ...]
     class_probability: float  # that a location needs to become a candidate
     nms_iou: float | None  # above it the weaker box of a class is removed; None: never
-    score: float  # detections need a score above it
-    draw: float  # and a score above this to be drawn
+    score: Thresholds  # lowest of a detection, for each class
+    draw: float  # detections with a score above it are drawn
     class_names: list[str]
     class_colors: list[tuple[int, int, int]]  # BGR
     image_format: str  # channel order of the input, "BGR" or "RGB"
@@ -76,6 +77,7 @@ def _settings_of(content: dict, folder: Path) -> Settings:
         raise ValueError(f"resize: need whole numbers, 1 <= short_side <= long_side, got {sides}")
     nms_iou = thresholds["nms_iou"]
     fixed = graph["fixed_size"]
+    class_names = [_name(x["name"]) for x in content["classes"]]
     return Settings(
         model_path=model_path,
         format=content["format"],
@@ -85,9 +87,9 @@ def _settings_of(content: dict, folder: Path) -> Settings:
         pixel_std=_channels("pixel_std", content["pixel_std"], 0),
         class_probability=_share("class_probability", thresholds["class_probability"]),
         nms_iou=None if nms_iou is None else _share("nms_iou", nms_iou),
-        score=_share("score", thresholds["score"]),
+        score=_score(thresholds["score"], class_names),
         draw=_share("draw", thresholds["draw"]),
-        class_names=[_name(x["name"]) for x in content["classes"]],
+        class_names=class_names,
         class_colors=[_bgr(x["name"], x["color_rgb"]) for x in content["classes"]],
         image_format=graph["image_format"],
         size_divisibility=graph["size_divisibility"],
@@ -101,6 +103,13 @@ def _share(key: str, value: object) -> float:
     if not isinstance(value, (int, float)) or not 0 <= value < 1:
         raise ValueError(f"thresholds: {key} must be in [0, 1), got {value!r}")
     return float(value)
+
+
+def _score(value: object, class_names: list[str]) -> Thresholds:
+    try:
+        return thresholds_of(value, class_names)
+    except ValueError as error:
+        raise ValueError(f"thresholds: score: {error}") from None
 
 
 def _channels(key: str, values: Sequence, above: float) -> tuple[float, ...]:

@@ -81,6 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     predictor = load_predictor(arguments)
     detector = export(predictor.model, predictor.mapper, predictor.class_names, output, options)
     report_file(output / options.model_file)
+    predictor.set_threshold(0.0)  # which infer.yaml has by now; the rest is compared, too
     verify(predictor, detector, paths, arguments, options)
     report_ap(arguments)
     if arguments.int8:

@@ -16,6 +16,9 @@ fcos predict --camera --config FCOS-RT/R50 --weights FCOS_RT_MS_R_50_4x.pth
 small objects in large images: --slice 640"""
 
 
+THRESHOLD = "default: what the config says (TEST.SCORE_THRESH), else 0.5"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
     parser.add_argument(
@@ -25,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", nargs="?", type=int, const=0, metavar="INDEX", help="camera")
     flags.add_model(parser)
     flags.add(parser, "--output", note="default: show in a window", type=Path)
-    flags.add(parser, "--threshold", note="default: 0.5", default=0.5)
+    flags.add(parser, "--threshold", note=THRESHOLD)
     add_detecting(parser)
     flags.add(parser, "--opts")
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import shutil
 from collections.abc import Mapping
 
 from detectron2.checkpoint import DetectionCheckpointer
@@ -12,8 +13,12 @@ from detectron2.utils import comm
 from ..checkpoint import read_checkpoint
 from ..evaluation.metrics import unknown_metric
 from .cadence import Cadence
+from .measuring import RAW
 
 logger = logging.getLogger(__name__)
+
+RESULTS = os.path.join("inference", "coco_instances_results.json")  # of the last evaluation
+BEST_RESULTS = os.path.join("inference", "model_best_results.json")  # of the best one
 
 
 class EarlyStop(Exception):
@@ -114,6 +119,7 @@ class KeepBest(HookBase):
         self.in_file = value
         # Not the last checkpoint in the sense of --resume, though it may be the newest.
         self.checkpointer.save("model_best", tag=False, best=value, iteration=iteration)
+        keep_results(self.checkpointer.save_dir)
         logger.info("best %s so far: %.2f, saved as model_best.pth", name, value)
 
     def state_dict(self) -> dict:
@@ -135,6 +141,18 @@ class KeepBest(HookBase):
         # Checkpoints of earlier versions know only how long the run has waited.
         self.best = state_dict.get("best", self.in_file)
         self.best_iteration = state_dict.get("best_iteration", saved.get("iteration", -1))
+
+
+def keep_results(output_dir: str) -> None:
+    """Keeps the detections of the last evaluation as those of the best weights.
+
+    So a report on these needs no second look at the images. Metrics other than COCO's leave none.
+    """
+    path, kept = (os.path.join(output_dir, name) for name in (RESULTS, BEST_RESULTS))
+    if os.path.isfile(path):
+        shutil.copyfile(path, kept)
+    elif os.path.isfile(kept):
+        os.remove(kept)  # of other weights
 
 
 def value_of(metric: str, found: Mapping[str, tuple[float, int]]) -> float | None:
@@ -166,6 +184,7 @@ def _resolve(metric: str, found: list[str]) -> str | None:
     """
     if metric in found:
         return metric
+    found = [name for name in found if not name.startswith(f"{RAW}/")]
     for name in found:
         if name.endswith(f"/{metric}"):
             return name

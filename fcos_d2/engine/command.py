@@ -73,7 +73,7 @@ def _train(request: Request, prepared: Run) -> dict:
     trainer.resume_or_load(resume=request.resume)
     say_beginning(trainer)
     if prepared.final_test and trainer.clock is not None:
-        trainer.register_hooks([TimeForTest(trainer.clock, prepared)])
+        trainer.register_hooks([TimeForTest(trainer.clock, prepared, trainer.measuring)])
     results = trainer.train()
     best = next((hook.best for hook in trainer._hooks if isinstance(hook, KeepBest)), None)
     tested = (

@@ -9,6 +9,7 @@ from detectron2.engine import HookBase
 
 from .clock import Clock
 from .evaluating import evaluate_weights
+from .measuring import Measuring
 from .run_parts import Run
 from .summary import say_results
 
@@ -41,13 +42,14 @@ def measure_best_weights(run: Run, trust_checkpoint: str | None = None) -> dict:
 class TimeForTest(HookBase):
     """Keeps time of a budget free for `measure_best_weights`."""
 
-    def __init__(self, clock: Clock, run: Run) -> None:
+    def __init__(self, clock: Clock, run: Run, measuring: Measuring) -> None:
         """
         Args:
             clock: of the run.
             run: with a final test.
+            measuring: what an evaluation is made of, of which the test is one part.
         """
-        self.clock = clock
+        self.clock, self.measuring = clock, measuring
         assert run.final_test is not None
         images = [len(DatasetCatalog.get(x)) for x in (run.final_test, *run.test_datasets)]
         # How many times as long as an evaluation; without any it is as good as one.
@@ -61,4 +63,5 @@ class TimeForTest(HookBase):
 
     def _announce(self) -> None:
         budget = self.clock.budget
-        budget.announce("test", LOADING + self.times * budget.cost("evaluation"))
+        seconds = self.measuring.plain_share * budget.cost("evaluation")
+        budget.announce("test", LOADING + self.times * seconds)

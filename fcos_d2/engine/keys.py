@@ -45,10 +45,12 @@ KEYS = {
     "output_dir": ("OUTPUT_DIR", "train.output_dir"),
     "patience": ("TEST.EARLY_STOP_PATIENCE", "train.early_stop_patience"),
     "precision": ("SOLVER.AMP.PRECISION", "train.amp.precision"),
+    "score_thresh": ("TEST.SCORE_THRESH", "train.score_thresh"),
     "slice_size": ("TEST.SLICE.SIZE", "train.slice.size"),
     "stall_minutes": ("SOLVER.STALL_MINUTES", "train.stall_minutes"),
     "total_batch_size": ("SOLVER.IMS_PER_BATCH", "dataloader.train.total_batch_size"),
     "tta": ("TEST.AUG.ENABLED", "train.tta.enabled"),
+    "validation_loss": ("TEST.LOSS", "train.validation_loss"),
     "weights": ("MODEL.WEIGHTS", "train.init_checkpoint"),
 }
 _NAMED = re.compile(r"`(\w+)(=[^`]*)?`")

@@ -49,6 +49,7 @@ def run_from_lazy(cfg: DictConfig) -> Run:
         num_classes_key=f"model.{last_stage}.num_classes",
         use_of_masks=partial(_use_of_masks, cfg),
         view_options=_view_options(train),
+        score_thresh=_plain(train.get("score_thresh")),
         training=partial(_training, cfg),
         make_model=partial(_model, cfg),
         make_optimizer=partial(_optimizer, cfg),
@@ -66,6 +67,11 @@ def run_from_lazy(cfg: DictConfig) -> Run:
 def _is(part: DictConfig, target: Callable) -> bool:
     """Whether a part is made by `target`, or by its name as in the config.yaml of a run."""
     return part.get("_target_") in (target, f"{target.__module__}.{target.__qualname__}")
+
+
+def _plain(value: object) -> object:
+    """Lists and dicts instead of OmegaConf's."""
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
 
 def _names(cfg: DictConfig, split: str) -> tuple[str, ...]:
@@ -112,6 +118,8 @@ def _training(cfg: DictConfig) -> Training:
         max_to_keep=train.checkpointer.max_to_keep,
         log_period=train.log_period,
         eval_period=train.eval_period,
+        validation_loss=train.get("validation_loss", False),
+        evaluate_raw=train.ema.get("evaluate_raw", False),
         best_metric=train.best_metric,
         own_evaluator=not _is(cfg.dataloader.evaluator, build_evaluator),
         patience=train.early_stop_patience,
@@ -155,7 +163,9 @@ def _train_loader(cfg: DictConfig) -> DataLoader:
     return instantiate({**cfg.dataloader.train, "accumulate_steps": steps})
 
 
-def _test_loader(cfg: DictConfig, dataset_name: str, mapper: FCOSDatasetMapper) -> DataLoader:
+def _test_loader(
+    cfg: DictConfig, dataset_name: str, mapper: Callable[[dict], dict]
+) -> DataLoader:
     dataloader = copy.deepcopy(cfg.dataloader)
     dataloader.test.dataset.names = dataset_name
     return instantiate({**dataloader.test, "mapper": mapper})

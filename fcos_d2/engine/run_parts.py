@@ -48,6 +48,8 @@ class Training:
     log_period: int = 20
     eval_period: int = 0
     precise_bn_iters: int = 0  # batches before an evaluation
+    validation_loss: bool = False  # at each evaluation
+    evaluate_raw: bool = False  # also the weights that a moving mean is of
     best_metric: str = "bbox/AP"
     own_evaluator: bool = False  # of which our table of metrics knows nothing
     patience: int = 0  # evaluations
@@ -77,6 +79,7 @@ class Run:
     num_classes_key: str  # of the config, for messages
     use_of_masks: Callable[[], str]  # see `learned_fields`
     view_options: ViewOptions
+    score_thresh: object  # of detections, see `fcos_deploy.thresholds`; None: any
     training: Callable[[], Training]
     make_model: Callable[[str], AnyDetector]  # on a device
     make_optimizer: Callable[[nn.Module], Optimizer]
@@ -84,7 +87,7 @@ class Run:
     make_train_mapper: Callable[[], FCOSDatasetMapper]
     make_train_loader: Callable[[], DataLoader]
     make_test_mapper: Callable[[], FCOSDatasetMapper]
-    make_test_loader: Callable[[str, FCOSDatasetMapper], DataLoader]
+    make_test_loader: Callable[[str, Callable[[dict], dict]], DataLoader]
     make_evaluator: Callable[[str], DatasetEvaluator]
     finish: Callable[["Changes"], "Run"]  # a run from the config with these changes
     save_config: Callable[[str], None]  # to a file that builds this run again
@@ -123,9 +126,11 @@ class Run:
         """What makes the input of the model from a test image, looked at once."""
         return self.make_test_mapper()
 
-    def build_test_loader(self, dataset_name: str) -> DataLoader:
-        """One of the inputs of `views.wrap(model, ...)`."""
-        mapper = self.views.loader_mapper(self.build_test_mapper())
+    def build_test_loader(
+        self, dataset_name: str, mapper: Callable[[dict], dict] | None = None
+    ) -> DataLoader:
+        """What a mapper makes of a test set; None: the inputs of `views.wrap(model, ...)`."""
+        mapper = mapper or self.views.loader_mapper(self.build_test_mapper())
         loader = self.make_test_loader(dataset_name, mapper)
         loader.worker_init_fn = follow_parent
         return loader

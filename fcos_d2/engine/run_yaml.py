@@ -3,6 +3,7 @@
 import difflib
 import logging
 import os
+from collections.abc import Callable
 from functools import partial, reduce
 from operator import getitem
 
@@ -66,6 +67,7 @@ def run_from_yaml(cfg: CfgNode) -> Run:
         num_classes_key=f"MODEL.{_last_stage(cfg)}.NUM_CLASSES",
         use_of_masks=partial(_use_of_masks, cfg),
         view_options=_view_options(cfg),
+        score_thresh=cfg.TEST.SCORE_THRESH,
         training=partial(_training, cfg),
         make_model=partial(_model, cfg),
         make_optimizer=partial(build_optimizer, cfg),
@@ -125,6 +127,8 @@ def _training(cfg: CfgNode) -> Training:
         checkpoint_period=solver.CHECKPOINT_PERIOD,
         eval_period=test.EVAL_PERIOD,
         precise_bn_iters=test.PRECISE_BN.NUM_ITER if test.PRECISE_BN.ENABLED else 0,
+        validation_loss=test.LOSS,
+        evaluate_raw=solver.EMA.EVALUATE_RAW,
         best_metric=test.BEST_METRIC,
         patience=test.EARLY_STOP_PATIENCE,
         stall_minutes=solver.STALL_MINUTES,
@@ -179,7 +183,9 @@ def _train_loader(cfg: CfgNode) -> DataLoader:
     )
 
 
-def _test_loader(cfg: CfgNode, dataset_name: str, mapper: FCOSDatasetMapper) -> DataLoader:
+def _test_loader(
+    cfg: CfgNode, dataset_name: str, mapper: Callable[[dict], dict]
+) -> DataLoader:
     return build_detection_test_loader(cfg, dataset_name, mapper=mapper)
 
 

@@ -37,11 +37,13 @@ from .hooks import RunHooks
 from .idle_levels import warn_of_idle_levels
 from .keys import adding_keys
 from .loggers import build_writers
+from .measuring import Measuring
 from .run_of import Config, run_of
 from .step import StepTrainer
 from .summary import say_results
 from .train_log import quiet_train_loop
 from .trainable import choose_what_learns
+from .validation_loss import ValidationLoss, check_has_losses
 from .wrapping import prepare_for_training, unwrapped, wrap_distributed
 
 logger = logging.getLogger(__name__)
@@ -99,6 +101,7 @@ class Trainer(DefaultTrainer):
             # With a budget, the end is known when it comes.
             self.max_iter = self.settings.max_iter if self.clock is None else sys.maxsize
             self._last_eval_results: dict = {}
+            self.measuring = self._build_measuring()
             self.register_hooks(self.build_hooks())
 
     def _build_step(self, model: nn.Module) -> StepTrainer:
@@ -123,6 +126,21 @@ class Trainer(DefaultTrainer):
         if budget is not None:
             follow(data_loader, budget.position)
         return step
+
+    def _build_measuring(self) -> Measuring:
+        settings = self.settings
+        losses = None
+        if settings.validation_loss:
+            check_has_losses(self.model)
+            losses = ValidationLoss(self.run, self.class_names)
+        average = None if self.average is None else self.average.model
+        return Measuring(
+            partial(self.test, self.cfg, class_names=self.class_names),
+            self.run.test_datasets,
+            average or self.model,
+            raw=self.model if average is not None and settings.evaluate_raw else None,
+            losses=losses,
+        )
 
     def _check_data(self) -> None:
         """Classes and metrics, which are known once the training data are loaded."""
@@ -152,11 +170,11 @@ class Trainer(DefaultTrainer):
         super().load_state_dict({"_trainer": state_dict, **state_dict})
 
     def build_hooks(self) -> list[HookBase]:
-        settings, tested = self.settings, self.average.model if self.average else self.model
+        settings, tested = self.settings, self.measuring.model
         cadence = self.clock or Every(settings.eval_period)
 
         def evaluate_and_keep() -> dict:
-            self._last_eval_results = self.test(self.cfg, tested, class_names=self.class_names)
+            self._last_eval_results = self.measuring()
             say_results(self._last_eval_results)
             return self._last_eval_results
 
@@ -209,9 +227,8 @@ class Trainer(DefaultTrainer):
         quiet_train_loop()
         with adding_keys(self.run.kind), suppress(EarlyStop):
             if self.clock is not None:
-                tested = self.average.model if self.average else self.model
                 build_loader = partial(self.build_test_loader, self.cfg)
-                expect_evaluations(self.clock.budget, self.run, tested, build_loader)
+                expect_evaluations(self.clock.budget, self.run, self.measuring, build_loader)
             TrainerBase.train(self, self.start_iter, self.max_iter)
         if self.settings.expected_results and comm.is_main_process():
             test = SimpleNamespace(EXPECTED_RESULTS=self.settings.expected_results)

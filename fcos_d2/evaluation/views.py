@@ -18,8 +18,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..data.mapper import FCOSDatasetMapper
 from ..modeling.meta_arch import detect_by_shape
-from ..modeling.selection import Detections, suppress
-from .slicing import Region, Slicing, is_cut, without_fragments
+from ..modeling.selection import Detections
+from .slicing import Region, Slicing, merge
 from .tta import FlipsAndScales, vote
 
 MAX_BATCH = 8  # views that go through the network at once: bounds the memory
@@ -135,7 +135,7 @@ class MultiViewModel(nn.Module):
             nms_thresh: IoU above which the weaker of two boxes of a class goes; <= 0: none goes.
             max_detections: most detections of one region; <= 0: all.
 
-        The attribute `min_score` is the lowest score that comes out.
+        The attribute `min_scores` holds the lowest score that comes out, of each class; None: any.
         """
         super().__init__()
         self.model = model
@@ -144,7 +144,7 @@ class MultiViewModel(nn.Module):
         self.flip = flip
         self.nms_thresh = nms_thresh
         self.max_detections = max_detections
-        self.min_score = 0.0
+        self.min_scores: tuple[float, ...] | None = None
         self.training = model.training  # evaluation puts the mode back to what it finds here
 
     @property
@@ -172,13 +172,18 @@ class MultiViewModel(nn.Module):
             for view, output in zip(views, self.model(inputs_of(views)), strict=True):
                 by_region[view.region].append(in_image(output["instances"], view))
         found = {region: vote(each, self.nms_thresh) for region, each in by_region.items()}
-        merged = merge(found, image_size, self.nms_thresh, self.max_detections * len(regions))
-        above = merged.scores >= self.min_score
+        merged = merge(found, image_size, self.nms_thresh, max_detections=0)
+        if self.min_scores is not None:  # before the cap: what goes takes no place
+            lowest = merged.scores.new_tensor(self.min_scores)[merged.classes]
+            merged = Detections._make(field[merged.scores >= lowest] for field in merged)
+        if self.max_detections > 0:
+            cap = self.max_detections * len(regions)
+            merged = Detections._make(field[:cap] for field in merged)
         instances = Instances(
             image_size,
-            pred_boxes=Boxes(merged.boxes[above]),
-            scores=merged.scores[above],
-            pred_classes=merged.classes[above],
+            pred_boxes=Boxes(merged.boxes),
+            scores=merged.scores,
+            pred_classes=merged.classes,
         )
         size = inputs.get("height", image_size[0]), inputs.get("width", image_size[1])
         return detector_postprocess(instances, *size)
@@ -201,44 +206,6 @@ class MultiViewModel(nn.Module):
                 yield View(resized, region, flipped=False)
                 if self.flip:
                     yield View(resized.flip(2), region, flipped=True)
-
-
-def merge(
-    found: dict[Region, Detections],
-    image_size: tuple[int, int],
-    nms_thresh: float,
-    max_detections: int,
-) -> Detections:
-    """The detections of all regions of an image as one.
-
-    Args:
-        found: those of each region, px of the image.
-        image_size: (h, w) px.
-        nms_thresh, max_detections: see `suppress`.
-
-    Returns:
-        Detections, best first.
-    """
-    if len(found) == 1:
-        # The detector has suppressed these, before it clipped them, which moves boxes closer.
-        nms_thresh = 0
-    return suppress(without_cut(found, image_size), nms_thresh, max_detections)
-
-
-def without_cut(found: dict[Region, Detections], image_size: tuple[int, int]) -> Detections:
-    """The detections of all regions but for the parts of whole ones, see `without_fragments`.
-
-    Args:
-        found, image_size: as in `merge`.
-    """
-    if len(found) == 1:
-        (only,) = found.values()
-        return only
-    cut = torch.cat([is_cut(x.boxes, region, image_size) for region, x in found.items()])
-    everything = Detections._make(map(torch.cat, zip(*found.values(), strict=True)))
-    # First: a cut box with a high score would suppress the whole one.
-    keep = without_fragments(everything.boxes, everything.scores, everything.classes, cut)
-    return Detections._make(field[keep] for field in everything)
 
 
 def last_box_predictor(roi_heads: Any) -> Any:
@@ -275,6 +242,7 @@ def in_image(found: Instances, view: View) -> Detections:
 
 
 def inputs_of(views: list[View]) -> list[dict]:
+    """Those of the detector."""
     return [
         {"image": v.image, "height": v.region.y1 - v.region.y0, "width": v.region.x1 - v.region.x0}
         for v in views

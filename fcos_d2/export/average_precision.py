@@ -31,7 +31,7 @@ def coco_ap(folder: Path, annotations: str, images: str) -> float:
     Raises:
         ValueError: a missing file, or classes that are not those of the model; names it.
     """
-    detector = Detector(folder)
+    detector = Detector(folder, score_threshold=0.0)  # thresholds would cut AP
     truth: Any = COCO()
     read = read_dataset(annotations, images=images, format="coco")
     truth.dataset = learned_fields(read.coco, "unused", read.problems)

@@ -66,6 +66,7 @@ class ExportableDetector(nn.Module):
         std: Tensor | None = None,
         score_thresh: Tensor | None = None,
         nms_thresh: Tensor | None = None,
+        min_scores: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """
         Args:
@@ -76,6 +77,7 @@ class ExportableDetector(nn.Module):
             mean, std: (3,) grey levels; None takes those of the model, here and below.
             score_thresh: scalar, see `select_detections`.
             nms_thresh: scalar, see `select_detections`.
+            min_scores: (K,), see `Selection`; None: any score, whatever the model's selection says.
 
         Returns:
             boxes (N, D, 4) xyxy px, clipped to the image, scores (N, D) best first, classes (N, D)
@@ -99,7 +101,7 @@ class ExportableDetector(nn.Module):
         selection = self.generator.test_selection
         score_thresh = selection.score_thresh if score_thresh is None else score_thresh
         nms_thresh = selection.nms_thresh if nms_thresh is None else nms_thresh
-        candidates = [self._candidates(*level, score_thresh) for level in levels]
+        candidates = [self._candidates(*level, score_thresh, min_scores) for level in levels]
         return self._select(candidates, image_sizes, nms_thresh)
 
     def _decode(
@@ -125,14 +127,23 @@ class ExportableDetector(nn.Module):
         return products.sqrt() if self.head.quality_branch else products
 
     def _candidates(
-        self, boxes: Tensor, probabilities: Tensor, products: Tensor, score_thresh: Tensor | float
+        self,
+        boxes: Tensor,
+        probabilities: Tensor,
+        products: Tensor,
+        score_thresh: Tensor | float,
+        min_scores: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The best of one level: boxes (N, C, 4), products (N, C), 0 for none, classes (N, C)."""
         selection = self.generator.test_selection
         topk, num_classes = selection.topk_candidates, probabilities.shape[2]
         compared = products if selection.thresh_with_quality else probabilities
         # Not by torch.where, which takes engines several times as long as a product.
-        products = (products * (compared > score_thresh).to(products.dtype)).flatten(1)
+        above = (compared > score_thresh).to(products.dtype)
+        if min_scores is not None:
+            lowest = min_scores**2 if self.head.quality_branch else min_scores
+            above = above * (products >= lowest).to(products.dtype)
+        products = (products * above).flatten(1)
         # So that there are always enough to choose from, whatever the size of the level.
         products, idxs = F.pad(products, (0, topk)).topk(topk, dim=1)
         locations = (idxs // num_classes).clamp(max=boxes.shape[1] - 1)

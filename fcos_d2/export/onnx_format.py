@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 18
-SETTINGS = ("mean", "std", "score_thresh", "nms_thresh")  # that a runtime may feed, or leave out
+# What a runtime may feed, or leave out.
+SETTINGS = ("mean", "std", "score_thresh", "nms_thresh", "min_scores")
 LARGE = 1024  # elements, from which on a weight is worth half precision
 
 
@@ -133,8 +134,9 @@ def _suppression_in_onnx() -> Callable:
 
 def _setting_values(detector: ExportableDetector) -> tuple[Tensor, ...]:
     selection = detector.generator.test_selection
-    thresholds = (torch.tensor(float(getattr(selection, name))) for name in SETTINGS[2:])
-    return detector.mean, detector.std, *thresholds
+    thresholds = (torch.tensor(float(getattr(selection, name))) for name in SETTINGS[2:4])
+    # Zeros: the file of settings says what is left out, so that it can be edited.
+    return detector.mean, detector.std, *thresholds, torch.zeros(detector.generator.num_classes)
 
 
 def _give_defaults(graph: "onnx.ModelProto", detector: ExportableDetector) -> None:

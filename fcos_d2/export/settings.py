@@ -7,6 +7,7 @@ from detectron2.data import transforms as T
 from torch import Tensor
 
 from fcos_deploy.settings import FILE_NAME, FORMAT_VERSION
+from fcos_deploy.thresholds import as_written
 from fcos_deploy.vision import class_color
 from fcos_deploy.writing import write_text
 
@@ -14,14 +15,17 @@ from ..data.augmentation import TorchResizeShortestEdge
 from ..data.mapper import FCOSDatasetMapper
 from ..modeling import FCOS
 
+DRAWN = 0.5  # the score above which a detection is drawn where none has been chosen
+
 HEADER = """\
 # How fcos_deploy runs the model beside this file. Everything above `graph` can be edited, and is
 # taken up at the next start:
 #   resize      the image gets this short side, px, unless its long one would become longer
 #   pixel_*     of each channel: grey level, minus mean, divided by std
 #   thresholds  class_probability: what a location needs to become a candidate; nms_iou: overlap
-#               above which the weaker box of a class goes; score: of detections that are left out;
-#               draw: the same in pictures and videos
+#               above which the weaker box of a class goes; score: the lowest of a detection, one for
+#               all, or {cat: 0.4, dog: 0.35}, one for each class; draw: pictures and videos show
+#               what scores more
 # `graph` says what the model file takes.
 """
 
@@ -71,7 +75,7 @@ def infer_settings(
     generator = model.proposal_generator
     selection = generator.test_selection
     short_side, long_side = resize_sides(mapper)
-    nms_iou = selection.nms_thresh
+    nms_iou, chosen = selection.nms_thresh, selection.min_scores
     return {
         "format_version": FORMAT_VERSION,
         "model": model_file,
@@ -82,8 +86,9 @@ def infer_settings(
         "thresholds": {
             "class_probability": selection.score_thresh,
             "nms_iou": nms_iou if nms_iou > 0 else None,
-            "score": 0.0,
-            "draw": 0.5,
+            "score": 0.0 if chosen is None else as_written(chosen, class_names),
+            # What has been chosen is drawn, too.
+            "draw": DRAWN if chosen is None else 0.0,
         },
         "classes": [
             {"name": name, "color_rgb": list(class_color(i))[::-1]}

@@ -57,11 +57,25 @@ class LossNormalizers(nn.Module):
         """
         if self._shared is not None:
             return self._shared
-        total = sum_over_ranks(local)
-        _log(total[:-2] / comm.get_world_size(), level_names)
-        sums = torch.stack((total[:-2].sum(), *total[-2:])) / comm.get_world_size()
-        num_pos, weight, num_locations = sums
-        floor = 1 / comm.get_world_size()
+        total, ranks = sum_over_ranks(local), comm.get_world_size()
+        _log(total[:-2] / ranks, level_names)
+        if not aligned and self.kind.startswith("moving_fg"):
+            num_pos = (total[:-2].sum() / ranks).clamp(min=1 / ranks)
+            self.moving_num_pos.mul_(0.9).add_(num_pos, alpha=0.1)
+        return self.divisors(total, ranks, aligned)
+
+    def divisors(
+        self, total: Tensor, parts: int, aligned: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What `forward` gives, without counting as an iteration.
+
+        Args:
+            total: (L + 2,) `Criterion.target_sums` of a whole batch.
+            parts: that it is split over; the mean of their losses is the loss of the batch.
+            aligned: see `forward`.
+        """
+        num_pos, weight, num_locations = torch.stack((total[:-2].sum(), *total[-2:])) / parts
+        floor = 1 / parts
         num_pos, weight = num_pos.clamp(min=floor), weight.clamp(min=1e-6 * floor)
         if aligned:
             weight = weight.clamp(min=floor)
@@ -70,7 +84,6 @@ class LossNormalizers(nn.Module):
             return num_pos, weight, num_pos
         if self.kind == "all":
             return num_locations, weight, num_pos
-        self.moving_num_pos.mul_(0.9).add_(num_pos, alpha=0.1)
         moving = self.moving_num_pos.clone()
         return (moving, weight, num_pos) if self.kind == "moving_fg" else (moving, moving, moving)
 

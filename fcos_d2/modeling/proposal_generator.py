@@ -209,21 +209,41 @@ class FCOSProposalGenerator(nn.Module):
             outputs: of the head.
             gt_instances: N, with gt_boxes and gt_classes.
         """
-        cls_logits, ltrb_in_strides, quality_logits = outputs.flattened()
-        # While a GPU is busy with the head, the CPU makes the targets.
-        device = cls_logits.device if self.assigner.needs_predictions else torch.device("cpu")
-        like = torch.empty(0, dtype=cls_logits.dtype, device=device)
-        truth = unpack_truth(gt_instances, like, self.class_agnostic)
-        matches = self.assigner.assign(truth, grids, cls_logits, ltrb_in_strides)
-        targets = Targets.of_matches(matches, truth, grids)
+        predictions = outputs.flattened()
+        targets = self._targets(grids, predictions, gt_instances)
         normalizers = self.loss_normalizers(
             self.criterion.target_sums(targets, grids),
             self.in_features,
             aligned=targets.alignment is not None,
         )
-        return self.criterion.losses(
-            cls_logits, ltrb_in_strides, quality_logits, targets.to(cls_logits.device), normalizers
-        )
+        return self.criterion.losses(*predictions, targets.to(predictions[0].device), normalizers)
+
+    def _targets(
+        self,
+        grids: list[LocationGrid],
+        predictions: tuple[Tensor, Tensor, Tensor | None],
+        gt_instances: list[Instances],
+    ) -> Targets:
+        cls_logits, ltrb_in_strides, _ = predictions
+        # While a GPU is busy with the head, the CPU makes the targets.
+        device = cls_logits.device if self.assigner.needs_predictions else torch.device("cpu")
+        like = torch.empty(0, dtype=cls_logits.dtype, device=device)
+        truth = unpack_truth(gt_instances, like, self.class_agnostic)
+        matches = self.assigner.assign(truth, grids, cls_logits, ltrb_in_strides)
+        return Targets.of_matches(matches, truth, grids)
+
+    def loss_sums(
+        self, images: ImageList, features: dict[str, Tensor], gt_instances: list[Instances]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """As `forward`, but the losses are not divided; the sums (L + 2,) say by what."""
+        outputs = self.fcos_head([features[name] for name in self.in_features]).at_least_float32()
+        sizes = [tuple(x.shape[-2:]) for x in outputs.cls_logits]
+        grids = self.grids(tuple(images.tensor.shape[-2:]), sizes)
+        predictions = outputs.flattened()
+        targets, one = self._targets(grids, predictions, gt_instances), torch.ones(())
+        on_device = targets.to(predictions[0].device)
+        losses = self.criterion.losses(*predictions, on_device, (one, one, one))
+        return losses, self.criterion.target_sums(targets, grids)
 
     def target_sums(self, padded_size: tuple[int, int], gt_instances: list[Instances]) -> Tensor:
         """What the losses of a batch are divided by, without a look at its images.

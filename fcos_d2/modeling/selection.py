@@ -5,7 +5,7 @@ Boxes are not clipped here unless asked for: clipping changes which boxes overla
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -40,6 +40,8 @@ class Selection:
     Args:
         score_thresh: candidates need a class probability above it, in [0, 1].
         thresh_with_quality: compare class x quality probability with it instead.
+        min_scores: lowest score of a detection of each class, K numbers in [0, 1], on top of these;
+            None: any. What scores less does not take a place among the candidates or detections.
         topk_candidates: candidates kept per level.
         nms_thresh: IoU above which the weaker box of a class goes; <= 0 switches suppression off.
         max_detections: kept per image; <= 0 keeps all.
@@ -51,6 +53,7 @@ class Selection:
 
     score_thresh: float = 0.05
     thresh_with_quality: bool = False
+    min_scores: tuple[float, ...] | None = None
     topk_candidates: int = 1000
     nms_thresh: float = 0.6
     max_detections: int = 100
@@ -59,21 +62,10 @@ class Selection:
     def __post_init__(self) -> None:
         if not 0 <= self.score_thresh <= 1:
             raise ValueError(f"score_thresh must be in [0, 1], got {self.score_thresh}")
+        if self.min_scores is not None and not all(0 <= x <= 1 for x in self.min_scores):
+            raise ValueError(f"min_scores must be in [0, 1], got {self.min_scores}")
         if self.topk_candidates < 1:
             raise ValueError(f"topk_candidates must be at least 1, got {self.topk_candidates}")
-
-    def above(self, score: float, with_quality: bool) -> "Selection":
-        """The same for detections above a score alone.
-
-        A score is the square root of class x quality probability, so a bound on it is the squared
-        bound on the product; without a quality branch it is the class probability.
-
-        Args:
-            score: in [0, 1].
-            with_quality: whether the head has a quality branch.
-        """
-        bound = score**2 if with_quality else score
-        return replace(self, score_thresh=bound, thresh_with_quality=with_quality)
 
 
 def select_detections(
@@ -158,6 +150,11 @@ def best_candidates(
     products = torch.cat(cls_logits)[location_idxs, classes].sigmoid()
     if quality_logits:
         products = products * torch.cat(quality_logits)[location_idxs].sigmoid()
+    if selection.min_scores is not None:
+        lowest = products.new_tensor(selection.min_scores)[classes]
+        enough = (products.sqrt() if quality_logits else products) >= lowest
+        location_idxs, classes = location_idxs[enough], classes[enough]
+        products = products[enough]
     levels = torch.cat([x.new_full((len(x),), i, dtype=torch.int64) for i, x in enumerate(ltrb)])
     order, products = best_of_groups(
         products, levels[location_idxs], len(ltrb), selection.topk_candidates

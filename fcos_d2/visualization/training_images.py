@@ -2,24 +2,22 @@
 which level learn each box.
 """
 
-import base64
-import html
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from fcos_deploy.text import shown
 from fcos_deploy.writing import write_text
 
 from ..engine import Run
 from ..modeling import FCOSProposalGenerator
 from ..modeling.meta_arch import AnyDetector
+from ..pages import data_url, render
 from . import write_image
 from .assignment import assignment_sheet, draw_assignment, legend
 
+QUALITY = 90  # of JPEG
 LONG_SIDE = 640  # px; smaller images are enlarged
 LEGEND = (
     "A dot is a location that learns the box around it; its colour tells the level. A crossed box "
@@ -75,26 +73,15 @@ def write_page(
     path: Path, drawn: list[np.ndarray], titles: list[str], generator: FCOSProposalGenerator
 ) -> None:
     """One file that holds all pictures, full size."""
-    strip = legend(generator, 520)
-    parts = [f'<p><img src="{_data_url(strip)}" alt="levels"></p>']
-    for picture, title in zip(drawn, titles, strict=True):
-        parts.append(
-            f"<figure><img src='{_data_url(picture)}' alt=''>"
-            f"<figcaption>{html.escape(shown(title))}</figcaption></figure>"
-        )
-    style = "body{font-family:sans-serif;margin:2em}figure{display:inline-block;margin:.5em}"
-    explanation = html.escape(LEGEND)
-    write_text(
-        path,
-        f"<!doctype html><meta charset='utf-8'><title>Training images</title><style>{style}"
-        f"img{{max-width:100%}}</style><h1>Training images</h1><p>{explanation}</p>"
-        + "\n".join(parts),
+    pictures = [(data_url(x, QUALITY), title) for x, title in zip(drawn, titles, strict=True)]
+    page = render(
+        "training_images.html",
+        title="Training images",
+        legend=LEGEND,
+        levels=data_url(legend(generator, 520), QUALITY),
+        pictures=pictures,
     )
-
-
-def _data_url(image: np.ndarray) -> str:
-    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
+    write_text(path, page)
 
 
 def write_sheet(

@@ -28,6 +28,11 @@ class FixedPredictor:
     stop_at = None
     class_names: ClassVar[list[str]] = ["thing"]
     arguments: ClassVar[dict] = {}
+    config_thresholds: ClassVar[tuple[float, ...] | None] = None
+    threshold: float | None = None
+
+    def set_threshold(self, threshold: float) -> None:
+        type(self).threshold = threshold
 
     def __init__(self, config: str, weights: str | None = None, **options: object) -> None:
         if config == "missing":
@@ -189,8 +194,37 @@ def test_window(
     assert len(shown) == num_shown
 
 
+@pytest.mark.parametrize(
+    ("given", "of_config", "line", "set_to"),
+    [
+        (None, None, "", 0.5),
+        (0.3, None, "", None),
+        (None, (0.4,), "lowest score of a detection, by the config: 0.4\n", None),
+        (0.3, (0.4,), "by the config: 0.4; as --threshold says: 0.3\n", None),
+    ],
+)
+def test_whose_threshold_holds_is_said(
+    demo: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    given: float | None,
+    of_config: tuple | None,
+    line: str,
+    set_to: float | None,
+) -> None:
+    monkeypatch.setattr(FixedPredictor, "config_thresholds", of_config)
+    monkeypatch.setattr(FixedPredictor, "threshold", None)
+    flag = [] if given is None else ["--threshold", given]
+    assert run(demo, save(tmp_path / "a.png"), "--output", tmp_path / "o.png", *flag) == 0
+    assert FixedPredictor.arguments["confidence_threshold"] == given
+    assert FixedPredictor.threshold == set_to
+    said = capsys.readouterr().out
+    assert line in said and ("lowest score" in said) == bool(line)
+
+
 def test_options_reach_the_predictor(demo: ModuleType, tmp_path: Path) -> None:
-    output = ["--output", tmp_path / "o.png", "--threshold", 0.3, "--weights", "w.pth"]
+    output = ["--output", tmp_path / "o.png", "--weights", "w.pth", "--threshold", 0.3]
     options = ["--slice", 640, "--slice-overlap", 0.25, "--tta", "--agnostic-nms"]
     options += ["--precision", "bf16", "--compile", "--winograd"]
     options += ["--device", "cpu", "--opts", "MODEL.X", "-1"]

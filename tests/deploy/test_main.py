@@ -159,7 +159,7 @@ def test_damaged_video(model: str, tmp_path: Path, capsys: pytest.CaptureFixture
         (["--input", "nowhere"], "nowhere: no such file or folder"),
         (["--input", "{in}", "--json", "y", "--coco", "x.json"], "x.json: no such file"),
         (["--input", "{in}", "--batch", "0"], "batch must be at least 1, got 0"),
-        (["--input", "{in}", "--score-threshold", "1"], "score threshold must be in [0, 1), got 1"),
+        (["--input", "{in}", "--score-threshold", "2"], "score threshold must be in [0, 1], got 2"),
         (["--input", "{in}", "--threads", "0"], "threads must be between 1 and"),
     ],
 )

@@ -21,10 +21,17 @@ def test_values(tmp_path: Path) -> None:
 
     assert (settings.short_side, settings.long_side) == (32, 64)
     assert (settings.class_probability, settings.nms_iou) == (0.05, 0.6)
-    assert (settings.score, settings.draw) == (0.0, 0.5)
+    assert (settings.score, settings.draw) == ((0.0, 0.0), 0.5)
     assert settings.class_names == ["cat", "dog"]
     assert settings.class_colors == [(0, 0, 255), (0, 255, 0)]  # BGR
     assert settings.pixel_mean == (1.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize("score", [{"dog": 0.3, "cat": 0.4}, [["cat", 0.4], ["dog", 0.3]]])
+def test_a_threshold_for_each_class(tmp_path: Path, score: object) -> None:
+    settings = tiny_settings()
+    settings["thresholds"]["score"] = score
+    assert read_settings(write(tmp_path, settings)).score == (0.4, 0.3)
 
 
 def changed(*keys: str, value: object = None) -> Callable[[dict], None]:
@@ -42,7 +49,11 @@ WRONG = {
     "no model": (changed("model", value="x.onnx"), "there is no file"),
     "sides": (changed("resize", "short_side", value=65), "short_side <= long_side"),
     "fraction of a pixel": (changed("resize", "short_side", value=1.5), "whole numbers"),
-    "threshold": (changed("thresholds", "score", value=1), r"score must be in \[0, 1\), got 1"),
+    "threshold": (changed("thresholds", "draw", value=1), r"draw must be in \[0, 1\), got 1"),
+    "score": (
+        changed("thresholds", "score", value={"cat": 0.3}),
+        "thresholds: score: no score threshold for 'dog'",
+    ),
     "word": (changed("thresholds", "draw", value="high"), "draw must be in"),
     "std": (changed("pixel_std", value=[1, 0, 1]), "pixel_std must be three numbers above 0"),
     "mean": (changed("pixel_mean", value=[1, 1]), "pixel_mean must be three numbers, got"),

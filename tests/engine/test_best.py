@@ -45,6 +45,32 @@ def test_the_best_is_kept(tmp_path):
     assert not (tmp_path / "last_checkpoint").exists()
 
 
+def test_the_detections_of_the_best_weights_are_kept(tmp_path):
+    """So that a report on them needs no second look at the images."""
+    values = iter([10.0, 30.0, 20.0])
+    loop = Loop(tmp_path, values)
+    (tmp_path / "inference").mkdir()
+    results = tmp_path / "inference" / "coco_instances_results.json"
+
+    def evaluate():
+        value = next(values)
+        results.write_text(str(value))
+        return {"bbox": {"AP": value}}
+
+    loop._hooks[0]._func = evaluate
+    loop.train(0, 6)
+    kept = tmp_path / "inference" / "model_best_results.json"
+    assert (kept.read_text(), results.read_text()) == ("30.0", "20.0")
+
+
+def test_detections_of_other_weights_do_not_stay(tmp_path):
+    kept = tmp_path / "inference" / "model_best_results.json"
+    kept.parent.mkdir()
+    kept.write_text("of an earlier run")
+    Loop(tmp_path, [10.0]).train(0, 2)
+    assert not kept.exists()
+
+
 def test_a_last_evaluation_can_be_best(tmp_path):
     Loop(tmp_path, [10.0, 20.0]).train(0, 4)
     assert best_weight(tmp_path) == 3

@@ -20,14 +20,17 @@ train = dict(
     amp=dict(enabled=False, precision="fp16"),  # "bf16" runs on CPUs, too
     # Batches that the images of an iteration come in.
     accumulate_steps=1,
-    # Moving mean of the weights, evaluated and saved instead of them.
-    ema=dict(enabled=False, decay=0.9998),
+    # Moving mean of the weights, evaluated and saved instead of them; the weights of the last
+    # iteration are evaluated, too, where evaluate_raw is on.
+    ema=dict(enabled=False, decay=0.9998, evaluate_raw=False),
     ddp=dict(broadcast_buffers=False),
     max_grad_norm=math.inf,  # as published; a number clips the norm of all gradients together
     # "value" or "norm" clips each gradient by itself, too.
     clip_each_parameter=dict(type="", value=1.0),
     checkpointer=dict(period=5000, max_to_keep=100),
     eval_period=10000,
+    # The losses on the test sets at each evaluation, which takes about twice as long with them.
+    validation_loss=False,
     # Its largest value, of the first of several test sets, is kept in model_best.pth; "" for none.
     best_metric="bbox/AP",
     # Evaluations without a better one that end the run; 0: none do.
@@ -39,6 +42,8 @@ train = dict(
     # each evaluation.
     logging=dict(backends=["tensorboard"], project="fcos_d2", run_name="", images=0),
     device="cuda",
+    # Lowest score of a detection, for all classes or each, see TEST.SCORE_THRESH of the yaml configs.
+    score_thresh=None,
     # At test time: TEST.SLICE and TEST.AUG of the yaml configs.
     slice=dict(size=0, overlap=0.2, full_image=True),
     tta=dict(enabled=False, min_sizes=[], max_size=4000, flip=True),

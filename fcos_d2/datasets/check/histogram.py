@@ -34,14 +34,14 @@ def histogram_svg(levels: LevelStatistics) -> str:
         left, right = (_bin_position(side) * step for side in (low, high))
         y = height + 48 + 18 * row
         parts.append(
-            f"<rect x='{left:.1f}' y='{y}' width='{right - left:.1f}' height='15' fill='#ddd'/>"
+            f"<rect x='{left:.1f}' y='{y}' width='{right - left:.1f}' height='15' fill='#8885'/>"
             f"<text x='{(left + right) / 2:.1f}' y='{y + 12}'>{name}</text>"
         )
     size = (len(BINS) - 1) * step, height + 52 + 18 * len(levels.names)
     return (
         f"<svg width='{size[0]}' height='{size[1]}' font-size='11' text-anchor='middle'>"
         f"{''.join(parts)}</svg><p>Shares of the boxes by root of the area (blue) and longer side "
-        "(orange). Gray: the farthest side that a location of each level learns, which lies "
+        "(orange). Grey: the farthest side that a location of each level learns, which lies "
         "between half and all of the longer side.</p>"
     )
 

@@ -1,15 +1,14 @@
 """The report of a dataset as one HTML file, with pictures of the images that have problems."""
 
-import base64
-import html
 from pathlib import Path
 
 import cv2
 import numpy as np
+from markupsafe import Markup
 
-from fcos_deploy.text import shown_lines
 from fcos_deploy.vision import ImageError, read_image
 
+from ...pages import data_url, render
 from ..problems import Problem, worst_first
 
 Box = list[float]  # xywh, px
@@ -18,12 +17,6 @@ PICTURES = 24  # in a report
 ROWS = 2000
 THUMBNAIL = 320  # px, longer side
 KEPT, WRONG = (0, 200, 255), (0, 0, 255)  # BGR of boxes in the pictures
-STYLE = (
-    "body{font-family:sans-serif;margin:2em}h1{overflow-wrap:anywhere}"
-    "pre{background:#f4f4f4;padding:1em}"
-    "td{padding:.2em .6em;vertical-align:top}figure{display:inline-block;margin:.5em;"
-    "max-width:320px}img{max-width:320px}.error{background:#fdd}.warning{background:#ffd}"
-)
 
 
 def report_page(
@@ -37,31 +30,13 @@ def report_page(
         problems: in any order.
         pictures: of some of them.
     """
-    return shown_lines(
-        f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"
-        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>"
-        f"{drawing}<pre>{html.escape(summary)}</pre>{_problems(problems, pictures)}"
-    )
-
-
-def _problems(problems: list[Problem], pictures: list[Picture]) -> str:
-    if not problems:
-        return "<p>Nothing is wrong.</p>"
-    figures = "".join(
-        f"<figure><img src='{url}' alt=''><figcaption>{html.escape(caption)}</figcaption></figure>"
-        for url, caption in pictures
-    )
-    rows = "".join(
-        f"<tr class='{p.severity}'>"
-        + "".join(f"<td>{html.escape(x)}</td>" for x in (p.severity, p.kind, p.where, p.repair))
-        + "</tr>"
-        for p in worst_first(problems)[:ROWS]
-    )
-    return (
-        "<h2>Problems</h2>"
-        "<p>Yellow: the boxes that are kept. Red: the one with the problem.</p>"
-        f"{figures}"
-        f"<table><tr><th>severity</th><th>what</th><th>where</th><th>done</th></tr>{rows}</table>"
+    return render(
+        "dataset.html",
+        title=title,
+        summary=summary,
+        drawing=Markup(drawing),
+        problems=worst_first(problems)[:ROWS],
+        pictures=pictures,
     )
 
 
@@ -111,5 +86,4 @@ def _thumbnail(path: Path, boxes: list[Box], wrong: tuple[float, ...] | None) ->
         corners = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)
         for x1, y1, x2, y2 in np.clip(corners, -9, THUMBNAIL + 9).round().astype(int).tolist():
             cv2.rectangle(small, (x1, y1), (x2, y2), color, 1)
-    _, encoded = cv2.imencode(".jpg", small)
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
+    return data_url(small)

@@ -44,8 +44,8 @@ def write_dataset(coco: Coco, images: str | Path, output: str | Path, format: st
     writers = {"coco": _coco, "voc": write_voc, "yolo": write_yolo, "csv": _csv, "txt": _txt}
     check_choice("format", format, writers)
     if format != "coco":
-        _check_names([x["file_name"] for x in coco["images"]], format)
-        _check_names([x["name"] for x in coco["categories"]], format)
+        check_names([x["file_name"] for x in coco["images"]], format)
+        check_names([x["name"] for x in coco["categories"]], format)
         coco = _without_crowds(coco, format)
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -65,10 +65,15 @@ def _without_crowds(coco: Coco, format: str) -> Coco:
     return {**coco, "annotations": kept}
 
 
-def _check_names(names: list[str], format: str) -> None:
+def can_hold(name: str) -> bool:
+    """Whether a text file holds a name, and gives it back; json holds any."""
+    return not _UNHELD.search(name) and name == name.strip() and bool(name)
+
+
+def check_names(names: list[str], format: str) -> None:
     """Raises ValueError for what no text file holds, or what does not come back from one."""
     for name in names:
-        if _UNHELD.search(name) or name != name.strip() or not name:
+        if not can_hold(name):
             raise ValueError(
                 f"{shown(repr(name))}: {format} cannot hold this name; rename it, or write coco"
             )

@@ -2,6 +2,7 @@
 
 import os
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -9,6 +10,7 @@ import yaml
 from .trees import Tree, written_whole
 
 Coco = dict[str, list[dict]]
+VOC_LIST, YOLO_LIST = "ImageSets/Main/all.txt", "train.txt"
 
 
 def by_image(coco: Coco) -> list[tuple[dict, list[dict]]]:
@@ -31,21 +33,25 @@ def corners_of(annotation: dict) -> list[float]:
     return [x, y, x + width, y + height]
 
 
-def write_voc(coco: Coco, images: Path, output: Path) -> Path:
-    """Annotations, ImageSets/Main/all.txt and JPEGImages, a link; see `write_dataset`."""
+def write_voc(coco: Coco, images: Path, output: Path, earlier: Sequence[str] = ()) -> Path:
+    """Annotations, ImageSets/Main/all.txt and JPEGImages, a link; see `write_dataset`.
+
+    Args:
+        coco, images, output: as there.
+        earlier: lines that the list has before these.
+    """
     names, index = class_index(coco)
     taken: dict[str, str] = {}  # xml -> image
-    listed = "ImageSets/Main/all.txt"
-    with written_whole(output, last=listed) as tree:
+    with written_whole(output, last=VOC_LIST) as tree:
         for image, annotations in by_image(coco):
-            name = f"{_without_ending(image['file_name'])}.xml"
+            name = f"{without_ending(image['file_name'])}.xml"
             path = _own_file(tree, "Annotations", name, taken, image["file_name"])
             root = _xml_of(image, [(names[index[a["category_id"]]], a) for a in annotations])
             ET.ElementTree(root).write(path, encoding="utf-8")
         # Names with spaces stand in quotes, as CVAT writes them.
-        stems = map(_without_ending, taken)
+        stems = map(without_ending, taken)
         lines = [f'"{stem}"' if " " in stem and '"' not in stem else stem for stem in stems]
-        tree.write(listed, "".join(f"{line}\n" for line in lines))
+        tree.write(VOC_LIST, _lines_of(earlier, lines))
         tree.link("JPEGImages", images.resolve())
     return output
 
@@ -65,8 +71,13 @@ def _xml_of(image: dict, objects: list[tuple[str, dict]]) -> ET.Element:
     return root
 
 
-def _without_ending(name: str) -> str:
+def without_ending(name: str) -> str:
+    """The name of an image, as its file of labels is called."""
     return os.path.splitext(name)[0]
+
+
+def _lines_of(earlier: Sequence[str], lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in dict.fromkeys([*earlier, *lines]))
 
 
 def _own_file(tree: Tree, folder: str, name: str, taken: dict[str, str], image: str) -> Path:
@@ -90,14 +101,14 @@ def _fields(element: ET.Element, **texts: object) -> None:
         )
 
 
-def write_yolo(coco: Coco, images: Path, output: Path) -> Path:
-    """data.yaml, train.txt, labels and images, which are links; see `write_dataset`."""
+def write_yolo(coco: Coco, images: Path, output: Path, earlier: Sequence[str] = ()) -> Path:
+    """data.yaml, train.txt, labels and images, which are links; see `write_voc`."""
     names, index = class_index(coco)
-    files = {image["id"]: _yolo_name(image["file_name"]) for image in coco["images"]}
+    files = {image["id"]: yolo_name(image["file_name"]) for image in coco["images"]}
     taken: dict[str, str] = {}
     with written_whole(output, last="data.yaml") as tree:
         for image, annotations in by_image(coco):
-            name = f"{_without_ending(files[image['id']])}.txt"
+            name = f"{without_ending(files[image['id']])}.txt"
             path = _own_file(tree, "labels", name, taken, image["file_name"])
             lines = [_yolo_line(index[a["category_id"]], a["bbox"], image) for a in annotations]
             path.write_text("".join(lines), encoding="utf-8")
@@ -107,8 +118,9 @@ def write_yolo(coco: Coco, images: Path, output: Path) -> Path:
             for image in coco["images"]:
                 target = (images / image["file_name"]).resolve()
                 tree.link(f"images/{files[image['id']]}", target)
-        tree.write("train.txt", "".join(f"./images/{file}\n" for file in files.values()))
-        data = {"path": ".", "train": "train.txt", "names": dict(enumerate(names))}
+        listed = [f"./images/{file}" for file in files.values()]
+        tree.write(YOLO_LIST, _lines_of(earlier, listed))
+        data = {"path": ".", "train": YOLO_LIST, "names": dict(enumerate(names))}
         tree.write("data.yaml", yaml.safe_dump(data, sort_keys=False))
     return output / "data.yaml"
 
@@ -122,7 +134,7 @@ def _yolo_line(class_id: int, box: list[float], image: dict) -> str:
     return f"{class_id} {' '.join(f'{number:.6f}' for number in numbers)}\n"
 
 
-def _yolo_name(name: str) -> str:
+def yolo_name(name: str) -> str:
     """Where an image goes below images/: readers look for labels/ beside the last images/."""
     *folders, file = name.split("/")
     return "/".join([*("images_" if x == "images" else x for x in folders), file])

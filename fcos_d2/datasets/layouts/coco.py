@@ -8,7 +8,7 @@ from ..formats.content import content_of, holds
 from ..own_data import DataFiles
 from .tree import Reading, Tree, refuse_several, sample, without_ending
 
-_KEYS = (b'"images"', b'"annotations"', b'"categories"')
+KEYS = (b'"images"', b'"annotations"', b'"categories"')
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*"((?:[^"\\]|\\.)*)"')
 # What COCO puts beside instances_train2017.json about the same images.
 _BESIDE_INSTANCES = ("person_keypoints", "captions", "stuff", "panoptic", "image_info")
@@ -20,7 +20,7 @@ def find_coco(tree: Tree) -> Reading | None:
     Raises:
         ValueError: several files for one split, or one without any of its images.
     """
-    given = [path for path in tree.with_suffix(".json") if holds(path, _KEYS)]
+    given = [path for path in tree.with_suffix(".json") if holds(path, KEYS)]
     files = [path for path in given if not _is_beside_instances(path, given)]
     if not files:
         return None

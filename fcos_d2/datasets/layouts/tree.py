@@ -34,9 +34,16 @@ class Reading(NamedTuple):
 class Tree:
     """The files of a folder, by name and stem."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, without: Path | None = None) -> None:
+        """
+        Args:
+            root: the folder.
+            without: a folder in it that is passed over.
+        """
         self.root = root
         self.files = files_below(root)
+        if without is not None:
+            self.files = [path for path in self.files if not lies_in(path, without)]
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in self.files:
@@ -121,6 +128,11 @@ def refuse_several(tree: Tree, paths: list[Path], kind: str) -> NoReturn:
         f"{tree.root}: {len(paths)} {kind}, {listed}{more}; which is to be learned? Name it with "
         "--train-data, and with --val-data the one to evaluate on"
     )
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """Whether a path leads into a folder, by its own name; a link counts where it lies."""
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
 
 
 def sample(names: list[str]) -> list[str]:

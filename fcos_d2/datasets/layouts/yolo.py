@@ -1,12 +1,11 @@
 """Folders of YOLO: data.yaml of Ultralytics and Roboflow, obj.data of CVAT, Label Studio's."""
 
-import os
 from pathlib import Path
 
 from ..formats.yolo import yolo_images
 from ..formats.yolo_description import CLASSES, has_labels_of
 from ..own_data import DataFiles
-from .tree import Reading, Tree, refuse_several, without_ending
+from .tree import Reading, Tree, lies_in, refuse_several, without_ending
 
 _USUAL = ("data.yaml", "dataset.yaml", "obj.data", CLASSES)
 
@@ -24,7 +23,9 @@ def find_yolo(tree: Tree) -> Reading | None:
     lines = [f"{tree.relative(file)}: {line}; passed over" for line in missing]
     if not images:
         raise ValueError(f"{file}: no image of any split in it; {'; '.join(missing)}")
-    outside = next((x for files in images.values() for x in files if not _inside(x, tree)), None)
+    outside = next(
+        (x for files in images.values() for x in files if not lies_in(x, tree.root)), None
+    )
     if outside:
         lines.append(f"{tree.relative(file)} leads out of the folder, to {outside.parent}")
     # A classes.txt alone could be that of lines of boxes.
@@ -32,11 +33,6 @@ def find_yolo(tree: Tree) -> Reading | None:
     splits = {split: DataFiles(f"{data}:{split}") for split in images}
     names = {split: without_ending(files) for split, files in images.items()}
     return Reading("yolo", _layout(file), splits, names, lines)
-
-
-def _inside(path: Path, tree: Tree) -> bool:
-    """Whether a path leads into the folder; links count as inside, as in a dataset of links."""
-    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(tree.root))
 
 
 def _description(tree: Tree) -> Path | None:

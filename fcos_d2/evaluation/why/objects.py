@@ -51,7 +51,7 @@ class Objects:
 class Matching(NamedTuple):
     """Which detection the metric gives to which object."""
 
-    detection_of: np.ndarray  # (M,) int64, -1 for an object that is missed
+    detection_of: np.ndarray  # (M,) int64, -1 for an object that is missed, and for crowds
     object_of: np.ndarray  # (D,) int64, -1 for a false detection
     counted: np.ndarray  # (D,) bool; the metric counts only the best so many of a class
 
@@ -80,8 +80,9 @@ def match(
         detections = np.array(pair["dtIds"], dtype=np.int64) - 1
         counted[detections] = True
         for detection, id in zip(detections, pair["dtMatches"][0], strict=True):
-            if id > 0 and not objects.crowd[int(id) - 1]:
+            if id > 0:
                 object_of[detection], detection_of[int(id) - 1] = int(id) - 1, detection
+    detection_of[objects.crowd.numpy()] = -1
     return Matching(detection_of, object_of, counted)
 
 

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from fcos_deploy.vision import BLACK, WHITE, contact_sheet, draw_detections
 
-from ...visualization.assignment import LEVEL_COLORS
+from ...visualization.assignment import level_color
 from .explanation import Row
 from .learned import Learned
 from .seen import SeenView
-from .verdict import Judge
+from .verdict import LEAST_OVERLAP, Judge
 
 PANEL = 360  # px, the longer side of a panel
 MARGIN = 0.8  # of the object's longer side, around it
@@ -99,12 +99,12 @@ def _objects(
     found = judge.trace.found
     boxes = crop.boxes(found.pred_boxes.tensor)
     height, width = crop.picture.shape[:2]
-    inside = (boxes[:, :2] < [width, height]).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+    near = (judge.overlaps[i] >= LEAST_OVERLAP).numpy()
     panel = draw_detections(
         crop.picture,
-        boxes[inside],
-        found.pred_classes.numpy()[inside],
-        found.scores.numpy()[inside],
+        boxes[near],
+        found.pred_classes.numpy()[near],
+        found.scores.numpy()[near],
         judge.seen.class_names,
     )
     if rows and rows[0].iou >= judge.iou:
@@ -116,10 +116,9 @@ def _objects(
     points = view.to_image_points(view.predictions.locations[level]).cpu().double().numpy()
     for (x, y), here in zip(crop.place(points).round().astype(int), learns.tolist(), strict=True):
         if 0 <= x < width and 0 <= y < height:
-            radius = 4 if here else 2
-            cv2.circle(panel, (x, y), radius + 1, BLACK, cv2.FILLED, cv2.LINE_AA)
-            colour = LEVEL_COLORS[level % len(LEVEL_COLORS)] if here else WHITE
-            cv2.circle(panel, (x, y), radius, colour, cv2.FILLED, cv2.LINE_AA)
+            cv2.circle(panel, (x, y), 5 if here else 1, BLACK, cv2.FILLED, cv2.LINE_AA)
+            if here:
+                cv2.circle(panel, (x, y), 4, level_color(level), cv2.FILLED, cv2.LINE_AA)
     return panel
 
 

@@ -1,8 +1,8 @@
 """What becomes of a missed object once the named cause is gone, by really selecting again."""
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
-import math
 
 import torch
 
@@ -59,7 +59,10 @@ def without_cause(judge: Judge, i: int, verdict: Verdict) -> Remedy | None:
     elif step == SUPPRESSION:
         change, changed = _without_coverers(judge, i, verdict)
     elif verdict.passed:
-        change, changed = "no threshold on the mean score", judge.changed(min_score=0.0)
+        change, changed = (
+            "no threshold on the mean score",
+            judge.changed(seen=replace(judge.seen, min_scores=None)),
+        )
     else:
         assert step in (SCORE_THRESHOLD, BAD_BOX) or location is not None, verdict
         change, changed = _with_lower_threshold(judge, i, verdict)
@@ -67,11 +70,20 @@ def without_cause(judge: Judge, i: int, verdict: Verdict) -> Remedy | None:
 
 
 def _with_lower_threshold(judge: Judge, i: int, verdict: Verdict) -> tuple[str, Judge]:
-    surety = float(judge.surety(int(judge.objects.classes[i]))[verdict.location])
-    changed = judge.changed(score_thresh=surety * JUST_BELOW)
-    if judge.selection.thresh_with_quality:
-        return f"a score threshold below {math.sqrt(surety):.3g}", changed
-    return f"a threshold below {surety:.3g} on the class probability", changed
+    class_idx, selection = int(judge.objects.classes[i]), judge.selection
+    probability, score = (
+        float(x[verdict.location])
+        for x in (judge.probabilities(class_idx), judge.scores(class_idx))
+    )
+    compared = score**2 if selection.thresh_with_quality else probability
+    bounds: dict = {"score_thresh": min(selection.score_thresh, compared * JUST_BELOW)}
+    if selection.min_scores is not None:
+        lowest = list(selection.min_scores)
+        lowest[class_idx] = min(lowest[class_idx], score * JUST_BELOW)
+        bounds["min_scores"] = tuple(lowest)
+    if judge.by_score:
+        return f"a score threshold below {score:.3g}", judge.changed(**bounds)
+    return f"a threshold below {probability:.3g} on the class probability", judge.changed(**bounds)
 
 
 def _without_coverers(judge: Judge, i: int, verdict: Verdict) -> tuple[str, Judge]:

@@ -81,6 +81,7 @@ class SeenImage:
     views: list[SeenView]
     generator: FCOSProposalGenerator
     merging: MultiViewModel | None  # what makes one answer of several views
+    min_scores: tuple[float, ...] | None  # of each class, for what comes out of several views
     iou_across_classes: float | None  # see `suppress_across_classes`
     class_names: list[str]
 
@@ -150,6 +151,7 @@ def look(predictor: Predictor, image: np.ndarray) -> SeenImage:
         views=seen,
         generator=model.proposal_generator,
         merging=merging,
+        min_scores=merging.min_scores if merging else None,
         iou_across_classes=predictor.iou_across_classes,
         class_names=predictor.class_names,
     )

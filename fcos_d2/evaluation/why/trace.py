@@ -24,9 +24,8 @@ from ...modeling.selection import (
     clipped,
     suppress,
 )
-from ..slicing import Region
+from ..slicing import Region, without_cut
 from ..tta import vote
-from ..views import without_cut
 from .seen import SeenImage, SeenView
 from .steps import CAP, MERGING, SCORE_THRESHOLD, SUPPRESSION, TOP_K
 
@@ -68,13 +67,12 @@ class Trace:
 
 
 @torch.inference_mode()
-def trace(seen: SeenImage, selection: Selection, min_score: float | None = None) -> Trace:
+def trace(seen: SeenImage, selection: Selection) -> Trace:
     """Selects among what was predicted.
 
     Args:
         seen: the image.
         selection: thresholds and limits.
-        min_score: the lowest score that comes out of several views; None: the detector's.
     """
     of_views = [_view_gates(view, selection) for view in seen.views]
     steps = (SCORE_THRESHOLD, TOP_K, SUPPRESSION, CAP)
@@ -85,7 +83,7 @@ def trace(seen: SeenImage, selection: Selection, min_score: float | None = None)
     last = [gates_of_view[-1] for gates_of_view in of_views]
     placed = [view.to_image(x) for x, view in zip(last, seen.views, strict=True)]
     if seen.merging is not None:
-        gates += _merging_gates(seen, placed, selection, min_score)
+        gates += _merging_gates(seen, placed, selection)
         merged = gates[-1].kept
     else:
         (merged,) = placed
@@ -115,15 +113,13 @@ def _view_gates(view: SeenView, selection: Selection) -> list[Detections]:
     return [above, candidates, left, _best(left, selection.max_detections)]
 
 
-def _merging_gates(
-    seen: SeenImage, placed: list[Detections], selection: Selection, min_score: float | None
-) -> list[Gate]:
+def _merging_gates(seen: SeenImage, placed: list[Detections], selection: Selection) -> list[Gate]:
     """How the detections of several views become one answer, as in `MultiViewModel`.
 
     Args:
         seen: the image.
         placed: the detections of each view, px of the image.
-        selection, min_score: as in `trace`.
+        selection: as in `trace`.
     """
     merging, nms_thresh = seen.merging, selection.nms_thresh
     assert merging is not None, "only where there are several views"
@@ -134,15 +130,17 @@ def _merging_gates(
     whole = without_cut(voted, tuple(seen.inputs["image"].shape[1:]))
     between = nms_thresh if len(voted) > 1 else 0
     left = suppress(whole, between, max_detections=0)
-    capped = _best(left, selection.max_detections * len(voted))
-    least = merging.min_score if min_score is None else min_score
-    above = capped.scores >= least
+    sure = left
+    if seen.min_scores is not None:
+        enough = left.scores >= left.scores.new_tensor(seen.min_scores)[left.classes]
+        sure = Detections._make(x[enough] for x in left)
+    capped = _best(sure, selection.max_detections * len(voted))
     return [
         Gate(MERGING, _joined(list(voted.values())), of_image=True),
         Gate(MERGING, whole, of_image=True),
         Gate(SUPPRESSION, left, of_image=True, nms_thresh=between),
+        Gate(SCORE_THRESHOLD, sure, of_image=True),
         Gate(CAP, capped, of_image=True),
-        Gate(SCORE_THRESHOLD, Detections._make(x[above] for x in capped), of_image=True),
     ]
 
 

@@ -68,20 +68,19 @@ class Judge:
         selection: Selection,
         objects: Objects,
         iou: float = 0.5,
-        min_score: float | None = None,
         limit: int = COCO_LIMIT,
     ) -> None:
         """
         Args:
             seen: what was predicted.
-            selection, min_score: see `trace`.
+            selection: see `trace`.
             objects: all of the image.
             iou: least IoU of a detection and its object.
             limit: on the detections of a class that the metric counts.
         """
         self.seen, self.objects, self.iou = seen, objects, iou
-        self.min_score, self.limit = min_score, limit
-        self.trace = trace(seen, selection, min_score)
+        self.limit = limit
+        self.trace = trace(seen, selection)
         found = self.trace.found
         self.matching = match(objects, found, seen.generator.num_classes, iou, limit)
         boxes = found.pred_boxes.tensor.double()
@@ -101,7 +100,6 @@ class Judge:
             "seen": self.seen,
             "objects": self.objects,
             "iou": self.iou,
-            "min_score": self.min_score,
             "limit": self.limit,
             **{key: x for key, x in changes.items() if key not in fields},
         }
@@ -118,18 +116,31 @@ class Judge:
         boxes = self.trace.boxes.double()
         return box_iou(self.objects.boxes[i : i + 1].to(boxes.device), boxes)[0]
 
+    def probabilities(self, class_idx: int) -> Tensor:
+        """Of a class at all locations of all views."""
+        parts = [torch.cat(x.predictions.cls_logits)[:, class_idx] for x in self.seen.views]
+        return torch.cat(parts).sigmoid()
+
+    def scores(self, class_idx: int) -> Tensor:
+        """What detections of a class would score at all locations of all views."""
+        if not self.seen.views[0].predictions.quality_logits:
+            return self.probabilities(class_idx)
+        parts = [torch.cat(x.predictions.quality_logits) for x in self.seen.views]
+        return (self.probabilities(class_idx) * torch.cat(parts).sigmoid()).sqrt()
+
+    def probability_and_score(self, location: int, class_idx: int) -> tuple[float, float]:
+        """Of a class at one location."""
+        values = self.probabilities(class_idx)[location], self.scores(class_idx)[location]
+        return float(values[0]), float(values[1])
+
+    @property
+    def by_score(self) -> bool:
+        """Whether thresholds are on the score, and not on the class probability alone."""
+        return self.selection.thresh_with_quality or self.selection.min_scores is not None
+
     def surety(self, class_idx: int) -> Tensor:
-        """What the threshold is compared with at all locations: the probability of the class, or
-        its product with that of the quality.
-        """
-        parts = []
-        for view in self.seen.views:
-            _, cls_logits, _, quality_logits = view.predictions
-            values = torch.cat(cls_logits)[:, class_idx].sigmoid()
-            if self.selection.thresh_with_quality:
-                values = values * torch.cat(quality_logits).sigmoid()
-            parts.append(values)
-        return torch.cat(parts)
+        """What the threshold is compared with at all locations."""
+        return self.scores(class_idx) if self.by_score else self.probabilities(class_idx)
 
     def farthest(self, i: int) -> list[int]:
         """The locations whose box fits an object, from the one whose candidate goes farthest."""

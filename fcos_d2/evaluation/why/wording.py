@@ -168,11 +168,19 @@ def _below(facts: Facts) -> str:
         return ""
     if verdict.passed:  # of several views
         return "the mean of its scores over the views is too low"
-    surety = float(facts.judge.surety(int(facts.judge.objects.classes[facts.i]))[verdict.location])
-    if selection.thresh_with_quality:
-        score, limit = math.sqrt(surety), math.sqrt(selection.score_thresh)
-        return f"the score of {score:.3g} is not above the threshold of {limit:.3g}"
-    return (
-        f"the probability of {facts.class_name}, {surety:.3g}, is not above the threshold of "
-        f"{selection.score_thresh:g}"
+    judge, class_idx = facts.judge, int(facts.judge.objects.classes[facts.i])
+    probability, score = (
+        float(x[verdict.location])
+        for x in (judge.probabilities(class_idx), judge.scores(class_idx))
     )
+    if not judge.by_score or (
+        not selection.thresh_with_quality and probability <= selection.score_thresh
+    ):
+        return (
+            f"the probability of {facts.class_name}, {probability:.3g}, is not above the threshold "
+            f"of {selection.score_thresh:g}"
+        )
+    limit = math.sqrt(selection.score_thresh) if selection.thresh_with_quality else 0.0
+    if selection.min_scores is not None:
+        limit = max(limit, selection.min_scores[class_idx])
+    return f"the score of {score:.3g} does not reach the threshold of {limit:.3g}"

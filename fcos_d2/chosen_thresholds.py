@@ -1,0 +1,104 @@
+"""Score thresholds that are written where detectors look for them: configs and exports."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from fcos_deploy.settings import FILE_NAME
+from fcos_deploy.text import read_text, read_yaml
+from fcos_deploy.thresholds import Thresholds, as_written
+from fcos_deploy.writing import write_text
+
+from .config_files import read_config_file, reason
+from .config_targets import has_targets
+from .engine.keys import key_of
+from .model_zoo import config_root
+from .yaml_edit import with_value
+
+
+def write_to_config(path: str | Path, thresholds: Thresholds, class_names: Sequence[str]) -> None:
+    """Writes score thresholds into the config of a model; all the rest of the file stays.
+
+    Args:
+        path: of a yaml file, such as the config.yaml beside the weights.
+        thresholds: of the classes.
+        class_names: K.
+
+    Raises:
+        ValueError: a config that holds no thresholds: code, or one that belongs to fcos_d2; or a
+            file that cannot be read or changed. Names it.
+    """
+    path = check_place(path)
+    lazy = has_targets(read_config_file(path))
+    keys = key_of("score_thresh", "lazy" if lazy else "yaml").split(".")
+    _write(path, keys, as_written(thresholds, class_names))
+
+
+def check_place(path: str | Path) -> Path:
+    """The config, if thresholds can be written into it.
+
+    Raises:
+        ValueError: they cannot; says why and what to do.
+    """
+    path = Path(path)
+    if path.suffix == ".py":
+        key = key_of("score_thresh", "lazy")
+        raise ValueError(
+            f"{path} is code, which is not changed: write {key} = ... into it, or take the "
+            "config.yaml that training left beside the weights"
+        )
+    if path.resolve().is_relative_to(config_root().resolve()):
+        raise ValueError(
+            f"{path} belongs to fcos_d2 and to all weights of its kind, so no thresholds are "
+            "written into it: copy it beside your weights as config.yaml, and name it by --config"
+        )
+    return path
+
+
+def write_to_export(
+    folder: str | Path, thresholds: Thresholds, class_names: Sequence[str]
+) -> None:
+    """Writes score thresholds into infer.yaml of an exported model; pictures then show them all.
+
+    Args:
+        folder: that `fcos export` wrote.
+        thresholds: of the classes.
+        class_names: K, of the detector that they were chosen for.
+
+    Raises:
+        ValueError: no export, or one of other classes; names it.
+    """
+    path = Path(folder) / FILE_NAME
+    names = classes_of_export(folder)
+    if names != list(class_names):
+        raise ValueError(
+            f"{path}: an export of the classes {', '.join(map(str, names))}, and the thresholds are "
+            f"for {', '.join(class_names)}: name the export of these weights"
+        )
+    _write(path, ["thresholds", "score"], as_written(thresholds, class_names))
+    _write(path, ["thresholds", "draw"], 0.0)
+
+
+def classes_of_export(folder: str | Path) -> list[str]:
+    """Names of the classes of an exported model, of any format.
+
+    Raises:
+        ValueError: no export; names the file.
+    """
+    path = Path(folder) / FILE_NAME
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; an export is a folder that `fcos export` wrote")
+    content = read_yaml(path)
+    try:
+        return [x["name"] for x in content["classes"]]  # type: ignore[index, call-overload]
+    except (KeyError, TypeError):
+        raise ValueError(f"{path}: not the settings of an exported model") from None
+
+
+def _write(path: Path, keys: list[str], value: object) -> None:
+    try:
+        text = with_value(read_text(path), keys, value)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{path}: {'.'.join(keys)} cannot be written: {reason(error)}") from None
+    write_text(path, text)

@@ -1,0 +1,66 @@
+"""What is measured at each evaluation of a training."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from .validation_loss import ValidationLoss
+
+LOSS = "validation"  # before the names of losses on a test set
+RAW = "raw"  # before all that the weights of the last iteration give, beside their moving mean
+
+
+class Measuring:
+    """Evaluates the weights that are kept, and beside them what the config asks for."""
+
+    def __init__(
+        self,
+        test: Callable[[nn.Module], dict],
+        dataset_names: Sequence[str],
+        model: nn.Module,
+        *,
+        raw: nn.Module | None = None,
+        losses: ValidationLoss | None = None,
+    ) -> None:
+        """
+        Args:
+            test: the results of a model on the test sets, as `evaluate` gives them.
+            dataset_names: of these sets.
+            model: with the weights that are kept, maybe distributed.
+            raw: with those of the last iteration, where `model` is their moving mean; None: it is
+                not evaluated.
+            losses: measures those of a model on a test set; None: nobody does.
+        """
+        self.test = test
+        self.dataset_names = dataset_names
+        self.model = model
+        self.raw = raw
+        self.losses = losses
+        # Of the time, what `test` takes for the model; until it is known all parts count the same.
+        self.plain_share = 1 / ((1 if raw is None else 2) * (1 if losses is None else 2))
+
+    def __call__(self) -> dict:
+        """The results by task and metric, of several sets under their names.
+
+        With losses, "validation" is one of the tasks; the results of `raw`, of the same shape, are
+        in "raw".
+        """
+        if self.raw is None and self.losses is None:
+            return self.test(self.model)
+        begin = time.monotonic()
+        results = self.test(self.model)
+        plain = time.monotonic() - begin
+        results = self._with_losses(self.model, results)
+        if self.raw is not None:
+            results = {**results, RAW: self._with_losses(self.raw, self.test(self.raw))}
+        self.plain_share = plain / max(time.monotonic() - begin, 1e-9)
+        return results
+
+    def _with_losses(self, model: nn.Module, results: dict) -> dict:
+        if self.losses is None:
+            return results
+        found = {name: {LOSS: self.losses(model, name)} for name in self.dataset_names}
+        if len(found) == 1:
+            return results | found.popitem()[1]
+        return results | {name: results.get(name, {}) | losses for name, losses in found.items()}

@@ -1,0 +1,1 @@
+"""What a detector can do on a dataset, in numbers, and where it fails."""

@@ -1,0 +1,320 @@
+import json
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pytest
+
+from fcos_cli import drawing
+from fcos_cli.main import main
+from fcos_d2.datasets.formats import read_dataset
+from fcos_d2.detections import ImageDetections
+
+HOSTILE = ["<script>&\"'", "no", "{{x}}: [a", "猫 ../../etc"]
+
+
+class SpotFinder:
+    """Bright rectangles: grey level over 255 is the score, the height tells the class."""
+
+    class_names: ClassVar[list[str]] = HOSTILE
+    stop_at: ClassVar[int | None] = None
+    calls: ClassVar[int] = 0
+
+    def __init__(self, *_: object, **__: object) -> None:
+        type(self).calls = 0
+
+    def detect(self, image: np.ndarray) -> ImageDetections:
+        type(self).calls += 1
+        if self.calls == self.stop_at:
+            raise KeyboardInterrupt
+        number, _, stats, _ = cv2.connectedComponentsWithStats(
+            (image[..., 0] > 20).astype(np.uint8)
+        )
+        boxes = np.array([[x, y, x + w, y + h] for x, y, w, h, _ in stats[1:number]], np.float32)
+        boxes = boxes.reshape(-1, 4)
+        scores = np.array([image[int(y), int(x), 0] / 255 for x, y, _, _ in boxes], np.float32)
+        classes = np.array([int(b[3] - b[1]) % 4 for b in boxes], np.int64)
+        return ImageDetections(boxes, scores, classes, np.array(self.class_names)[classes])
+
+
+@pytest.fixture(autouse=True)
+def finder(monkeypatch: pytest.MonkeyPatch) -> type[SpotFinder]:
+    monkeypatch.setattr(drawing, "Predictor", SpotFinder)
+    monkeypatch.setattr(SpotFinder, "class_names", HOSTILE)
+    monkeypatch.setattr(SpotFinder, "stop_at", None)
+    return SpotFinder
+
+
+def picture(path: Path, *spots: tuple[int, int, int, int, int]) -> Path:
+    """Spots are x, y, w, h and grey level."""
+    image = np.zeros((60, 80, 3), np.uint8)
+    for x, y, w, h, level in spots:
+        image[y : y + h, x : x + w] = level
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two sure spots in a, a sure and a weak one in each x, nothing in the last."""
+    folder = tmp_path / "my photos"
+    picture(folder / "a.png", (3, 5, 20, 12, 250), (40, 30, 11, 17, 200))
+    picture(folder / "one" / "x.png", (10, 10, 20, 14, 240), (50, 40, 10, 10, 60))
+    picture(folder / "two" / "x.png", (0, 0, 80, 15, 230))
+    picture(folder / "猫 & <b>'s.png")
+    return folder
+
+
+def run(folder: Path, output: Path, *more: object) -> int:
+    words = ["label", folder, "--config", "any", "--weights", "w.pth", "--output", output, *more]
+    return main([str(word) for word in words])
+
+
+EXPECTED = [
+    ("a.png", "<script>&\"'", [3, 5, 20, 12]),
+    ("a.png", "no", [40, 30, 11, 17]),
+    ("one/x.png", "{{x}}: [a", [10, 10, 20, 14]),
+    ("two/x.png", "猫 ../../etc", [0, 0, 80, 15]),
+]
+
+
+def content(coco: dict) -> list[tuple]:
+    files = {x["id"]: x["file_name"] for x in coco["images"]}
+    names = {x["id"]: x["name"] for x in coco["categories"]}
+    rows = [
+        (files[x["image_id"]], names[x["category_id"]], [round(v, 3) for v in x["bbox"]])
+        for x in coco["annotations"]
+    ]
+    return sorted(rows)
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo", "voc"])
+def test_our_readers_give_the_boxes_back(photos: Path, tmp_path: Path, format: str) -> None:
+    assert run(photos, tmp_path / "out", "--format", format) == 0
+
+    places = {"coco": "annotations.json", "yolo": "yolo/data.yaml", "voc": "voc"}
+    images = photos if format == "coco" else None
+    read = read_dataset(tmp_path / "out" / places[format], images=images)
+    assert read.problems == []
+    found = [(name.removeprefix("images/"), *rest) for name, *rest in content(read.coco)]
+    assert found == EXPECTED
+    assert len(read.coco["images"]) == 4
+
+
+def test_label_studio(photos: Path, tmp_path: Path) -> None:
+    assert run(photos, tmp_path / "out", "--format", "label-studio") == 0
+
+    folder = tmp_path / "out" / "label-studio"
+    config = ElementTree.parse(folder / "config.xml").getroot()
+    control = config.find("RectangleLabels")
+    assert [x.get("value") for x in control] == HOSTILE
+    tasks = json.loads((folder / "tasks.json").read_text())
+    found = []
+    for task in tasks:
+        # The url of the task is what the <Image> shows.
+        url = task["data"][config.find("Image").get("value").removeprefix("$")]
+        assert url.isascii() and " " not in url
+        name = unquote(url).removeprefix("/data/local-files/?d=my photos/")
+        (prediction,) = task["predictions"]
+        assert prediction["model_version"] == "w.pth"
+        regions = prediction["result"]
+        assert len({x["id"] for x in regions}) == len(regions)
+        for region in regions:
+            assert (region["from_name"], region["to_name"]) == ("label", "image")
+            assert region["from_name"] == control.get("name")
+            assert region["to_name"] == control.get("toName") == config.find("Image").get("name")
+            assert (region["original_width"], region["original_height"]) == (80, 60)
+            value = region["value"]
+            box = [value["x"] * 0.8, value["y"] * 0.6, value["width"] * 0.8, value["height"] * 0.6]
+            found.append((name, *value["rectanglelabels"], [round(x, 3) for x in box]))
+    assert sorted(found) == EXPECTED
+    assert tasks[0]["predictions"][0]["score"] == pytest.approx((250 + 200) / 2 / 255, abs=1e-4)
+
+
+def test_label_studio_with_another_url(photos: Path, tmp_path: Path) -> None:
+    url = "https://example.org/p/"
+    assert run(photos, tmp_path / "out", "--format", "label-studio", "--image-url", url) == 0
+    tasks = json.loads((tmp_path / "out" / "label-studio" / "tasks.json").read_text())
+    assert tasks[1]["data"]["image"] == "https://example.org/p/one/x.png"
+
+
+def cvat_boxes(output: Path) -> list[tuple]:
+    root = ElementTree.parse(output / "cvat" / "annotations.xml").getroot()
+    found = []
+    for image in root.findall("image"):
+        assert (image.get("width"), image.get("height")) == ("80", "60")
+        for box in image.findall("box"):
+            assert {"source", "occluded", "z_order"} <= {*box.keys()}
+            x1, y1, x2, y2 = (float(box.get(x)) for x in ("xtl", "ytl", "xbr", "ybr"))
+            found.append((image.get("name"), box.get("label"), [x1, y1, x2 - x1, y2 - y1]))
+    return sorted(found)
+
+
+def test_cvat(photos: Path, tmp_path: Path) -> None:
+    assert run(photos, tmp_path / "out", "--format", "cvat") == 0
+
+    root = ElementTree.parse(tmp_path / "out" / "cvat" / "annotations.xml").getroot()
+    assert root.findtext("version") == "1.1"
+    assert [x.get("id") for x in root.findall("image")] == ["0", "1", "2", "3"]
+    assert [x.text for x in root.iterfind("meta/task/labels/label/name")] == HOSTILE
+    assert cvat_boxes(tmp_path / "out") == EXPECTED
+    labels = json.loads((tmp_path / "out" / "cvat" / "labels.json").read_text())
+    assert [x["name"] for x in labels] == HOSTILE
+
+
+def test_threshold_and_scores(photos: Path, tmp_path: Path) -> None:
+    assert run(photos, tmp_path / "out", "--threshold", 0.2) == 0
+    coco = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [x["score"] for x in coco["annotations"]] == [0.9804, 0.7843, 0.9412, 0.2353, 0.902]
+
+
+def test_several_formats_and_a_second_run(photos: Path, tmp_path: Path, capsys, finder) -> None:
+    """What is corrected by hand stays, and only the new image is looked at."""
+    output = photos / "labels"  # within the images, too
+    formats = ["--format", "coco", "yolo", "voc", "label-studio", "cvat"]
+    assert run(photos, output, *formats) == 0
+    (output / "yolo" / "labels" / "a.txt").write_text("1 0.5 0.5 0.25 0.25\n")
+    path = output / "annotations.json"
+    coco = json.loads(path.read_text())
+    coco["annotations"][0]["bbox"] = [1, 2, 3, 4]
+    path.write_text(json.dumps(coco | {"info": {"by": "hand"}}))
+    xml = (output / "voc" / "Annotations" / "a.xml").read_bytes()
+    picture(photos / "new.png", (20, 20, 30, 13, 200))
+    capsys.readouterr()
+
+    assert run(photos, output, *formats) == 0
+    assert finder.calls == 1
+    out = capsys.readouterr().out
+    assert "4 of 5 images have labels, which they keep" in out
+    assert (output / "yolo" / "labels" / "a.txt").read_text() == "1 0.5 0.5 0.25 0.25\n"
+    assert (output / "voc" / "Annotations" / "a.xml").read_bytes() == xml
+    new = ("new.png", "no", [20, 20, 30, 13])
+    after = json.loads(path.read_text())
+    assert after["info"] == {"by": "hand"}
+    assert content(after) == sorted([("a.png", EXPECTED[0][1], [1, 2, 3, 4]), *EXPECTED[1:], new])
+    for key in ("images", "annotations"):
+        assert len({x["id"] for x in after[key]}) == 5
+    assert cvat_boxes(output) == sorted([*EXPECTED, new])
+    tasks = json.loads((output / "label-studio" / "tasks.json").read_text())
+    assert [x["data"]["file_name"] for x in tasks][-1] == "new.png" and len(tasks) == 5
+    yolo = content(read_dataset(output / "yolo" / "data.yaml").coco)
+    by_hand = ("a.png", "no", [30, 22.5, 20, 15])
+    found = sorted((name.removeprefix("images/"), *rest) for name, *rest in yolo)
+    assert found == sorted([by_hand, *EXPECTED[2:], new])
+    assert content(read_dataset(output / "voc").coco) == sorted([*EXPECTED, new])
+
+
+def test_labels_in_the_folder_stay(photos: Path, tmp_path: Path, capsys, finder) -> None:
+    (photos / "a.txt").write_text("")  # YOLO: nothing is there
+    (photos / "one" / "x.txt").write_text("a photo of two spots\n")  # a caption
+    coco = {
+        "images": [{"id": 7, "file_name": "x.png", "height": 60, "width": 80}],
+        "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [1, 1, 5, 5]}],
+        "categories": [{"id": 1, "name": "no"}],
+    }
+    (photos / "two" / "old.json").write_text(json.dumps(coco))
+    before = {x: x.read_bytes() for x in photos.rglob("*") if x.is_file()}
+
+    assert run(photos, tmp_path / "out") == 0
+    assert f"2 of 4 images have labels, which they keep (2 in {photos})" in capsys.readouterr().out
+    written = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [x["file_name"] for x in written["images"]] == ["one/x.png", "猫 & <b>'s.png"]
+    assert {x: x.read_bytes() for x in photos.rglob("*") if x.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("image", "file", "text"),
+    [
+        ("images/a.png", "labels/a.txt", "0 0.5 0.5 0.1 0.1"),
+        ("JPEGImages/a.png", "Annotations/a.xml", "<annotation></annotation>"),
+        ("a.png", "a.xml", "<annotation></annotation>"),
+        ("a.png", "a.json", '{"shapes": [], "imagePath": "a.png"}'),
+        ("a.png", "boxes.csv", "a.png,1,2,10,12,cat\n"),
+    ],
+)
+def test_kinds_of_labels(tmp_path: Path, finder, image: str, file: str, text: str) -> None:
+    folder = tmp_path / "f"
+    picture(folder / image)
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text(text)
+    if file == "boxes.csv":
+        (folder / "classes.csv").write_text("cat,0\n")
+
+    assert run(folder, tmp_path / "out") == 0
+    assert finder.calls == 0 and not (tmp_path / "out").exists()
+
+
+def test_broken_images_are_named_and_skipped(photos: Path, tmp_path: Path, capsys) -> None:
+    (photos / "broken.jpg").write_text("no image")
+    (photos / "b\nad.png").write_bytes((photos / "a.png").read_bytes())
+
+    assert run(photos, tmp_path / "out", "--format", "cvat") == 0
+    captured = capsys.readouterr()
+    lines = [x for x in captured.err.splitlines() if x.startswith("skipped: ")]
+    assert len(lines) == 2
+    assert "b\\nad.png: cvat cannot hold this name" in lines[0]
+    assert f"{photos / 'broken.jpg'}: not an image" in lines[1]
+    assert "4 boxes in 4 of 6 images, 2 skipped:\n" in captured.out
+    assert cvat_boxes(tmp_path / "out") == EXPECTED
+
+
+def test_only_broken_images_are_code_1(tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "a.jpg").write_text("no image")
+    assert run(tmp_path / "f", tmp_path / "out") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_keeps_what_was_found(photos: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(SpotFinder, "stop_at", 3)
+    assert run(photos, tmp_path / "out") == 0
+    assert "stopped after 2 of 4 images" in capsys.readouterr().out
+    written = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert content(written) == EXPECTED[:3]
+
+
+@pytest.mark.parametrize(
+    ("make", "format", "message"),
+    [
+        (
+            lambda f, o: (f / "a.jpg").write_bytes((f / "a.png").read_bytes()),
+            "yolo",
+            "a.jpg and a.png",
+        ),
+        (lambda f, o: o.write_text("x"), "coco", "is a file"),
+        (lambda f, o: (o.mkdir(), (o / "annotations.json").write_text("[]")), "coco", "not a COCO"),
+        (
+            lambda f, o: (
+                o.mkdir(),
+                (o / "annotations.json").write_text(
+                    '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "dog"}]}'
+                ),
+            ),
+            "coco",
+            "other classes",
+        ),
+    ],
+)
+def test_errors_are_one_line(
+    photos: Path, tmp_path: Path, capsys, make, format: str, message: str
+) -> None:
+    make(photos, tmp_path / "out")
+    assert run(photos, tmp_path / "out", "--format", format) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and message in error
+
+
+def test_no_such_folder(tmp_path: Path, capsys) -> None:
+    assert run(tmp_path / "no", tmp_path / "out") == 1
+    assert "no such folder of images" in capsys.readouterr().err
+
+
+def test_class_names_that_text_cannot_hold(photos: Path, tmp_path: Path, capsys, finder) -> None:
+    finder.class_names = ["a\x1b[31m", "b", "c", "d"]
+    assert run(photos, tmp_path / "out", "--format", "voc") == 1
+    assert "voc cannot hold this name" in capsys.readouterr().err
+    assert run(photos, tmp_path / "out") == 0  # json can

@@ -102,11 +102,9 @@ export function showMessage(text) {
 
 export function clearAnswer() {
   byId("answer").hidden = true;
-  byId("why-hint").hidden = false;
 }
 
 export function showQuestion(text) {
-  byId("why-hint").hidden = true;
   byId("answer").hidden = false;
   byId("asked").textContent = text;
   byId("paragraph").textContent = "Looking …";
@@ -131,6 +129,7 @@ export function showAnswer({ step, paragraph, columns, rows, picture }) {
   };
   const lines = rows.map((cells) => line("td", cells));
   byId("rows").replaceChildren(...(rows.length ? [line("th", columns), ...lines] : []));
+  image.decode().then(() => byId("answer").scrollIntoView({ block: "nearest" }));
 }
 
 export function showFailedAnswer(text) {

@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results",
         metavar="FILE",
-        help="a COCO results json of any detector, instead of --weights; an earlier report has left "
-        "one, results.json",
+        help="a COCO results json of any detector, instead of --weights; an earlier report has "
+        "left one, results.json",
     )
     flags.add(parser, "--data", note="default: the test set of the config")
     flags.add(parser, "--images", "--data-format", "--classes")
@@ -78,6 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Raises ValueError or OSError with what is wrong."""
     check(arguments)
+    from fcos_d2.evaluation.report.page import write_page
+    from fcos_d2.evaluation.report.parts import build_gallery
     from fcos_deploy.text import say
 
     if arguments.set_threshold:
@@ -88,7 +90,9 @@ def run(arguments: argparse.Namespace) -> None:
     output.mkdir(parents=True, exist_ok=True)
     report = make(arguments, output)
     say(in_words(report))
-    say(f"wrote {output / 'report.json'}")
+    gallery = build_gallery(report.data, report.matches, report.numbers)
+    page = write_page(report.numbers, gallery, output, report.earlier)
+    say(f"wrote {page}, and report.json and model_card.md beside it")
     if arguments.set_threshold:
         set_threshold(report, arguments)
 

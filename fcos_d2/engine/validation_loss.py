@@ -4,9 +4,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 from detectron2.utils.logger import log_first_n
 from torch import Tensor, nn

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class Asked:
         brightness: read the images for slices by brightness.
         speed: measure the model.
         command: words of the command line.
+        progress: show how far it is.
     """
 
     output: Path
@@ -69,6 +71,7 @@ class Asked:
     speed: bool = True
     max_dets_per_image: int = COCO_LIMIT
     command: Sequence[str] = field(default=())
+    progress: bool = True
 
 
 def report_of_results(results: str | Path, asked: Asked) -> Report:
@@ -96,15 +99,9 @@ def report_of_weights(request: Request, asked: Asked) -> Report:
     Raises:
         ValueError: bad config, weights or data; names them and the cure.
     """
-    earlier = _earlier(asked.compare)
-    run, data = detections_of(request, asked.output)
-    origin: dict[str, Any] = {
-        "model": model_facts(run, request.trust_checkpoint),
-        "data": _hashes(data.source, asked.output / RESULTS),
-    }
-    if asked.speed:
-        origin["speed"] = _speed(run, data)
-    return _finish(data, asked, origin, earlier, run.weights)
+    _earlier(asked.compare)  # what is wrong with it is said before the inference
+    run, results = _evaluated(request, asked.output)
+    return report_of_run(run, results, asked, request.trust_checkpoint)
 
 
 def detections_of(request: Request, output: Path) -> tuple[Run, DetectionSet]:
@@ -117,6 +114,12 @@ def detections_of(request: Request, output: Path) -> tuple[Run, DetectionSet]:
     Raises:
         ValueError: bad config, weights or data; names them and the cure.
     """
+    run, results = _evaluated(request, output)
+    return run, _data_of(run, results)
+
+
+def _evaluated(request: Request, output: Path) -> tuple[Run, Path]:
+    """The run of one test set, and the results of its evaluation."""
     request.output_dir = str(output / "evaluation")
     run = prepare(request)
     if len(run.test_datasets) > 1:
@@ -127,12 +130,40 @@ def detections_of(request: Request, output: Path) -> tuple[Run, DetectionSet]:
         run = replace(run, test_datasets=run.test_datasets[:1])
     say_evaluation(run)
     evaluate_weights(run, request.trust_checkpoint)
-    kept = _keep_results(run, output)
-    truth, folder, source = truth_of(run.test_datasets[0])
-    data = DetectionSet(
-        truth=truth, detections=read_results(kept, truth), folder=folder, source=source
+    return run, _keep_results(run, output)
+
+
+def report_of_run(
+    run: Run, results: str | Path, asked: Asked, trust_checkpoint: str | None = None
+) -> Report:
+    """The report of what an evaluation of a run's weights, on its only test set, has found.
+
+    Args:
+        run: with the weights.
+        results: the COCO results that the evaluation has written.
+        asked: of the report.
+        trust_checkpoint: see `read_checkpoint`.
+
+    Raises:
+        ValueError: files that are missing or wrong; names them and the cure.
+    """
+    data = _data_of(run, results)
+    origin: dict[str, Any] = {
+        "model": model_facts(run, trust_checkpoint),
+        "data": _hashes(data.source, results),
+    }
+    if asked.speed:
+        origin["speed"] = _speed(run, data)
+    return _finish(data, asked, origin, _earlier(asked.compare), run.weights)
+
+
+def _data_of(run: Run, results: str | Path) -> DetectionSet:
+    """Of the run's only test set."""
+    (name,) = run.test_datasets
+    truth, folder, source = truth_of(name)
+    return DetectionSet(
+        truth=truth, detections=read_results(results, truth), folder=folder, source=source
     )
-    return run, data
 
 
 def _keep_results(run: Run, output: Path) -> Path:
@@ -240,7 +271,8 @@ def _finish(
     matches = match(data, asked.max_dets_per_image)
     brightness = None
     if asked.brightness:
-        brightness = mean_brightness(data, lambda x: tqdm(x, desc="brightness", unit="image"))
+        bar = partial(tqdm, desc="brightness", unit="image", disable=not asked.progress)
+        brightness = mean_brightness(data, bar)
     numbers = report_numbers(
         data,
         matches=matches,

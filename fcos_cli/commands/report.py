@@ -12,7 +12,7 @@ from ..model_choice import config_of
 if TYPE_CHECKING:
     from fcos_d2.evaluation.report.flow import Report
 
-SUMMARY = "know what a detector does: figures with intervals, thresholds, errors, doubtful labels"
+SUMMARY = "know what a detector does: figures with intervals, thresholds, mistakes"
 
 EXAMPLES = """\
 fcos report --weights output/mine/model_best.pth --data val.json --images val/ --output report

@@ -70,7 +70,9 @@ class DetectionSet:
     source: str = "the ground truth"
 
     def __post_init__(self) -> None:
-        """Raises ValueError for two images, or two classes, of one id."""
+        """Raises ValueError for two images, or two classes, of one id, and without hotcoco."""
+        if hotcoco is None:
+            raise ValueError("reports and comparisons need hotcoco: pip install hotcoco")
         for kind in ("images", "categories"):
             twice = [i for i, n in Counter(x["id"] for x in self.truth[kind]).items() if n > 1]
             if twice:

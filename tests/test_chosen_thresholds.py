@@ -178,7 +178,7 @@ def test_the_rest_of_the_files_stays(folder: Path, tmp_path: Path) -> None:
     for other in ("0.4", "[['a', 0.3], ['b', 1], ['c', 1]]", "None", "1"):
         cfg = model_zoo.get_config(str(config), ["TEST.SCORE_THRESH", other])
         wanted = yaml.safe_load(other.replace("None", "null"))
-        assert cfg.TEST.SCORE_THRESH == wanted
+        assert wanted == cfg.TEST.SCORE_THRESH
 
     from detectron2.config import LazyConfig
 

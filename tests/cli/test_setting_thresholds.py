@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     truth = made_truth(60)
     (tmp_path / "val.json").write_text(json.dumps(truth))
     (tmp_path / "results.json").write_text(json.dumps(made_results(truth)))
-    torch.save({"model": {}, "class_names": MODEL_NAMES}, tmp_path / "model.pth")
+    torch.save({"model": {"x": torch.zeros(1)}, "class_names": MODEL_NAMES}, tmp_path / "model.pth")
     (tmp_path / "config.yaml").write_text("# mine\nTEST: {EVAL_PERIOD: 7}\n")
     for name, classes in (("export", MODEL_NAMES), ("other", NAMES)):
         (tmp_path / name).mkdir()

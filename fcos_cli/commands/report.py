@@ -18,7 +18,8 @@ EXAMPLES = """\
 fcos report --weights output/mine/model_best.pth
 fcos report --weights output/mine/model_best.pth --data val.json --images val/ --output report
 fcos report --results yolo.json --data val.json --images val/
-fcos report --weights new/model_best.pth --compare old/report"""
+fcos report --weights new/model_best.pth --compare old/report
+fcos report --weights output/mine/model_best.pth --set-threshold f1 --by-class"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results",
         metavar="FILE",
-        help="a COCO results json of any detector, instead of --weights; an earlier report has left "
-        "one, results.json",
+        help="a COCO results json of any detector, instead of --weights; an earlier report has "
+        "left one, results.json",
     )
     flags.add(parser, "--data", note="default: the test set of the config")
     flags.add(parser, "--images", "--data-format", "--classes")
@@ -37,6 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="OLD",
         help="an earlier report, whose numbers stand beside the new ones",
+    )
+    parser.add_argument(
+        "--set-threshold",
+        metavar="WISH",
+        help="f1, precision=0.9, recall=0.95 or miss=0.1: write the score threshold that gives it "
+        "into the config of the weights, which predictions and exports then obey",
+    )
+    parser.add_argument(
+        "--by-class", action="store_true", help="with --set-threshold: one for each class"
+    )
+    parser.add_argument(
+        "--export",
+        type=Path,
+        metavar="FOLDER",
+        help="with --set-threshold: an export of these weights that gets it, too",
     )
     flags.add(parser, "--output", note="a folder; default: report beside the weights or results")
     parser.add_argument(
@@ -66,6 +82,10 @@ def run(arguments: argparse.Namespace) -> None:
     from fcos_d2.evaluation.report.parts import build_gallery
     from fcos_deploy.text import say
 
+    if arguments.set_threshold:
+        from ..setting_thresholds import check_places, set_threshold
+
+        check_places(arguments)
     output = output_of(arguments)
     output.mkdir(parents=True, exist_ok=True)
     report = make(arguments, output)
@@ -73,6 +93,8 @@ def run(arguments: argparse.Namespace) -> None:
     gallery = build_gallery(report.data, report.matches, report.numbers)
     page = write_page(report.numbers, gallery, output, report.earlier)
     say(f"wrote {page}, and report.json and model_card.md beside it")
+    if arguments.set_threshold:
+        set_threshold(report, arguments)
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -85,6 +107,10 @@ def check(arguments: argparse.Namespace) -> None:
         raise WrongUse("--results need --data, the annotations that they are held against")
     if arguments.results and (arguments.words or arguments.opts):
         raise WrongUse("overrides of a config mean nothing to --results")
+    if (arguments.by_class or arguments.export) and not arguments.set_threshold:
+        raise WrongUse("--by-class and --export are for --set-threshold")
+    if arguments.set_threshold and arguments.results and not arguments.export:
+        raise WrongUse("--set-threshold needs --weights, whose config gets it, or an --export")
     if arguments.max_detections < 1:
         raise WrongUse(f"--max-detections must be at least 1, got {arguments.max_detections}")
 

@@ -19,7 +19,7 @@ def detection_set(objects: list[tuple], found: list[tuple], images: int = 1, cla
             "category_id": label + 1,
             "bbox": list(box),
             "area": box[2] * box[3],
-            "iscrowd": int(bool(crowd)),
+            "iscrowd": int(any(crowd)),
         }
         for i, (image, label, box, *crowd) in enumerate(objects)
     ]

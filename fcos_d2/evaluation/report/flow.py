@@ -82,7 +82,7 @@ def report_of_results(results: str | Path, asked: Asked) -> Report:
     """
     assert asked.data is not None, asked
     earlier = _earlier(asked.compare)
-    truth, folder, source = _truth(asked.data, asked.classes, asked.data_format)
+    truth, folder, source = truth_in(asked.data, asked.classes, asked.data_format)
     detections = read_results(results, truth)
     data = DetectionSet(truth=truth, detections=detections, folder=folder, source=source)
     origin = {"data": _hashes(source, results)}
@@ -100,7 +100,27 @@ def report_of_weights(request: Request, asked: Asked) -> Report:
         ValueError: bad config, weights or data; names them and the cure.
     """
     _earlier(asked.compare)  # what is wrong with it is said before the inference
-    request.output_dir = str(asked.output / "evaluation")
+    run, results = _evaluated(request, asked.output)
+    return report_of_run(run, results, asked, request.trust_checkpoint)
+
+
+def detections_of(request: Request, output: Path) -> tuple[Run, DetectionSet]:
+    """What a detector finds on its test set, beside the ground truth; kept as results.json.
+
+    Args:
+        request: of an evaluation; its output folder becomes one within `output`.
+        output: folder to write.
+
+    Raises:
+        ValueError: bad config, weights or data; names them and the cure.
+    """
+    run, results = _evaluated(request, output)
+    return run, _data_of(run, results)
+
+
+def _evaluated(request: Request, output: Path) -> tuple[Run, Path]:
+    """The run of one test set, and the results of its evaluation."""
+    request.output_dir = str(output / "evaluation")
     run = prepare(request)
     if len(run.test_datasets) > 1:
         logger.warning(
@@ -110,7 +130,7 @@ def report_of_weights(request: Request, asked: Asked) -> Report:
         run = replace(run, test_datasets=run.test_datasets[:1])
     say_evaluation(run)
     evaluate_weights(run, request.trust_checkpoint)
-    return report_of_run(run, _keep_results(run, asked.output), asked, request.trust_checkpoint)
+    return run, _keep_results(run, output)
 
 
 def report_of_run(
@@ -127,17 +147,23 @@ def report_of_run(
     Raises:
         ValueError: files that are missing or wrong; names them and the cure.
     """
-    (name,) = run.test_datasets
-    truth, folder, source = truth_of(name)
-    detections = read_results(results, truth)
-    data = DetectionSet(truth=truth, detections=detections, folder=folder, source=source)
+    data = _data_of(run, results)
     origin: dict[str, Any] = {
         "model": model_facts(run, trust_checkpoint),
-        "data": _hashes(source, results),
+        "data": _hashes(data.source, results),
     }
     if asked.speed:
         origin["speed"] = _speed(run, data)
     return _finish(data, asked, origin, _earlier(asked.compare), run.weights)
+
+
+def _data_of(run: Run, results: str | Path) -> DetectionSet:
+    """Of the run's only test set."""
+    (name,) = run.test_datasets
+    truth, folder, source = truth_of(name)
+    return DetectionSet(
+        truth=truth, detections=read_results(results, truth), folder=folder, source=source
+    )
 
 
 def _keep_results(run: Run, output: Path) -> Path:
@@ -191,7 +217,7 @@ def _take_fields(truth: dict, source: str, json_file: str) -> None:
     truth["images"] = [{**fields.get(x["id"], {}), **x} for x in truth["images"]]
 
 
-def _truth(given: DataFiles, classes: str | None, format: str) -> tuple[dict, Path, str]:
+def truth_in(given: DataFiles, classes: str | None, format: str) -> tuple[dict, Path, str]:
     """Ground truth, folder of the images and name of a dataset of any format."""
     files, lines = data_in(given, "val", format)
     for line in lines:

@@ -161,7 +161,7 @@ def test_a_rank_without_images_joins(monkeypatch):
     monkeypatch.setattr(comm, "gather", lambda mine: sent.append(mine) or [])
     monkeypatch.setattr(comm, "is_main_process", lambda: False)
     assert ValidationLoss(run_of(4, []))(detector(), NAME) == {}
-    assert sent == [([], None)]
+    assert sent == [None]
 
 
 def test_classes_go_by_name_and_crowds_as_in_training():

@@ -30,7 +30,6 @@ from .modeling.half import halve_on_gpu
 from .modeling.meta_arch import AnyDetector
 from .modeling.winograd import use_winograd
 
-
 ScoreThreshold: TypeAlias = float | Mapping[str, float]  # for all classes, or by name of the class
 
 
@@ -115,8 +114,8 @@ class Predictor:
         if compile:
             compile_network(self.model)
         mapper = run.build_test_mapper()
-        self.mapper, self._detector = views.loader_mapper(mapper), views.wrap(self.model, mapper)
-        self._iou_across_classes = self._suppression_iou() if agnostic_nms else None
+        self.mapper, self.detector = views.loader_mapper(mapper), views.wrap(self.model, mapper)
+        self.iou_across_classes = self._suppression_iou() if agnostic_nms else None
         self.class_names: list[str] = _names_of(checkpoint, run, last_stage(self.model).num_classes)
         if last_stage(self.model) is not self.model.proposal_generator:
             second = last_box_predictor(self.model.roi_heads)
@@ -153,9 +152,9 @@ class Predictor:
 
     def _select_from(self, thresholds: Thresholds) -> None:
         self.score_thresholds = thresholds
-        if isinstance(self._detector, MultiViewModel) and self._detector.averages:
+        if isinstance(self.detector, MultiViewModel) and self.detector.averages:
             # The score is a mean over the views, which those below the threshold belong to.
-            self._detector.min_scores = thresholds
+            self.detector.min_scores = thresholds
         elif last_stage(self.model) is not self.model.proposal_generator:
             # detectron2 compares a row of scores, of all classes, with it; they must exceed it.
             lowest = torch.tensor(thresholds, device=next(self.model.parameters()).device)
@@ -203,17 +202,22 @@ class Predictor:
             ValueError: an array of another shape or type, or without pixels; one image instead of
                 a list.
         """
-        batch = [self._prepare(image) for image in bgr_images(images)]
-        device_type = next(self.model.parameters()).device.type
-        with torch.autocast(device_type, self._dtype, enabled=self._dtype is not None):
-            outputs = self._detector(batch)
+        batch = [self.inputs_of(image) for image in bgr_images(images)]
+        with self.autocast():
+            outputs = self.detector(batch)
         found = [output["instances"].to("cpu") for output in outputs]
         found = [x if shows_objects(*x.image_size) else x[:0] for x in found]
-        if self._iou_across_classes is None:
+        if self.iou_across_classes is None:
             return found
-        return [suppress_across_classes(x, self._iou_across_classes) for x in found]
+        return [suppress_across_classes(x, self.iou_across_classes) for x in found]
 
-    def _prepare(self, image: np.ndarray) -> dict:
+    def autocast(self) -> torch.autocast:
+        """Within it the network runs in the predictor's precision."""
+        device_type = next(self.model.parameters()).device.type
+        return torch.autocast(device_type, self._dtype, enabled=self._dtype is not None)
+
+    def inputs_of(self, image: np.ndarray) -> dict:
+        """What `detector` takes: the resized `image` of a BGR array, its `height` and `width`."""
         height, width = image.shape[:2]
         if self.mapper.image_format == "RGB":
             image = image[:, :, ::-1]

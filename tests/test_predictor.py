@@ -251,7 +251,7 @@ def test_the_network_is_folded_and_its_boxes_stay(weights, image):
     FCOSCheckpointer(plain).load(weights)
     assert len([*predictor.model.modules()]) < len([*plain.modules()])
     with torch.inference_mode():
-        expected = plain([predictor._prepare(image)])[0]["instances"]
+        expected = plain([predictor.inputs_of(image)])[0]["instances"]
     found = predictor(image)
     assert len(found) > 10
     torch.testing.assert_close(found.scores, expected.scores, atol=1e-4, rtol=1e-4)

@@ -12,6 +12,8 @@ import torch
 from detectron2.structures import Boxes, pairwise_ioa
 from torch import Tensor
 
+from ..modeling.selection import Detections, suppress
+
 MAX_OVERLAP = 0.9  # more would mean hundreds of tiles and find nothing new
 # A box that ends so near a tile's border, as a share of the tile's side, counts as cut by it.
 BORDER_SHARE = 0.01
@@ -133,3 +135,41 @@ def without_fragments(boxes: Tensor, scores: Tensor, classes: Tensor, cut: Tenso
         covers &= scores[:, None] >= SCORE_SHARE * scores[rows]
         keep[rows] = ~covers.any(dim=0)
     return keep
+
+
+def merge(
+    found: dict[Region, Detections],
+    image_size: tuple[int, int],
+    nms_thresh: float,
+    max_detections: int,
+) -> Detections:
+    """The detections of all regions of an image as one.
+
+    Args:
+        found: those of each region, px of the image.
+        image_size: (h, w) px.
+        nms_thresh, max_detections: see `suppress`.
+
+    Returns:
+        Detections, best first.
+    """
+    if len(found) == 1:
+        # The detector has suppressed these, before it clipped them, which moves boxes closer.
+        nms_thresh = 0
+    return suppress(without_cut(found, image_size), nms_thresh, max_detections)
+
+
+def without_cut(found: dict[Region, Detections], image_size: tuple[int, int]) -> Detections:
+    """The detections of all regions but for the parts of whole ones, see `without_fragments`.
+
+    Args:
+        found, image_size: as in `merge`.
+    """
+    if len(found) == 1:
+        (only,) = found.values()
+        return only
+    cut = torch.cat([is_cut(x.boxes, region, image_size) for region, x in found.items()])
+    everything = Detections._make(map(torch.cat, zip(*found.values(), strict=True)))
+    # First: a cut box with a high score would suppress the whole one.
+    keep = without_fragments(everything.boxes, everything.scores, everything.classes, cut)
+    return Detections._make(field[keep] for field in everything)

@@ -18,8 +18,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..data.mapper import FCOSDatasetMapper
 from ..modeling.meta_arch import detect_by_shape
-from ..modeling.selection import Detections, suppress
-from .slicing import Region, Slicing, is_cut, without_fragments
+from ..modeling.selection import Detections
+from .slicing import Region, Slicing, merge
 from .tta import FlipsAndScales, vote
 
 MAX_BATCH = 8  # views that go through the network at once: bounds the memory
@@ -39,7 +39,7 @@ class ViewSettings:
 
     def loader_mapper(self, mapper: FCOSDatasetMapper) -> FCOSDatasetMapper:
         """The mapper that gives the wrapped model its input: images in their original size."""
-        return _with_augmentations(mapper, []) if self.several else mapper
+        return with_augmentations(mapper, []) if self.several else mapper
 
     def wrap(self, model: nn.Module, mapper: FCOSDatasetMapper) -> nn.Module:
         """The model that merges the views; where there is only one, `model` itself, or around a
@@ -57,7 +57,7 @@ class ViewSettings:
         mappers = [mapper]
         if self.augmentation is not None:
             variants = self.augmentation.variants(list(mapper.augmentations.augs))
-            mappers = [_with_augmentations(mapper, variant) for variant in variants]
+            mappers = [with_augmentations(mapper, variant) for variant in variants]
         return MultiViewModel(
             model=model,
             mappers=mappers,
@@ -165,15 +165,12 @@ class MultiViewModel(nn.Module):
         return [{"instances": self._detect(inputs)} for inputs in batched_inputs]
 
     def _detect(self, inputs: dict) -> Instances:
-        image = inputs["image"].permute(1, 2, 0).cpu().numpy()
-        image_size = image.shape[:2]
-        regions = [Region(0, 0, image_size[1], image_size[0])]
-        if self.slicing is not None:
-            regions = self.slicing.regions(image_size)
+        image_size = tuple(inputs["image"].shape[1:])
+        regions = self.regions(image_size)
         by_region: dict[Region, list[Detections]] = {region: [] for region in regions}
-        for views in _batches(self._views(image, regions)):
-            for view, output in zip(views, self.model(_inputs(views)), strict=True):
-                by_region[view.region].append(_in_image(output["instances"], view))
+        for views in self.batches(inputs["image"], regions):
+            for view, output in zip(views, self.model(inputs_of(views)), strict=True):
+                by_region[view.region].append(in_image(output["instances"], view))
         found = {region: vote(each, self.nms_thresh) for region, each in by_region.items()}
         merged = merge(found, image_size, self.nms_thresh, max_detections=0)
         if self.min_scores is not None:  # before the cap: what goes takes no place
@@ -191,6 +188,16 @@ class MultiViewModel(nn.Module):
         size = inputs.get("height", image_size[0]), inputs.get("width", image_size[1])
         return detector_postprocess(instances, *size)
 
+    def regions(self, image_size: tuple[int, int]) -> list[Region]:
+        """The parts of an image of (h, w) px that are looked at."""
+        if self.slicing is not None:
+            return self.slicing.regions(image_size)
+        return [Region(0, 0, image_size[1], image_size[0])]
+
+    def batches(self, image: Tensor, regions: list[Region]) -> Iterator[list[View]]:
+        """The views of an image (3, H, W), as they go through the network."""
+        return _batches(self._views(image.permute(1, 2, 0).cpu().numpy(), regions))
+
     def _views(self, image: np.ndarray, regions: list[Region]) -> Iterator[View]:
         for mapper in self.mappers:
             for region in regions:
@@ -199,34 +206,6 @@ class MultiViewModel(nn.Module):
                 yield View(resized, region, flipped=False)
                 if self.flip:
                     yield View(resized.flip(2), region, flipped=True)
-
-
-def merge(
-    found: dict[Region, Detections],
-    image_size: tuple[int, int],
-    nms_thresh: float,
-    max_detections: int,
-) -> Detections:
-    """The detections of all regions of an image as one.
-
-    Args:
-        found: those of each region, px of the image.
-        image_size: (h, w) px.
-        nms_thresh, max_detections: see `suppress`.
-
-    Returns:
-        Detections, best first.
-    """
-    if len(found) == 1:
-        # The detector has suppressed these, before it clipped them, which moves boxes closer.
-        (only,) = found.values()
-        return suppress(only, nms_thresh=0, max_detections=max_detections)
-    cut = torch.cat([is_cut(x.boxes, region, image_size) for region, x in found.items()])
-    everything = Detections._make(map(torch.cat, zip(*found.values(), strict=True)))
-    # First: a cut box with a high score would suppress the whole one.
-    keep = without_fragments(everything.boxes, everything.scores, everything.classes, cut)
-    everything = Detections._make(field[keep] for field in everything)
-    return suppress(everything, nms_thresh, max_detections)
 
 
 def last_box_predictor(roi_heads: Any) -> Any:
@@ -244,7 +223,7 @@ def selection_limits(model: Any) -> tuple[float, int]:
     return selection.nms_thresh, selection.max_detections
 
 
-def _in_image(found: Instances, view: View) -> Detections:
+def in_image(found: Instances, view: View) -> Detections:
     """Detections in px of a region's upright or mirrored picture, in px of the image."""
     for name in ("pred_masks", "pred_keypoints"):
         if found.has(name):
@@ -262,7 +241,8 @@ def _in_image(found: Instances, view: View) -> Detections:
     return Detections(boxes, found.scores, found.pred_classes, nowhere)
 
 
-def _inputs(views: list[View]) -> list[dict]:
+def inputs_of(views: list[View]) -> list[dict]:
+    """Those of the detector."""
     return [
         {"image": v.image, "height": v.region.y1 - v.region.y0, "width": v.region.x1 - v.region.x0}
         for v in views
@@ -281,9 +261,10 @@ def _batches(views: Iterable[View]) -> Iterator[list[View]]:
         yield batch
 
 
-def _with_augmentations(
+def with_augmentations(
     mapper: FCOSDatasetMapper, augmentations: list[T.Augmentation]
 ) -> FCOSDatasetMapper:
+    """A mapper with these augmentations instead of its own."""
     other = copy.copy(mapper)
     other.augmentations = T.AugmentationList(augmentations)
     return other

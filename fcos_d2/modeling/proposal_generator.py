@@ -5,6 +5,7 @@ proposals are the final detections; with a `train_selection` it is the first sta
 detector, and with one class a class-agnostic one.
 """
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import torch
@@ -30,7 +31,7 @@ from .head import FCOSHead, HeadOutputs, level_shapes
 from .matching import Assigner
 from .normalizers import LossNormalizers
 from .packing import pack_detections, unpack_truth
-from .selection import Selection, select_detections
+from .selection import Predictions, Selection, select_detections
 
 
 class FCOSProposalGenerator(nn.Module):
@@ -162,12 +163,9 @@ class FCOSProposalGenerator(nn.Module):
             detections: N `Instances`, or None in training without a `train_selection`.
             losses: empty in inference.
         """
-        outputs = self.fcos_head([features[name] for name in self.in_features])
+        grids, outputs = self.predict(images, features)
         # Losses and box arithmetic run in float32 under autocast, in float64 in a double model.
         with torch.autocast(images.tensor.device.type, enabled=False):
-            outputs = outputs.at_least_float32()
-            sizes = [tuple(x.shape[-2:]) for x in outputs.cls_logits]
-            grids = self.grids(tuple(images.tensor.shape[-2:]), sizes)
             if not self.training:
                 return self.detect(images, grids, outputs, self.test_selection), {}
             if gt_instances is None:
@@ -176,6 +174,18 @@ class FCOSProposalGenerator(nn.Module):
             if self.train_selection is None:
                 return None, losses
             return self.detect(images, grids, outputs, self.train_selection), losses
+
+    def predict(
+        self, images: ImageList, features: dict[str, Tensor]
+    ) -> tuple[list[LocationGrid], HeadOutputs]:
+        """What the head says of a batch, in float32 at least, and the locations it says it of.
+
+        Args:
+            images, features: as in `forward`.
+        """
+        outputs = self.fcos_head([features[name] for name in self.in_features]).at_least_float32()
+        sizes = [tuple(x.shape[-2:]) for x in outputs.cls_logits]
+        return self.grids(tuple(images.tensor.shape[-2:]), sizes), outputs
 
     def grids(
         self, padded_size: tuple[int, int], sizes: list[tuple[int, int]] | None = None
@@ -270,24 +280,21 @@ class FCOSProposalGenerator(nn.Module):
         selection: Selection,
     ) -> list[Instances]:
         """Boxes of every image, in pixels of the network input, best first."""
+        packed = []
+        of_images = zip(images.image_sizes, self.selectable(grids, outputs), strict=True)
+        for n, (image_size, predictions) in enumerate(of_images):
+            found = select_detections(*predictions, selection, image_size, self.yield_proposals)
+            kept = outputs.of_image(n).box_features if self.yield_box_features else None
+            packed.append(pack_detections(found, image_size, self.yield_proposals, kept))
+        return packed
+
+    def selectable(self, grids: list[LocationGrid], outputs: HeadOutputs) -> Iterator[Predictions]:
+        """What selection takes, image after image."""
         locations = [level_locations(grid, like=outputs.ltrb_in_strides[0]) for grid in grids]
         ltrb = [x * stride for x, stride in zip(outputs.ltrb_in_strides, self.strides, strict=True)]
         outputs = outputs._replace(ltrb_in_strides=ltrb)
-        packed = []
-        for n, image_size in enumerate(images.image_sizes):
-            cls_logits, ltrb, quality_logits, features = outputs.of_image(n)
-            found = select_detections(
-                locations,
-                cls_logits,
-                ltrb,
-                quality_logits,
-                selection,
-                image_size,
-                self.yield_proposals,
-            )
-            kept = features if self.yield_box_features else None
-            packed.append(pack_detections(found, image_size, self.yield_proposals, kept))
-        return packed
+        for n in range(len(ltrb[0])):
+            yield Predictions(locations, *outputs.of_image(n)[:3])
 
 
 @PROPOSAL_GENERATOR_REGISTRY.register()

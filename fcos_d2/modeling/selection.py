@@ -24,6 +24,15 @@ class Detections(NamedTuple):
     location_idxs: Tensor  # (D,) int64 in [0, R), the location that predicted the box
 
 
+class Predictions(NamedTuple):
+    """What a detector predicts at the locations of one image: lists of L tensors."""
+
+    locations: list[Tensor]  # (Hi * Wi, 2), px
+    cls_logits: list[Tensor]  # (Hi * Wi, K)
+    ltrb: list[Tensor]  # (Hi * Wi, 4), px
+    quality_logits: list[Tensor]  # (Hi * Wi,) of centerness or IoU; no tensors without the branch
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which predictions become detections; `dataclasses.replace` makes one with other values.
@@ -71,11 +80,8 @@ def select_detections(
     """The detections of one image.
 
     Args:
-        locations: L tensors (Hi * Wi, 2), px.
-        cls_logits: L tensors (Hi * Wi, K).
-        ltrb: L tensors (Hi * Wi, 4), px.
-        quality_logits: L tensors (Hi * Wi,) of centerness or IoU, and scores are the geometric mean
-            of class and quality probability; no tensors: they are the class probability.
+        locations, cls_logits, ltrb, quality_logits: see `Predictions`. Scores are the geometric
+            mean of class and quality probability; without a quality the class probability.
         selection: thresholds and limits.
         image_size: height and width, px.
         as_proposals: clip boxes to the image before suppression, and take only those with an area
@@ -95,8 +101,13 @@ def select_detections(
         cls_logits = _where_boxes_have_area(locations, cls_logits, ltrb, image_size)
     candidates = best_candidates(locations, cls_logits, ltrb, quality_logits, selection)
     if as_proposals or selection.clip_before_nms:
-        candidates = candidates._replace(boxes=clip_boxes_to_image(candidates.boxes, image_size))
+        candidates = clipped(candidates, image_size)
     return suppress(candidates, selection.nms_thresh, selection.max_detections)
+
+
+def clipped(detections: Detections, image_size: tuple[int, int]) -> Detections:
+    """The same with their boxes cut to an image of this height and width, px."""
+    return detections._replace(boxes=clip_boxes_to_image(detections.boxes, image_size))
 
 
 def _where_boxes_have_area(

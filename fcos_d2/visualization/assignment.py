@@ -92,14 +92,15 @@ def draw_assignment(
             center = round(x * zoom), round(y * zoom)
             rim = class_color(int(gt_classes[box]))
             cv2.circle(canvas, center, radius + 1, rim, cv2.FILLED, cv2.LINE_AA)
-            cv2.circle(canvas, center, radius, _level_color(level), cv2.FILLED, cv2.LINE_AA)
+            cv2.circle(canvas, center, radius, level_color(level), cv2.FILLED, cv2.LINE_AA)
     for x1, y1, x2, y2 in boxes[~learned].round().int().tolist():
         cv2.line(canvas, (x1, y1), (x2, y2), BLACK, 1, cv2.LINE_AA)
         cv2.line(canvas, (x1, y2), (x2, y1), BLACK, 1, cv2.LINE_AA)
     return canvas, [len(matched) for _, matched in levels]
 
 
-def _level_color(level: int) -> Color:
+def level_color(level: int) -> Color:
+    """The colour of a level, counted from the finest."""
     return LEVEL_COLORS[level % len(LEVEL_COLORS)]
 
 
@@ -116,7 +117,7 @@ def legend(generator: FCOSProposalGenerator, width: int) -> np.ndarray:
         zip(generator.in_features, generator.strides, strict=True)
     ):
         row = np.full((26, width, 3), WHITE, np.uint8)
-        cv2.circle(row, (16, 13), 8, _level_color(level), cv2.FILLED, cv2.LINE_AA)
+        cv2.circle(row, (16, 13), 8, level_color(level), cv2.FILLED, cv2.LINE_AA)
         text = f"{name}: stride {stride} px"
         if isinstance(assigner, SizeRangeAssigner):
             low, high = assigner.size_ranges[level]

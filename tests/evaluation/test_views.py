@@ -15,9 +15,9 @@ from fcos_d2.data.augmentation import ResizeShortestEdge
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.engine import Trainer, run, run_of
 from fcos_d2.evaluation import views
-from fcos_d2.evaluation.slicing import Region, Slicing
+from fcos_d2.evaluation.slicing import Region, Slicing, merge
 from fcos_d2.evaluation.tta import FlipsAndScales
-from fcos_d2.evaluation.views import MultiViewModel, ViewSettings, merge, selection_limits
+from fcos_d2.evaluation.views import MultiViewModel, ViewSettings, selection_limits
 
 
 def mapper_to(short_edge, max_size=10000):

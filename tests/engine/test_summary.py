@@ -20,7 +20,7 @@ def test_results_in_words():
     assert in_words({"bbox": {"AP": float("nan")}, "validation": {}}) == ""
 
 
-def test_the_end_says_in_ten_lines_where_everything_is(tmp_path, caplog):
+def test_the_end_says_in_few_lines_where_everything_is(tmp_path, caplog):
     (tmp_path / "model_best.pth").touch()
     run = SimpleNamespace(
         output_dir=str(tmp_path), training=lambda: SimpleNamespace(best_metric="bbox/AP")
@@ -29,9 +29,9 @@ def test_the_end_says_in_ten_lines_where_everything_is(tmp_path, caplog):
     clock = SimpleNamespace(used=1187.4, budget=budget)
     results = {"bbox": {"AP": 41.23}}
     forecast = {"2x time": "+1 AP", "2x labels": "+2 AP"}
-    curves = f"{tmp_path}/training.png"
+    places = {"page": tmp_path / "report.html", "curves": str(tmp_path / "training.png")}
     with caplog.at_level(logging.INFO):
-        say_end(run, results, 9.0, 42.0, clock, {"bbox": {"AP": 39.0}}, forecast, curves)
+        say_end(run, results, 9.0, 42.0, clock, {"bbox": {"AP": 39.0}}, forecast, **places)
     assert caplog.messages[0].splitlines() == [
         "done in 0:19:47 of a budget of 0:20:00",
         "  results   bbox AP 41.2",
@@ -40,6 +40,8 @@ def test_the_end_says_in_ten_lines_where_everything_is(tmp_path, caplog):
         "  test set  bbox AP 39.0",
         "  2x time   +1 AP",
         "  2x labels +2 AP",
+        f"  report    {tmp_path}/report.html: what the detector gets right and wrong, and which "
+        "threshold",
         f"  curves    {tmp_path}/training.png",
         f"  output    {tmp_path}: config.yaml, metrics.json, log.txt",
         f"  next      fcos predict IMAGE --weights {tmp_path}/model_best.pth --output drawn/",

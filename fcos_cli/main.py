@@ -21,6 +21,7 @@ from .exit_codes import FAILED, WRONG_USE, WrongUse, as_text
 
 # A new subcommand is a file in commands/ and a word here.
 GROUPS = {
+    "train your own": ("check", "browse", "plan", "train"),
     "know a detector": ("eval", "report", "why", "compare", "compare-recipes"),
     "use a detector": ("predict", "label", "ui", "export", "benchmark"),
     "set up and convert": (
@@ -32,9 +33,10 @@ WITHOUT_DETECTRON2 = ("install-detectron2",)
 _EXAMPLES = """\
 examples:
   fcos quickstart
-  fcos check train.json --images train/
-  fcos train photos/ --config Recipes/R18-Scratch
-  fcos predict photos/ --weights output/model_best.pth --output drawn/"""
+  fcos check my_data/
+  fcos train my_data/ --budget 20m
+  fcos report --weights output/my_data/model_best.pth
+  fcos predict photos/ --weights output/my_data/model_best.pth --output drawn/"""
 
 
 class _Version(argparse.Action):

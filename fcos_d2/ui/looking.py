@@ -7,6 +7,7 @@ from threading import Lock
 import cv2
 import numpy as np
 
+from fcos_deploy.thresholds import as_written
 from fcos_deploy.vision import Color, class_color, read_image
 
 from ..evaluation.why import explain
@@ -99,7 +100,7 @@ class Looker:
             raise ValueError(f"{len(names)} thresholds are needed, got {len(thresholds)}")
         with self._lock:
             image = read_image(content())
-            self._predictor.set_threshold(dict(zip(names, thresholds, strict=True)))
+            self._predictor.set_threshold(as_written(tuple(thresholds), names))
             answer = explain(self._predictor, image, box, class_name)
             return {
                 "step": answer.step,

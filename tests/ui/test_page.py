@@ -162,7 +162,7 @@ def test_classes_and_their_own_thresholds(page, files, asked):
     assert scores(page) == [0.9, 0.8, 0.45]
     page.locator(".box").first.click()
     wait_for_answer(page)
-    assert [*asked.why[0][3].values()] == [0.4, 0.5, 0.6]
+    assert asked.why[0][3] == [[NAMES[0], 0.4], [NAMES[1], 0.5], [NAMES[2], 0.6]]
     page.locator("#by-class").uncheck()
     assert scores(page) == [0.9, 0.8, 0.55]
 
@@ -175,8 +175,7 @@ def test_why_by_a_click_on_an_object(page, files, asked):
     scale = frame["width"] / WIDTH
     page.mouse.click(frame["x"] + 80 * scale, frame["y"] + 80 * scale)
     assert wait_for_answer(page) == f"It was found. {HOSTILE}"
-    thresholds = dict.fromkeys(NAMES, 0.4)
-    assert asked.why == [((HEIGHT, WIDTH, 3), [60, 60, 100, 100], "cell", thresholds)]
+    assert asked.why == [((HEIGHT, WIDTH, 3), [60, 60, 100, 100], "cell", 0.4)]
     assert page.inner_text("#asked") == "cell 0.45 at 60, 60, 100, 100"
     assert page.inner_text("#step") == "found"
     cells = [row.locator("th, td").all_inner_texts() for row in page.locator("#rows tr").all()]

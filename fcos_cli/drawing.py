@@ -26,6 +26,8 @@ from fcos_deploy.text import say, shown
 from fcos_deploy.thresholds import in_words
 from fcos_deploy.vision import ImageError, check_display, list_images, read_image, show
 
+from .tracking import LOWEST_TRACKED, Tracking, check_tracking, start_tracking
+
 TITLE = "fcos"
 DRAWN = 0.5  # lowest score where neither command line nor config says one
 AHEAD = 4  # frames that are decoded, and that are looked at, before they are wanted
@@ -56,11 +58,18 @@ def prepare(arguments: argparse.Namespace, stack: ExitStack) -> Callable[[], int
     source = arguments.camera if arguments.video is None else arguments.video
     reader = stack.enter_context(VideoReader(source))
     target = video_target(source, output) if output else None
+    if arguments.track:
+        check_tracking(arguments, reader.size)
     predictor = load_predictor(arguments)
     writer = None
     if target is not None:
         writer = stack.enter_context(VideoWriter(target, reader.fps, reader.size))
-    return partial(draw_video, predictor, reader, writer)
+    tracking = None
+    if arguments.track:
+        thresholds = lowered(predictor, LOWEST_TRACKED)
+        names = predictor.class_names
+        tracking = start_tracking(arguments, names, thresholds, reader.fps, target, stack)
+    return partial(draw_video, predictor, reader, writer, tracking)
 
 
 def load_predictor(arguments: argparse.Namespace) -> Predictor:
@@ -95,6 +104,22 @@ def say_threshold(predictor: Predictor, given: float | None) -> None:
         say(line if given is None else f"{line}; as --threshold says: {given:.4g}")
 
 
+def lowered(predictor: Predictor, lowest: float) -> np.ndarray:
+    """Has a predictor give what scores less than its thresholds, too.
+
+    Args:
+        predictor: of `load_predictor`.
+        lowest: score.
+
+    Returns:
+        The thresholds that it had, float32 (K,), as its scores are.
+    """
+    thresholds = predictor.score_thresholds
+    assert thresholds is not None
+    predictor.set_threshold(min(lowest, *thresholds))
+    return np.array(thresholds, np.float32)
+
+
 def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | None]) -> int:
     """Draw each image, report the unreadable ones, and return the number of those drawn."""
     num_drawn, unreadable = 0, []
@@ -122,12 +147,17 @@ def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | No
     return num_drawn
 
 
-def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | None) -> int:
+def draw_video(
+    predictor: Predictor,
+    reader: VideoReader,
+    writer: VideoWriter | None,
+    tracking: Tracking | None = None,
+) -> int:
     """Draw all frames, until the end, Ctrl-C or Esc, and return their number."""
     num_drawn, at_end = 0, False
     with suppress(KeyboardInterrupt), closing(detected(predictor, reader)) as frames:
         for frame, found in tqdm(frames, total=reader.frame_count, unit="frame"):
-            drawn = draw(predictor, frame, found)
+            drawn = draw(predictor, frame, found) if tracking is None else tracking(frame, found)
             if writer is not None:
                 writer.write(drawn)
             num_drawn += 1
@@ -142,6 +172,8 @@ def draw_video(predictor: Predictor, reader: VideoReader, writer: VideoWriter | 
     elif announced is not None and num_drawn < announced:
         line += f", the video ends before the {announced} frames that it announces"
     say(line if writer is None else f"{line}; written to {shown(writer.path)}")
+    if tracking is not None:
+        say("\n".join(tracking.video.summary()))
     return num_drawn
 
 

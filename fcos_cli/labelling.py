@@ -6,12 +6,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
 from tqdm import tqdm
 
-from fcos_d2.detections import ImageDetections
 from fcos_d2.labelling.detecting import Looked, as_coco, read_images
 from fcos_d2.labelling.existing import images_below, labelled_in
+from fcos_d2.labelling.ranking import Ranking, free_path, write_ranking
+from fcos_d2.labelling.uncertain import LOWEST
 from fcos_d2.labelling.written import (
     Written,
     cannot_hold,
@@ -25,8 +25,10 @@ from fcos_d2.predictor import Predictor
 from fcos_deploy.text import say, shown
 from fcos_deploy.vision import ImageError
 
-from .drawing import load_predictor
+from .drawing import load_predictor, lowered
 from .exit_codes import DONE, FAILED
+
+SHOWN = 10  # of the images to label first, in the terminal
 
 
 def label(arguments: argparse.Namespace) -> int:
@@ -44,13 +46,15 @@ def label(arguments: argparse.Namespace) -> int:
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output}: is a file; --output is a folder")
     predictor = load_predictor(arguments)
+    thresholds = lowered(predictor, LOWEST if arguments.uncertain else 1.0)
     check_classes(predictor.class_names, formats)
     there = {x: read_written(output, x, predictor.class_names) for x in formats}
     wanted = _without_labels(folder, output, names, there)
     if not wanted:
         return DONE
-    looked, skipped = _look(predictor, folder, wanted, formats)
-    coco = as_coco(looked, predictor.class_names, lambda found: _is_label(found, arguments))
+    ranking = Ranking(predictor, thresholds) if arguments.uncertain else None
+    looked, skipped = _look(predictor, folder, wanted, formats, ranking)
+    coco = as_coco(looked, predictor.class_names, lambda x: x.scores >= thresholds[x.classes])
     if looked:
         url = arguments.image_url or f"/data/local-files/?d={quote(folder.resolve().name)}/"
         version = arguments.weights or arguments.config
@@ -58,14 +62,23 @@ def label(arguments: argparse.Namespace) -> int:
             options = {"there": there[format], "image_url": url, "model_version": version}
             written = write_labels(coco, folder, output, format, **options)
             say(f"{format}: {shown(written)}")
+    if looked and ranking is not None:
+        _write_ranking(ranking, output, arguments.uncertain)
     count = len(coco["annotations"])
     print(f"{count} boxes in {len(looked)} of {len(wanted)} images, {len(skipped)} skipped", end="")
     say("\n  ".join([":" if skipped else "", *skipped]))
     return DONE if looked else FAILED
 
 
-def _is_label(found: ImageDetections, arguments: argparse.Namespace) -> np.ndarray:
-    return found.scores >= arguments.threshold
+def _write_ranking(ranking: Ranking, output: Path, count: int) -> None:
+    rows, path = ranking.first(count), free_path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    write_ranking(path, rows)
+    say(f"to label first: {shown(path)}")
+    for name, doubts, why in rows[:SHOWN]:
+        say(f"  {shown(name)}: {doubts.total:.2f} ({shown(why)})")
+    if len(rows) > SHOWN:
+        print(f"  and {len(rows) - SHOWN} more")
 
 
 def _without_labels(
@@ -87,7 +100,11 @@ def _without_labels(
 
 
 def _look(
-    predictor: Predictor, folder: Path, names: list[str], formats: list[str]
+    predictor: Predictor,
+    folder: Path,
+    names: list[str],
+    formats: list[str],
+    ranking: Ranking | None,
 ) -> tuple[list[Looked], list[str]]:
     """What is found in the images, until Ctrl-C, and why others are skipped."""
     looked: list[Looked] = []
@@ -109,7 +126,8 @@ def _look(
                 skip(str(image))
                 continue
             height, width = image.shape[:2]
-            looked.append(Looked(name, height, width, predictor.detect(image)))
+            found = predictor.detect(image) if ranking is None else ranking.look(name, image)
+            looked.append(Looked(name, height, width, found))
     if len(looked) + len(skipped) < len(names):
         say(f"stopped after {len(looked) + len(skipped)} of {len(names)} images")
     return looked, skipped

@@ -1,6 +1,7 @@
 """Values of flags."""
 
 import argparse
+import math
 import re
 
 
@@ -23,6 +24,33 @@ def duration(text: str) -> float:
             f"{text!r} is no length of time above 0; minutes, seconds or hours, as 20m, 90s, 1.5h"
         )
     return seconds
+
+
+def points(text: str) -> list[tuple[float, float]]:
+    """The points of "x1,y1,x2,y2,..."."""
+    try:
+        numbers = [float(word) for word in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) < 4 or len(numbers) % 2 or not all(map(math.isfinite, numbers)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of points in px: x1,y1,x2,y2")
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def line(text: str) -> list[tuple[float, float]]:
+    """The two points of "x1,y1,x2,y2"."""
+    found = points(text)
+    if len(found) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no line; two points in px: x1,y1,x2,y2")
+    return found
+
+
+def polygon(text: str) -> list[tuple[float, float]]:
+    """The points of "x1,y1,x2,y2,x3,y3,...", three or more."""
+    found = points(text)
+    if len(found) < 3:
+        raise argparse.ArgumentTypeError(f"{text!r} is no zone; three or more points in px")
+    return found
 
 
 def above_zero(text: str) -> float:

@@ -13,8 +13,53 @@ from fcos_deploy.writing import write_text
 from .config_files import read_config_file, reason
 from .config_targets import has_targets
 from .engine.keys import key_of
+from .evaluation.matches import Matches
+from .evaluation.thresholds import choose
 from .model_zoo import config_root
 from .yaml_edit import with_value
+
+DIGITS = 6  # of a threshold in a file
+
+
+def thresholds_for(
+    matches: Matches, wanted: str, class_names: Sequence[str], by_class: bool
+) -> tuple[Thresholds, list[str]]:
+    """The score thresholds of a model that give what is wanted.
+
+    Args:
+        matches: of its detections on a set.
+        wanted: see `evaluation.thresholds.Wanted`.
+        class_names: of the model, K.
+        by_class: one for each class; otherwise one that serves all together.
+
+    Returns:
+        K thresholds, and lines about classes that got the one for all, for lack of objects.
+
+    Raises:
+        ValueError: a wish that is none, or that no threshold gives; says how near one comes.
+    """
+    choice = choose(matches, wanted)
+    overall = choice.overall.threshold
+    if overall is None:
+        raise ValueError(f"no score threshold gives {choice.wanted}: {choice.overall.reason}")
+    if not by_class:
+        return (round(overall, DIGITS),) * len(class_names), []
+    objects = dict(zip(matches.class_names, matches.object_counts[0].sum(axis=1), strict=True))
+    thresholds, lines = [], []
+    for name in class_names:
+        own = choice.by_class.get(name)
+        if own is None or own.threshold is None:
+            reason = "the data do not know it" if own is None else own.reason
+            if choice.wanted.kind != "f1" and objects.get(name, 0):
+                raise ValueError(
+                    f"no score threshold gives {choice.wanted} for {name!r}: {reason}; ask for "
+                    "less, or for one threshold for all classes"
+                )
+            lines.append(f"{name}: {reason}, so it gets the threshold for all classes")
+            thresholds.append(overall)
+        else:
+            thresholds.append(own.threshold)
+    return tuple(round(x, DIGITS) for x in thresholds), lines
 
 
 def write_to_config(path: str | Path, thresholds: Thresholds, class_names: Sequence[str]) -> None:
@@ -56,9 +101,7 @@ def check_place(path: str | Path) -> Path:
     return path
 
 
-def write_to_export(
-    folder: str | Path, thresholds: Thresholds, class_names: Sequence[str]
-) -> None:
+def write_to_export(folder: str | Path, thresholds: Thresholds, class_names: Sequence[str]) -> None:
     """Writes score thresholds into infer.yaml of an exported model; pictures then show them all.
 
     Args:
@@ -73,8 +116,8 @@ def write_to_export(
     names = classes_of_export(folder)
     if names != list(class_names):
         raise ValueError(
-            f"{path}: an export of the classes {', '.join(map(str, names))}, and the thresholds are "
-            f"for {', '.join(class_names)}: name the export of these weights"
+            f"{path}: an export of the classes {', '.join(map(str, names))}, and the thresholds "
+            f"are for {', '.join(class_names)}: name the export of these weights"
         )
     _write(path, ["thresholds", "score"], as_written(thresholds, class_names))
     _write(path, ["thresholds", "draw"], 0.0)

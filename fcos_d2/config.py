@@ -177,7 +177,7 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # and 1.25. detectron2 names nine, which suit models that learned 640 to 800 px.
     cfg.TEST.AUG.MIN_SIZES = ()
 
-    # Seconds of wall time that a run may take, such as 1200.0, from its command to its last line
+    # Seconds of wall time that a run may take, such as 1200, from its command to its last line
     # (fcos train --budget 20m); 0: no limit. The run then has as many iterations as fit.
     # SOLVER.MAX_ITER, WARMUP_ITERS and STEPS, INPUT.MIX.CLOSE_ITERS and SOLVER.EMA.DECAY are for a
     # run of MAX_ITER iterations, and are stretched or shrunk with it. TEST.EVAL_PERIOD 0 then

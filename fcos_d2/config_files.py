@@ -8,6 +8,8 @@ from detectron2.config import CfgNode
 from fcos_deploy.safe_yaml import LimitedLoader
 from fcos_deploy.text import read_text, shown
 
+from .config_values import fitted, fitted_section
+
 BASE = "_BASE_"
 # More than any config has.
 MAX_BYTES = 200_000
@@ -43,7 +45,7 @@ def merge_config_file(cfg: CfgNode, content: dict, path: str | Path) -> None:
     """
     try:
         _check_keys(content)
-        loaded = CfgNode(content)
+        loaded = CfgNode(fitted_section(content, cfg))
         version = loaded.get("VERSION", cfg.VERSION)
         if version != cfg.VERSION:
             raise ValueError(f"VERSION must be {cfg.VERSION}, got {version!r}")
@@ -61,9 +63,20 @@ def merge_overrides(cfg: CfgNode, opts: list[str], path: str | Path) -> None:
     try:
         if len(opts) % 2:
             raise ValueError(f"overrides are KEY VALUE pairs, and {opts[-1]!r} has no value")
-        cfg.merge_from_list(opts)
+        pairs = zip(opts[::2], opts[1::2], strict=True)
+        cfg.merge_from_list([x for key, value in pairs for x in (key, _fitted(cfg, key, value))])
     except _WRONG as error:
         raise ValueError(f"{path}: {reason(error)}") from None
+
+
+def _fitted(cfg: CfgNode, key: str, value: object) -> object:
+    """The value of an override; that of an unknown key, which yacs refuses, as it is."""
+    present: object = cfg
+    for word in key.split("."):
+        if not isinstance(present, CfgNode) or word not in present:
+            return value
+        present = present[word]
+    return fitted(key, value, present)
 
 
 def same_config(one: object, other: object) -> bool:

@@ -25,7 +25,7 @@ from fcos_deploy.service import Service
 
 NAMES = ["a", "b", "c"]
 CAP = 12
-THRESHOLDS = {"all": (0.45, 0.45, 0.45), "by class": (0.3, 1.0, 0.5)}
+THRESHOLDS = {"all": (0.7, 0.7, 0.7), "by class": (0.3, 1.0, 0.5)}
 
 
 def detector_with_cap(cap: int = CAP) -> torch.nn.Module:
@@ -154,7 +154,8 @@ def test_exported(exported: Path, folder: Path, thresholds: tuple[float, ...]) -
 
 def test_an_export_gets_those_of_its_detector() -> None:
     model = detector_with_cap()
-    rest = dict(model_file="m", format="onnx", fixed_size=None, batch=None, raw_heads=False)
+    rest = {"model_file": "m", "format": "onnx", "fixed_size": None, "batch": None}
+    rest |= {"raw_heads": False}
     settings = infer_settings(model, mapper(), NAMES, **rest)
     assert (settings["thresholds"]["score"], settings["thresholds"]["draw"]) == (0.0, 0.5)
     generator = model.proposal_generator
@@ -185,29 +186,29 @@ def test_the_rest_of_the_files_stays(folder: Path, tmp_path: Path) -> None:
     assert run_of(read).score_thresh == [["a", 0.3], ["b", 1.0], ["c", 0.5]]
     cfg.train.score_thresh = read.train.score_thresh
     LazyConfig.save(cfg, str(tmp_path / "wanted.yaml"))
-    written, wanted = (yaml.safe_load((tmp_path / x).read_text()) for x in ("lazy.yaml", "wanted.yaml"))
+    written, wanted = (
+        yaml.safe_load((tmp_path / x).read_text()) for x in ("lazy.yaml", "wanted.yaml")
+    )
     assert written == wanted
 
 
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda x: write_to_config(x / "a.py", (0.1,) * 3, NAMES), "a.py is code, .* train.score_thr"),
+        (lambda x: write_to_config(x / "a.py", (0.1,) * 3, NAMES), "a.py is code, .* train.score"),
         (
-            lambda x: write_to_config(
-                model_zoo.get_config_file("FCOS-RT/R50"), (0.1,) * 3, NAMES
-            ),
+            lambda x: write_to_config(model_zoo.get_config_file("FCOS-RT/R50"), (0.1,) * 3, NAMES),
             "R50.yaml belongs to fcos_d2 and to all weights of its kind",
         ),
-        (lambda x: write_to_config(x / "list.yaml", (0.1,) * 3, NAMES), "list.yaml: holds a list"),
-        (lambda x: write_to_config(x / "text.yaml", (0.1,) * 3, NAMES), "text.yaml: TEST.SCORE_THRE"),
+        (lambda x: write_to_config(x / "list.yaml", (0.1,) * 3, NAMES), "list.yaml: holds a"),
+        (lambda x: write_to_config(x / "text.yaml", (0.1,) * 3, NAMES), "text.yaml: TEST.SCORE"),
         (lambda x: write_to_export(x, (0.1,) * 3, NAMES), "infer.yaml: no such file; an export is"),
         (
             lambda x: write_to_export(x / "export", (0.1,) * 3, NAMES),
             "an export of the classes a, b, and the thresholds are for a, b, c",
         ),
     ],
-)  # fmt: skip
+)
 def test_where_they_have_no_place(tmp_path: Path, write: Callable, message: str) -> None:
     (tmp_path / "list.yaml").write_text("- 1\n")
     (tmp_path / "text.yaml").write_text("TEST: 3\n")

@@ -7,25 +7,35 @@ PAIRS = [["cat", 0.4], ["no", 0.35]]
 KEYS = ("TEST", "SCORE_THRESH")
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("TEST:\n  SCORE_THRESH: 0.5 # mine\n  X: 1\n", "TEST:\n  SCORE_THRESH: 0.7 # mine\n  X: 1\n"),
-        ("# top\nTEST:\n  # why\n  X: 1\nB: 2\n", "# top\nTEST:\n  # why\n  SCORE_THRESH: 0.7\n  X: 1\nB: 2\n"),
-        ("TEST: {X: 1}\n", "TEST: {SCORE_THRESH: 0.7, X: 1}\n"),
-        ("TEST: {}\n", "TEST: {SCORE_THRESH: 0.7}\n"),
-        ("# top\nA: 1\n", "# top\nTEST:\n  SCORE_THRESH: 0.7\nA: 1\n"),
-        ("{A: 1}", "{TEST: {SCORE_THRESH: 0.7}, A: 1}"),
-        (
-            "TEST:\n  SCORE_THRESH:\n  - - cat\n    - 0.4\n  - - dog\n    - 0.3\n  X: 1\n",
-            "TEST:\n  SCORE_THRESH: 0.7\n  X: 1\n",
-        ),
-        ("TEST:\n  SCORE_THRESH:\n    - - cat\n      - 0.4\n# end\n", "TEST:\n  SCORE_THRESH: 0.7\n# end\n"),
-        ("TEST:\n  SCORE_THRESH:\n    cat: 0.4\n  X: 1\n", "TEST:\n  SCORE_THRESH: 0.7\n  X: 1\n"),
-        ("TEST:\n  SCORE_THRESH:\nA: 1\n", "TEST:\n  SCORE_THRESH: 0.7\nA: 1\n"),
-        ("TEST:\n  SCORE_THRESH: [[a, 1], [b, 2]]\n", "TEST:\n  SCORE_THRESH: 0.7\n"),
-    ],
-)  # fmt: skip
+# What is there, and what becomes of it.
+CASES = [
+    (
+        "TEST:\n  SCORE_THRESH: 0.5 # mine\n  X: 1\n",
+        "TEST:\n  SCORE_THRESH: 0.7 # mine\n  X: 1\n",
+    ),
+    (
+        "# top\nTEST:\n  # why\n  X: 1\nB: 2\n",
+        "# top\nTEST:\n  # why\n  SCORE_THRESH: 0.7\n  X: 1\nB: 2\n",
+    ),
+    ("TEST: {X: 1}\n", "TEST: {SCORE_THRESH: 0.7, X: 1}\n"),
+    ("TEST: {}\n", "TEST: {SCORE_THRESH: 0.7}\n"),
+    ("# top\nA: 1\n", "# top\nTEST:\n  SCORE_THRESH: 0.7\nA: 1\n"),
+    ("{A: 1}", "{TEST: {SCORE_THRESH: 0.7}, A: 1}"),
+    (
+        "TEST:\n  SCORE_THRESH:\n  - - cat\n    - 0.4\n  - - dog\n    - 0.3\n  X: 1\n",
+        "TEST:\n  SCORE_THRESH: 0.7\n  X: 1\n",
+    ),
+    (
+        "TEST:\n  SCORE_THRESH:\n    - - cat\n      - 0.4\n# end\n",
+        "TEST:\n  SCORE_THRESH: 0.7\n# end\n",
+    ),
+    ("TEST:\n  SCORE_THRESH:\n    cat: 0.4\n  X: 1\n", "TEST:\n  SCORE_THRESH: 0.7\n  X: 1\n"),
+    ("TEST:\n  SCORE_THRESH:\nA: 1\n", "TEST:\n  SCORE_THRESH: 0.7\nA: 1\n"),
+    ("TEST:\n  SCORE_THRESH: [[a, 1], [b, 2]]\n", "TEST:\n  SCORE_THRESH: 0.7\n"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), CASES)
 def test_only_the_value_changes(before: str, after: str) -> None:
     assert with_value(before, KEYS, 0.7) == after
     assert yaml.safe_load(with_value(before, KEYS, PAIRS))["TEST"]["SCORE_THRESH"] == PAIRS

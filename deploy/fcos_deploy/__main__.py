@@ -62,7 +62,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--coco", metavar="ANNOTATIONS", help="--json gets COCO results for the images of this file"
     )
-    parser.add_argument("--score-threshold", type=float, help="lowest of a detection; default: what infer.yaml says")
+    parser.add_argument(
+        "--score-threshold", type=float, help="lowest of a detection; default: what infer.yaml says"
+    )
     parser.add_argument("--batch", type=int, default=1, help="images at a time; default: 1")
     parser.add_argument("--threads", type=int, help="of the engine; default: it chooses")
     args = parser.parse_args(argv)

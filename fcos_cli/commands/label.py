@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .. import flags, values
 from ..model_choice import config_of
-from .predict import add_detecting
+from .predict import THRESHOLD, add_detecting
 
 SUMMARY = "label images for people to correct, and list those to label first"
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=["coco"],
         note="one or more; default: coco",
     )
-    flags.add(parser, "--threshold", note="default: 0.5", default=0.5)
+    flags.add(parser, "--threshold", note=THRESHOLD)
     parser.add_argument(
         "--uncertain",
         type=values.positive,

@@ -32,7 +32,6 @@ def run(arguments: argparse.Namespace) -> None:
     from fcos_d2.predictor import Predictor
     from fcos_d2.visualization import write_image
     from fcos_d2.visualization.beside_truth import predictions_beside_truth
-    from fcos_d2.visualization.plots import plot_training
     from fcos_deploy.text import say
 
     from ..training import request_of
@@ -46,7 +45,6 @@ def run(arguments: argparse.Namespace) -> None:
     predictor = Predictor(config, weights, confidence_threshold=0.5)
     picture = predictions_beside_truth(predictor, "shapes_val", NUM_PICTURES)
     write_image(output / "predictions.png", picture)
-    plot_training(output / "metrics.json", output / "training.png")
     say(next_steps(output, results["bbox"]))
 
 

@@ -42,13 +42,11 @@ def run(arguments: argparse.Namespace) -> None:
     report = report_of(arguments)
     from fcos_d2.predictor import Predictor
     from fcos_d2.ui import App, Looker, Server, listen
-    from fcos_d2.ui.looking import FLOOR
 
     listening = listen(arguments.port)  # before what takes long, the model
     predictor = Predictor(
         arguments.config,
         arguments.weights,
-        confidence_threshold=FLOOR,
         device=arguments.device,
         opts=arguments.opts,
         trust_checkpoint=arguments.trust_checkpoint,

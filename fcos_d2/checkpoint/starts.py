@@ -48,14 +48,6 @@ class Start:
     licence: str
     settings: Mapping[str, object] = field(default_factory=dict)
 
-    @property
-    def line(self) -> str:
-        """For people."""
-        what = IN_WORDS.get(self.name, "weights")
-        if self.name == "scratch":
-            return f"start: {what} ({self.source})"
-        return f"start: {what} from {self.source}; licence: {self.licence}"
-
 
 def choose_start(
     wanted: str = "auto",

@@ -73,17 +73,24 @@ def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     return [*groups.values()]
 
 
-def _small_and_hash(path: str | Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """The small grey picture (SIDE, SIDE) and the bits (BITS,); None for one that is unreadable."""
-    from imagehash import dhash  # here, because few commands need it
-
+def small_grey(path: str | Path) -> "Image.Image | None":
+    """The picture in grey, (SIDE, SIDE) px; None for one that is unreadable."""
     try:
         with open(path, "rb") as file, open_picture(file) as image:
             if image.mode.startswith(("I", "F")):  # more than 8 bits, which the reader scales
                 image = Image.fromarray(read_image(path))
             image.draft("L", (4 * SIDE, 4 * SIDE))  # JPEG comes out small, and much sooner
-            small = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
+            return image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
     except (*DECODE_ERRORS, ImageError):
+        return None
+
+
+def _small_and_hash(path: str | Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """The small grey picture (SIDE, SIDE) and the bits (BITS,); None for one that is unreadable."""
+    from imagehash import dhash  # here, because few commands need it
+
+    small = small_grey(path)
+    if small is None:
         return None
     bits = dhash(small, hash_size=int(BITS**0.5)).hash.reshape(-1)
     return np.asarray(small, dtype=np.float32), bits

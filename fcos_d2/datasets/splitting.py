@@ -48,7 +48,7 @@ def make_split(
     """
     read = read_dataset(data.data, images=data.images, format=format, classes=classes)
     report_problems(data.data, read.problems, check)
-    coco = _as_in_the_file(read.coco)
+    coco = as_in_the_file(read.coco)
     split = _Split(Path(output_dir), coco, read.images)
     if split.is_there():
         line = f"no validation set in {data.data}: that of {split.folder} is taken"
@@ -69,7 +69,7 @@ def earlier_split(
     if not (Path(output_dir) / FOLDER / "val.json").is_file():
         return None
     read = read_dataset(data.data, images=data.images, classes=classes)
-    split = _Split(Path(output_dir), _as_in_the_file(read.coco), read.images)
+    split = _Split(Path(output_dir), as_in_the_file(read.coco), read.images)
     return split.files("val") if split.is_there() else None
 
 
@@ -199,7 +199,7 @@ def _divided(group: list[int], records: list[dict]) -> list[list[int]]:
     return [group[i : i + most] for i in range(0, len(group), most)]
 
 
-def _as_in_the_file(coco: dict) -> dict:
+def as_in_the_file(coco: dict) -> dict:
     """With the ids of the user's file, which the reader has kept."""
     ids = {key: {x["id"]: x.pop("source_id", x["id"]) for x in coco[key]} for key in _WITH_IDS}
     for key, new in ids.items():

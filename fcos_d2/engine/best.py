@@ -13,7 +13,7 @@ from detectron2.utils import comm
 from ..checkpoint import read_checkpoint
 from ..evaluation.metrics import unknown_metric
 from .cadence import Cadence
-from .measuring import RAW
+from .log_names import RAW
 
 logger = logging.getLogger(__name__)
 

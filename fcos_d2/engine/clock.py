@@ -3,8 +3,11 @@
 import json
 import logging
 import os
+import threading
 import time
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from detectron2.engine import HookBase, TrainerBase
@@ -55,6 +58,8 @@ class Clock(HookBase):
         self.last_iteration: int | None = None  # the count of iterations at the end
         self._written = 0.0  # s used, in the file
         self._steps = 0  # of this life
+        self._noting: threading.Event | None = None  # set: no more
+        self._lock = threading.Lock()  # of the file
 
     @property
     def used(self) -> float:
@@ -150,13 +155,27 @@ class Clock(HookBase):
             self._note()
 
     def after_train(self) -> None:
+        """No step follows that the time could be missing for."""
+        if self._noting is not None:
+            self._noting.set()
         self._note()
 
     def _note(self) -> None:
-        self._written = self.used
-        if comm.is_main_process():
-            text = json.dumps({"seconds_used": round(self._written, 1)})
-            write_text(self.path, text, durable=False)
+        with self._lock:
+            self._written = self.used
+            if comm.is_main_process():
+                text = json.dumps({"seconds_used": round(self._written, 1)})
+                write_text(self.path, text, durable=False)
+
+    def keep_noting(self) -> None:
+        """Notes the time also while nothing is measured, until the last step.
+
+        So a kill in a long evaluation, in a long step or while the run starts loses no time.
+        """
+        if self._noting is None and comm.is_main_process():
+            self._noting = threading.Event()
+            arguments = weakref.ref(self), self._noting
+            threading.Thread(target=_note_now_and_then, args=arguments, daemon=True).start()
 
     def state_dict(self) -> dict:
         return {"used": self.used, **self.budget.state_dict()}
@@ -166,8 +185,17 @@ class Clock(HookBase):
         self.budget.load_state_dict(state)
         self.before = max(self.before, state["used"])
 
-    def take_up(self) -> None:
-        """Counts the time of the lives before this one, whether or not one left a checkpoint."""
+    def take_up(self, resume: bool) -> None:
+        """Counts the time from here on, should this life be killed.
+
+        Args:
+            resume: that of the lives before counts, too, whether or not one left a checkpoint.
+        """
+        if resume and self._noting is None:  # else the file tells of this life
+            self._read()
+        self.keep_noting()
+
+    def _read(self) -> None:
         if not os.path.exists(self.path):
             return
         try:
@@ -177,8 +205,26 @@ class Clock(HookBase):
             logger.warning("%s cannot be read (%s): some time does not count", self.path, error)
 
 
-def build_clock(settings: Training, output_dir: str, begun: float | None) -> Clock | None:
-    """The clock of a training that began at this `time.monotonic()`; None: of one without budget.
+def _note_now_and_then(clock_ref: Callable[[], Clock | None], ended: threading.Event) -> None:
+    """As long as there is the clock: a trainer may end before it has begun to train."""
+    while not ended.wait(FILE_SECONDS):
+        clock = clock_ref()
+        if clock is None:
+            return
+        with suppress(OSError):  # which the run itself will meet, and say
+            clock._note()
+
+
+def build_clock(
+    settings: Training, output_dir: str, begun: float | None, resume: bool = False
+) -> Clock | None:
+    """The clock of a training; None: of one without budget.
+
+    Args:
+        settings: of the training.
+        output_dir: of the run.
+        begun: `time.monotonic()` when the command began; None: now.
+        resume: the run will go on, so time counts at once, see `Clock.take_up`.
 
     Raises:
         ValueError: a budget that is no time.
@@ -186,7 +232,10 @@ def build_clock(settings: Training, output_dir: str, begun: float | None) -> Clo
     if settings.budget == 0:
         return None
     budget = Budget(settings.budget, settings.max_iter, settings.eval_period)
-    return Clock(budget, time.monotonic() if begun is None else begun, output_dir)
+    clock = Clock(budget, time.monotonic() if begun is None else begun, output_dir)
+    if resume:
+        clock.take_up(resume)
+    return clock
 
 
 class ClockCheckpointer(PeriodicCheckpointer):

@@ -11,8 +11,11 @@ from fcos_deploy.writing import describe
 
 from . import label_forecast
 from .best import KeepBest
+from .curves import SECONDS as CURVES_SECONDS
+from .curves import draw_curves
 from .divergence import one_rank_tells
 from .evaluating import evaluate_weights
+from .final_report import keep_time, write_final_report
 from .final_test import TimeForTest, measure_best_weights
 from .learning_curve import curve_of
 from .request import Request
@@ -72,20 +75,27 @@ def _train(request: Request, prepared: Run) -> dict:
     )
     trainer.resume_or_load(resume=request.resume)
     say_beginning(trainer)
+    if trainer.clock is not None:
+        trainer.clock.budget.announce("curves", CURVES_SECONDS)
     if prepared.final_test and trainer.clock is not None:
         trainer.register_hooks([TimeForTest(trainer.clock, prepared, trainer.measuring)])
+    keep_time(prepared, trainer.clock)
     results = trainer.train()
     best = next((hook.best for hook in trainer._hooks if isinstance(hook, KeepBest)), None)
     tested = (
         measure_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else None
     )
+    page = write_final_report(prepared, trainer.clock, request.trust_checkpoint)
     forecast, curve = {}, curve_of(trainer)
     if curve is not None and curve.points:
         forecast["2x time"] = curve.in_words()
     if request.forecast:
         forecast["2x labels"] = label_forecast.in_words(labels)
+    curves = draw_curves(prepared.output_dir)
     seconds = time.monotonic() - start
-    say_end(prepared, results, seconds, best, trainer.clock, tested, forecast)
+    say_end(
+        prepared, results, seconds, best, trainer.clock, tested, forecast, page=page, curves=curves
+    )
     return results
 
 

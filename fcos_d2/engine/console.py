@@ -4,22 +4,24 @@ import logging
 import os
 import re
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 from detectron2.utils import comm
 from detectron2.utils.logger import _ColorfulFormatter
 
+from .bars import Bar, WatchedBatches, has_bars
 from .keys import Kind, with_keys
 from .log_names import ShownNames
 
 LOGGERS = ("fcos_d2", "fvcore", "detectron2")
+PROGRESS = "detectron2.utils.events"
 # Of the lines that are no warnings, those of these loggers are for a person.
 FOR_A_PERSON = (
     "fcos_d2.engine.best",
     "fcos_d2.engine.data",
     "fcos_d2.engine.stopping",
     "fcos_d2.engine.summary",
-    "detectron2.utils.events",  # the progress
+    PROGRESS,
 )
 # Its warnings are about what fcos_d2 has looked at, and repaired, itself.
 ABOUT_NOTHING = ("detectron2.data.datasets.coco",)
@@ -63,6 +65,18 @@ def setup_logging(output_dir: str, verbose: bool = False, kind: Kind | None = No
             logger.addHandler(handler)
 
 
+def stream_for_bars() -> TextIO | None:
+    """Where bars of progress go; None where there are none."""
+    handlers = logging.getLogger(LOGGERS[0]).handlers
+    return next((x.stream for x in handlers if isinstance(x, Terminal) and x.bars), None)
+
+
+def watched(batches: Any, what: str) -> Any:
+    """The batches, with a bar while they are worked through where a terminal shows bars."""
+    stream = stream_for_bars()
+    return batches if stream is None else WatchedBatches(batches, what, stream)
+
+
 def _is_detectron2s(handler: logging.Handler) -> bool:
     """Whether it writes on the terminal for detectron2's `setup_logger`."""
     return isinstance(handler.formatter, _ColorfulFormatter)
@@ -102,19 +116,23 @@ class Terminal(logging.StreamHandler):
         self.kind = kind
         self.verbose = verbose
         self.colours = has_colours(stream)
+        self.bars = has_bars(stream) and not verbose  # in place of the lines of progress
         self._left = FIRST_LINES
         self._trains = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._trains = self._trains or record.name == "detectron2.utils.events"
+        self._trains = self._trains or record.name == PROGRESS
         if self._shows(record):
-            super().emit(record)
+            with Bar.external_write_mode(self.stream):  # bars make way
+                super().emit(record)
 
     def _shows(self, record: logging.LogRecord) -> bool:
         if getattr(record, "only_in_file", False):  # who asked for it says it by himself
             return False
         if self.verbose:
             return True
+        if self.bars and record.name == PROGRESS:
+            return False
         if record.levelno < logging.WARNING:
             return record.name in FOR_A_PERSON
         return record.name not in ABOUT_NOTHING and (self._trains or self._left >= 0)

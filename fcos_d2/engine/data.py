@@ -1,6 +1,7 @@
 """Which data a request means: a folder, files that it names, or those of the config."""
 
 import logging
+import os
 
 from ..datasets.folder import ALL_OF_IT, FoundData, data_in, find_data
 from ..datasets.own_data import DataFiles, OwnData, on_main, register_own_data
@@ -65,11 +66,18 @@ def _to_evaluate(request: Request, output_dir: str) -> Sets:
     given, format = DataFiles(request.val_data, request.val_images), request.data_format
     files, lines = on_main(lambda: data_in(given, "val", format))
     if lines and lines[-1] == ALL_OF_IT:
-        earlier = on_main(lambda: earlier_split(files, output_dir, classes=request.classes))
+        # An evaluation may write elsewhere; training has left its split beside the weights.
+        places = [output_dir, *([os.path.dirname(request.weights)] if request.weights else [])]
+        earlier = on_main(lambda: _earlier_split(files, places, request.classes))
         if earlier:
             files, lines = earlier, [f"the validation set that training made: {earlier.data}"]
     _say(lines)
     return None, files, None, format
+
+
+def _earlier_split(files: DataFiles, places: list[str], classes: str | None) -> DataFiles | None:
+    found = (earlier_split(files, place, classes=classes) for place in places)
+    return next((split for split in found if split is not None), None)
 
 
 def _to_learn(request: Request, output_dir: str) -> Sets:

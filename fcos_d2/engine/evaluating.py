@@ -12,6 +12,7 @@ from ..evaluation.coco import FastCOCOEvaluator
 from ..evaluation.coco_limits import detections_limit
 from ..modeling.backbone import weights_come_later
 from ..modeling.folding import fold_batch_norms
+from .console import watched
 from .keys import adding_keys
 from .run_parts import Run
 from .wrapping import prepare_for_training, unwrapped
@@ -67,6 +68,7 @@ def evaluate(
             evaluator.model_limit = detections_limit(unwrapped(model))
         evaluator = evaluate_by_name(evaluator, name, class_names)
         seen = views.wrap(model, run.build_test_mapper())
-        results[name] = inference_on_dataset(seen, build_loader(name), evaluator)
+        loader = watched(build_loader(name), "evaluating")
+        results[name] = inference_on_dataset(seen, loader, evaluator)
         print_csv_format(results[name] or {})
     return results if len(results) != 1 else results.popitem()[1]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 
 from .budget import Budget

@@ -13,6 +13,7 @@ from ..checkpoint import FCOSCheckpointer
 from .best import KeepBest
 from .cadence import Cadence, Evaluation
 from .clock import Clock, ClockCheckpointer, ClockWriter
+from .console import stream_for_bars
 from .divergence import DivergenceGuard
 from .ema import WeightAverage
 from .learning_curve import LearningCurve
@@ -20,6 +21,7 @@ from .run_parts import Training
 from .schedule import LRScheduler
 from .step import StepTrainer
 from .stopping import StopOnSignal
+from .training_bar import TrainingBar
 from .watchdog import Watchdog
 
 
@@ -47,6 +49,9 @@ class RunHooks:
         hooks: list[HookBase] = [] if self.clock is None else [self.clock]
         budget = None if self.clock is None else self.clock.budget
         hooks += [IterationTimer(), LRScheduler(optimizer, self.scheduler, budget)]
+        stream = stream_for_bars()
+        if stream is not None:
+            hooks.append(TrainingBar(stream, settings.best_metric, self.clock))
         if self.average is not None:
             hooks.append(self.average)
         hooks += self.before_evaluation

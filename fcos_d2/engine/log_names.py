@@ -1,9 +1,12 @@
-"""Names of files and classes in the log."""
+"""Names in the log: of results, and safe ones of files and classes."""
 
 import logging
 import re
 
 from fcos_deploy.text import shown_lines
+
+RAW = "raw"  # before all that the weights of the last iteration give, beside their moving mean
+LOSS = "validation"  # before the losses on a test set
 
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")  # detectron2 colours its tables
 

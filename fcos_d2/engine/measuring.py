@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from .validation_loss import ValidationLoss
-
-LOSS = "validation"  # before the names of losses on a test set
-RAW = "raw"  # before all that the weights of the last iteration give, beside their moving mean
+from .ema import WeightAverage
+from .log_names import LOSS, RAW
+from .run_parts import Run
+from .validation_loss import ValidationLoss, check_has_losses
 
 
 class Measuring:
@@ -64,3 +64,27 @@ class Measuring:
         if len(found) == 1:
             return results | found.popitem()[1]
         return results | {name: results.get(name, {}) | losses for name, losses in found.items()}
+
+
+def build_measuring(
+    run: Run, test: Callable[[nn.Module], dict], model: nn.Module, average: WeightAverage | None
+) -> Measuring:
+    """What a run asks to be measured.
+
+    Args:
+        run: of the training, whose data are loaded.
+        test: see `Measuring`.
+        model: in training, maybe distributed.
+        average: of its weights; None: there is none.
+
+    Raises:
+        ValueError: losses of a model that has others than these.
+    """
+    settings, losses = run.training(), None
+    if settings.validation_loss:
+        check_has_losses(model)
+        losses = ValidationLoss(run, run.class_names)
+    if average is None:
+        return Measuring(test, run.test_datasets, model, losses=losses)
+    raw = model if settings.evaluate_raw else None
+    return Measuring(test, run.test_datasets, average.model, raw=raw, losses=losses)

@@ -163,9 +163,7 @@ def _train_loader(cfg: DictConfig) -> DataLoader:
     return instantiate({**cfg.dataloader.train, "accumulate_steps": steps})
 
 
-def _test_loader(
-    cfg: DictConfig, dataset_name: str, mapper: Callable[[dict], dict]
-) -> DataLoader:
+def _test_loader(cfg: DictConfig, dataset_name: str, mapper: Callable[[dict], dict]) -> DataLoader:
     dataloader = copy.deepcopy(cfg.dataloader)
     dataloader.test.dataset.names = dataset_name
     return instantiate({**dataloader.test, "mapper": mapper})

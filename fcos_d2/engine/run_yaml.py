@@ -183,9 +183,7 @@ def _train_loader(cfg: CfgNode) -> DataLoader:
     )
 
 
-def _test_loader(
-    cfg: CfgNode, dataset_name: str, mapper: Callable[[dict], dict]
-) -> DataLoader:
+def _test_loader(cfg: CfgNode, dataset_name: str, mapper: Callable[[dict], dict]) -> DataLoader:
     return build_detection_test_loader(cfg, dataset_name, mapper=mapper)
 
 

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectron2.data import MetadataCatalog
@@ -13,6 +14,7 @@ from detectron2.utils import comm
 from .. import __version__
 from ..checkpoint.origins import origins_in_words
 from .durations import in_words as duration
+from .log_names import LOSS
 from .wrapping import unwrapped
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ def say_end(
     clock: "Clock | None" = None,
     tested: Mapping[str, object] | None = None,
     forecast: Mapping[str, str] | None = None,
+    page: Path | None = None,
+    curves: str | None = None,
 ) -> None:
     """What came out, where it lies, and what can be done with it.
 
@@ -94,6 +98,8 @@ def say_end(
         clock: of a run with a budget.
         tested: results of the best weights on the test set; None where there is no such set.
         forecast: what more time or labels would bring, in words; None: that is not known.
+        page: of the report; None where there is none.
+        curves: the picture of them; None: there is none.
     """
     rows = {"results": in_words(results) or "none"}
     weights = os.path.join(run.output_dir, "model_final.pth")
@@ -105,6 +111,10 @@ def say_end(
     if tested is not None:
         rows["test set"] = in_words(tested) or "none"
     rows |= forecast or {}
+    if page is not None:
+        rows["report"] = f"{page}: what the detector gets right and wrong, and which threshold"
+    if curves is not None:
+        rows["curves"] = curves
     rows["output"] = f"{run.output_dir}: config.yaml, metrics.json, log.txt"
     rows["next"] = f"fcos predict IMAGE --weights {weights} --output drawn/"
     time = f"{timedelta(seconds=round(seconds))}"
@@ -134,11 +144,15 @@ def _parts(results: Mapping[str, object], prefix: str) -> Iterator[str]:
     for name, values in results.items():
         if not isinstance(values, Mapping):
             continue
+        if name == LOSS:
+            if _is_number(values.get("total_loss")):
+                yield f"{prefix}validation loss {values['total_loss']:.3g}"
+            continue
         shown = [f"{key} {values[key]:.1f}" for key in METRICS if _is_number(values.get(key))]
         if shown:
             yield f"{prefix}{name} {', '.join(shown)}"
         else:
-            yield from _parts(values, f"{name} ")
+            yield from _parts(values, f"{prefix}{name} ")
 
 
 def _sources(dataset_names: Sequence[str]) -> str:

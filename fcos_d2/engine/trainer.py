@@ -37,13 +37,12 @@ from .hooks import RunHooks
 from .idle_levels import warn_of_idle_levels
 from .keys import adding_keys
 from .loggers import build_writers
-from .measuring import Measuring
+from .measuring import build_measuring
 from .run_of import Config, run_of
 from .step import StepTrainer
 from .summary import say_results
 from .train_log import quiet_train_loop
 from .trainable import choose_what_learns
-from .validation_loss import ValidationLoss, check_has_losses
 from .wrapping import prepare_for_training, unwrapped, wrap_distributed
 
 logger = logging.getLogger(__name__)
@@ -79,7 +78,7 @@ class Trainer(DefaultTrainer):
         self.run = run_of(cfg)
         self.settings = self.run.training()
         with adding_keys(self.run.kind):
-            self.clock = build_clock(self.settings, self.run.output_dir, begun)
+            self.clock = build_clock(self.settings, self.run.output_dir, begun, resume)
             resumes = resume and bool(resumable(self.run.output_dir))
             with weights_come_later(resumes):
                 model = self.build_model(cfg)
@@ -101,7 +100,8 @@ class Trainer(DefaultTrainer):
             # With a budget, the end is known when it comes.
             self.max_iter = self.settings.max_iter if self.clock is None else sys.maxsize
             self._last_eval_results: dict = {}
-            self.measuring = self._build_measuring()
+            test = partial(self.test, self.cfg, class_names=self.class_names)
+            self.measuring = build_measuring(self.run, test, self.model, self.average)
             self.register_hooks(self.build_hooks())
 
     def _build_step(self, model: nn.Module) -> StepTrainer:
@@ -127,21 +127,6 @@ class Trainer(DefaultTrainer):
             follow(data_loader, budget.position)
         return step
 
-    def _build_measuring(self) -> Measuring:
-        settings = self.settings
-        losses = None
-        if settings.validation_loss:
-            check_has_losses(self.model)
-            losses = ValidationLoss(self.run, self.class_names)
-        average = None if self.average is None else self.average.model
-        return Measuring(
-            partial(self.test, self.cfg, class_names=self.class_names),
-            self.run.test_datasets,
-            average or self.model,
-            raw=self.model if average is not None and settings.evaluate_raw else None,
-            losses=losses,
-        )
-
     def _check_data(self) -> None:
         """Classes and metrics, which are known once the training data are loaded."""
         check_class_count(self.run, unwrapped(self.model))
@@ -154,14 +139,14 @@ class Trainer(DefaultTrainer):
 
     def resume_or_load(self, resume: bool = True) -> None:
         """The last checkpoint with `resume`, else the weights that the config names."""
+        if self.clock is not None:
+            self.clock.take_up(resume)
         with adding_keys(self.run.kind):
             resumes = resume and self.checkpointer.has_checkpoint()
             self.checkpointer.resume_or_load(self.run.weights, resume=resume)
         if resumes:  # with the iteration after the last one that is finished
             self.start_iter = self.iter + 1
         start_at(self._trainer.data_loader, self.start_iter)
-        if self.clock is not None and resume:
-            self.clock.take_up()
         if self.clock is not None and self.clock.finished:
             self.max_iter = self.start_iter
 
@@ -194,9 +179,7 @@ class Trainer(DefaultTrainer):
                 self.run.test_datasets,
                 self.run.build_test_mapper(),
                 self.run.image_format,
-                settings.logging.images,
-                cadence,
-                self.class_names,
+                *(settings.logging.images, cadence, self.class_names),
             ),
         ).build()
 

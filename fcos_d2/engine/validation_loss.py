@@ -4,15 +4,15 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 from detectron2.utils.logger import log_first_n
 from torch import Tensor, nn
 
 from ..class_names import positions
 from ..modeling import FCOS, FCOSProposalGenerator
+from .console import watched
 from .example_images import evaluating, with_ground_truth
 from .run_parts import Run
 from .wrapping import unwrapped
@@ -78,14 +78,14 @@ class ValidationLoss:
         Raises:
             ValueError: the model has other losses.
         """
-        sums: list[Tensor] = []
-        names: list[str] = []
+        found: list[tuple[list[str], Tensor]] = []
         with evaluating(model), torch.no_grad():
-            for batch in self.loader(dataset_name):
-                for names, row in sums_of_batch(model, batch):
-                    sums.append(row)
-        mine = torch.stack(sums).cpu().double() if sums else None
-        gathered = comm.gather((names, mine))
+            for batch in watched(self.loader(dataset_name), "losses"):
+                found += sums_of_batch(model, batch)
+        mine = None
+        if found:
+            mine = found[0][0], torch.stack([sums for _, sums in found]).cpu().double()
+        gathered = comm.gather(mine)
         return self._mean(model, dataset_name, gathered) if comm.is_main_process() else {}
 
     def loader(self, dataset_name: str) -> Any:
@@ -100,17 +100,19 @@ class ValidationLoss:
         return self.run.build_test_loader(dataset_name, mapper)
 
     def _mean(
-        self, model: nn.Module, dataset_name: str, gathered: list[tuple[list[str], Tensor | None]]
+        self,
+        model: nn.Module,
+        dataset_name: str,
+        gathered: list[tuple[list[str], Tensor] | None],
     ) -> dict[str, float]:
-        """Over batches, each counted by its images."""
-        rows = [rows for _, rows in gathered if rows is not None]
-        if not rows:
+        """Over batches, each counted by its images; ranks without images gathered None."""
+        some = [pair for pair in gathered if pair is not None]
+        if not some:
             source = MetadataCatalog.get(dataset_name).get("source", dataset_name)
             text = f"{source} has no annotations, so there is no validation loss"
             log_first_n(logging.WARNING, text, name=__name__, key="message")
             return {}
-        names = next(names for names, rows in gathered if rows is not None)
-        sums = torch.cat(rows)
+        names, sums = some[0][0], torch.cat([rows for _, rows in some])
         sums = sums[torch.randperm(len(sums), generator=torch.Generator().manual_seed(ORDER))]
         means = dict.fromkeys(names, 0.0)
         for batch in sums.split(self.batch_size):

@@ -74,7 +74,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
         self._tasks = tasks
         self._distributed = distributed
         self._output_dir = output_dir
-        self._max_dets_per_image = max_dets_per_image
+        self.max_dets_per_image = max_dets_per_image
         self.model_limit = model_limit
         self._metadata = MetadataCatalog.get(dataset_name)
         self._predictions: list[tuple[int, np.ndarray]] = []
@@ -130,7 +130,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
             if any(comm.all_gather(self._detectron2 is not None)) and self._detectron2 is None:
                 self._detectron2 = self._build_detectron2()
         if self._truth and comm.is_main_process():
-            limit = max(10, self._max_dets_per_image)
+            limit = max(10, self.max_dets_per_image)
             warn_of_limits(self._truth, self._dataset_name, limit, self.model_limit)
         if self._detectron2:
             results = self._detectron2.evaluate(img_ids)
@@ -179,7 +179,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
             self._tasks,
             self._distributed,
             self._output_dir,
-            max_dets_per_image=self._max_dets_per_image,
+            max_dets_per_image=self.max_dets_per_image,
             use_fast_impl=False,  # compiled code, which may be absent
         )
         evaluator.reset()
@@ -204,7 +204,7 @@ class FastCOCOEvaluator(DatasetEvaluator):
         if len(detections) == 0:
             logger.warning("%s: the model detected nothing", self._dataset_name)
             return {"bbox": dict.fromkeys(RESULT_KEYS, float("nan"))}
-        limits = sorted((1, 10, self._max_dets_per_image))
+        limits = sorted((1, 10, self.max_dets_per_image))
         if img_ids is not None:
             img_ids = [self._arrays.image_id(x, self._json_file) for x in img_ids]
         precision, recall = match_boxes(coco_gt, detections, limits, img_ids)

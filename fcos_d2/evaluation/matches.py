@@ -199,7 +199,10 @@ def average_precision(matches: Matches, counts: np.ndarray | None = None) -> np.
         image = torch.from_numpy(matches.image[mine])
         for a in range(len(AREAS)):
             objects = counts @ matches.object_counts[a, k]  # (B,)
-            there, needed = objects > 0, _needed(objects)
+            there = objects > 0
+            if not there.any():
+                continue
+            needed = _needed(objects)
             for t in range(len(IOU_THRESHOLDS)):
                 true, ignored = matches.true[a, t, mine], matches.ignored[a, t, mine]
                 found = _of_class(image, true, ignored, weights, needed)

@@ -23,9 +23,9 @@ HEADER = """\
 #   resize      the image gets this short side, px, unless its long one would become longer
 #   pixel_*     of each channel: grey level, minus mean, divided by std
 #   thresholds  class_probability: what a location needs to become a candidate; nms_iou: overlap
-#               above which the weaker box of a class goes; score: the lowest of a detection, one for
-#               all, or {cat: 0.4, dog: 0.35}, one for each class; draw: pictures and videos show
-#               what scores more
+#               above which the weaker box of a class goes; score: the lowest of a detection, for
+#               all classes, or for each, {cat: 0.4, dog: 0.35}; draw: pictures and videos show what
+#               scores more
 # `graph` says what the model file takes.
 """
 

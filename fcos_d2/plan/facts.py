@@ -7,8 +7,6 @@ import numpy as np
 
 from .names import names_with_a_colour, names_with_a_side
 
-TINY = 1 / 50  # of the short side of the image: below it a box is tiny
-LARGE = 1 / 2  # above it one is large
 CROWDED = 30  # objects in an image that make it crowded
 
 
@@ -22,9 +20,7 @@ class Facts:
         class_names: in the order of the model.
         boxes: (M, 4) xyxy of the objects that count (no crowds), in shares of the short side.
         image_idxs: (M,) the image of each box.
-        per_class: number of boxes of each class.
         most_of_a_class: largest number of objects of one class in an image.
-        num_val_images, num_test_images: 0 where there is no such set.
     """
 
     num_images: int
@@ -32,10 +28,7 @@ class Facts:
     class_names: tuple[str, ...]
     boxes: np.ndarray = field(repr=False)
     image_idxs: np.ndarray = field(repr=False)
-    per_class: tuple[int, ...]
     most_of_a_class: int
-    num_val_images: int = 0
-    num_test_images: int = 0
 
     @property
     def num_boxes(self) -> int:
@@ -67,22 +60,9 @@ class Facts:
         """(M,) square root of the area of each box."""
         return np.sqrt((self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1))
 
-    @property
-    def longest(self) -> np.ndarray:
-        """(M,) longer side of each box."""
-        return (self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1)
-
     def side(self, share: float) -> float:
         """The side that `share` of the boxes fall short of; e.g. 0.1 for the smallest tenth."""
         return float(np.quantile(self.sides, share))
-
-    @property
-    def tiny_share(self) -> float:
-        return float((self.sides < TINY).mean())
-
-    @property
-    def large_share(self) -> float:
-        return float((self.sides > LARGE).mean())
 
     @property
     def per_image(self) -> np.ndarray:
@@ -109,11 +89,6 @@ class Facts:
         """Classes that their colour tells apart."""
         return names_with_a_colour(self.class_names)
 
-    def with_sets(self, num_val_images: int, num_test_images: int) -> "Facts":
-        """The same, of data with these other sets."""
-        sets = {"num_val_images": num_val_images, "num_test_images": num_test_images}
-        return Facts(**{**vars(self), **sets})
-
 
 def facts_of(coco: dict[str, list[dict]]) -> Facts:
     """Measures a training set.
@@ -134,7 +109,6 @@ def facts_of(coco: dict[str, list[dict]]) -> Facts:
     image_idxs = np.array([number[a["image_id"]] for a in kept])
     xywh = np.array([a["bbox"] for a in kept], dtype=np.float64).reshape(-1, 4)
     xyxy = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)
-    classes = Counter(a["category_id"] for a in kept)
     of_a_class = Counter((a["image_id"], a["category_id"]) for a in kept)
     return Facts(
         num_images=len(images),
@@ -142,6 +116,5 @@ def facts_of(coco: dict[str, list[dict]]) -> Facts:
         class_names=tuple(x["name"] for x in coco["categories"]),
         boxes=xyxy / sizes.min(axis=1)[image_idxs, None],
         image_idxs=image_idxs,
-        per_class=tuple(classes[x["id"]] for x in coco["categories"]),
         most_of_a_class=max(of_a_class.values()),
     )

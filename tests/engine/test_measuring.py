@@ -24,7 +24,7 @@ def parts(clock, names):
     def test(model):
         clock.now += 3
         result = {"bbox": {"AP": 40.0 if model is KEPT else 60.0}}
-        return {name: result for name in names} if len(names) > 1 else result
+        return dict.fromkeys(names, result) if len(names) > 1 else result
 
     def losses(model, name):
         clock.now += 1

@@ -127,9 +127,7 @@ def test_batches_are_those_of_training_whatever_the_loader_has():
     model = detector()
     order = torch.randperm(5, generator=torch.Generator().manual_seed(ORDER)).tolist()
     mixed = [RECORDS[i] for i in order]
-    one, two, last = (
-        losses_of_training(model, x) for x in (mixed[:2], mixed[2:4], [mixed[4]] * 2)
-    )
+    one, two, last = (losses_of_training(model, x) for x in (mixed[:2], mixed[2:4], [mixed[4]] * 2))
     expected = {name: 0.4 * one[name] + 0.4 * two[name] + 0.2 * last[name] for name in one}
     for batches_of_loader in (1, 2, 5):
         found = ValidationLoss(run_of(2, batches=batches_of_loader))(model, NAME)
@@ -163,7 +161,7 @@ def test_a_rank_without_images_joins(monkeypatch):
     monkeypatch.setattr(comm, "gather", lambda mine: sent.append(mine) or [])
     monkeypatch.setattr(comm, "is_main_process", lambda: False)
     assert ValidationLoss(run_of(4, []))(detector(), NAME) == {}
-    assert sent == [([], None)]
+    assert sent == [None]
 
 
 def test_classes_go_by_name_and_crowds_as_in_training():

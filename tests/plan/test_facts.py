@@ -26,20 +26,18 @@ def test_by_hand():
         coco(
             [
                 annotation(7, [10, 20, 40, 10]),  # of a short side of 100: 0.4 x 0.1, root 0.2
-                annotation(7, [0, 0, 1, 1], 4),  # 0.01: tiny
+                annotation(7, [0, 0, 1, 1], 4),  # 0.01
                 annotation(7, [0, 0, 100, 100], iscrowd=1),  # does not count
-                annotation(3, [0, 0, 200, 400], 4),  # of 200: 1 x 2, root 1.414: large
+                annotation(3, [0, 0, 200, 400], 4),  # of 200: 1 x 2, root 1.414
                 annotation(3, [0, 0, 50, 50], 4),  # 0.25
             ]
         )
     )
     assert (facts.num_images, facts.num_boxes, facts.native) == (3, 4, 100)
-    assert facts.per_class == (1, 3) and facts.class_names == ("left shoe", "hat")
+    assert facts.class_names == ("left shoe", "hat")
     np.testing.assert_allclose(facts.sides, [0.2, 0.01, 2**0.5, 0.25])
-    np.testing.assert_allclose(facts.longest, [0.4, 0.01, 2, 0.25])
     np.testing.assert_allclose(facts.boxes[0], [0.1, 0.2, 0.5, 0.3])
     assert facts.side(0.5) == pytest.approx(0.225)  # between 0.2 and 0.25
-    assert (facts.tiny_share, facts.large_share) == (0.25, 0.25)
     np.testing.assert_array_equal(facts.per_image, [2, 2, 0])
     assert (facts.most_objects, facts.most_of_a_class, facts.crowded_share) == (2, 2, 0)
     # 2, 2 and 1; a twentieth from the ends: 1.1 and 2.
@@ -51,13 +49,6 @@ def test_by_hand():
 def test_crowded_images_are_counted():
     facts = facts_of(coco([annotation(5, [0, 0, 5, 5])] * 31 + [annotation(7, [0, 0, 5, 5])] * 30))
     assert facts.crowded_share == pytest.approx(1 / 3) and facts.most_objects == 31
-
-
-def test_other_sets_change_nothing_else():
-    facts = facts_of(coco([annotation(7, [10, 20, 40, 10])]))
-    more = facts.with_sets(num_val_images=2, num_test_images=1)
-    assert (more.num_val_images, more.num_test_images) == (2, 1)
-    assert more.num_images == 3 and more.boxes is facts.boxes
 
 
 @pytest.mark.parametrize(

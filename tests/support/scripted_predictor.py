@@ -19,6 +19,11 @@ class ScriptedPredictor:
             class_names=np.array(names, dtype=np.str_)[classes],
         )
         self.seen: list[np.ndarray] = []
+        self.config_thresholds: tuple[float, ...] | None = None
+        self.threshold: object = None  # the last that was set
+
+    def set_threshold(self, threshold: object) -> None:
+        self.threshold = threshold
 
     def detect(self, image: np.ndarray) -> ImageDetections:
         self.seen.append(image)

@@ -57,7 +57,19 @@ def test_the_model():
     answer = client_of().get("/model", **HOST).json
     assert answer["name"] == "model.pth" and answer["report"] is None
     assert [x["name"] for x in answer["classes"]] == NAMES
-    assert answer["floor"] < answer["threshold"]
+    assert [x["threshold"] for x in answer["classes"]] == [0.5, 0.5] and answer["floor"] == 0.05
+
+
+def test_thresholds_of_the_config():
+    predictor = ScriptedPredictor(NAMES, [], [], [])
+    predictor.config_thresholds = (0.02, 0.7)
+    client = client_of(predictor=predictor)
+    answer = client.get("/model", **HOST).json
+    assert [x["threshold"] for x in answer["classes"]] == [0.02, 0.7]
+    # The page can show all that the config lets through.
+    assert answer["floor"] == 0.02
+    client.post("/detect", data=png(), **HOST)
+    assert predictor.threshold == 0.02
 
 
 def test_detections():
@@ -114,10 +126,20 @@ def test_limits(monkeypatch):
     assert response.status_code == 413 and error_of(response)
 
 
-@pytest.mark.parametrize("box", ["", "1,2,3", "1,2,3,x", "1,2,3,nan", "5,5,5,9", "90,90,99,99"])
-def test_no_boxes(box):
-    response = client_of().post("/why", query_string={"box": box}, data=png(), **HOST)
-    assert response.status_code == 400 and "box" in error_of(response)
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ({}, "box must be numbers with commas between them, got ''"),
+        ({"box": "1,2,x,4"}, "box must be numbers with commas between them, got '1,2,x,4'"),
+        ({"box": "1,2,3,4"}, "thresholds must be numbers with commas between them, got ''"),
+        ({"box": "1,2,3,4", "thresholds": "0.5"}, "2 thresholds are needed, got 1"),
+        ({"box": "1,2,3", "thresholds": "0.5,0.5"}, "box [1.0, 2.0, 3.0]: four numbers are needed"),
+        ({"box": "9,2,3,4", "thresholds": "0.5,0.5"}, "box 9,2,3,4 has no area"),
+    ],
+)
+def test_bad_questions(query, line):
+    response = client_of().post("/why", query_string=query, data=png(), **HOST)
+    assert response.status_code == 400 and error_of(response).startswith(line)
 
 
 def test_guarded():

@@ -42,7 +42,7 @@ train = dict(
     # each evaluation.
     logging=dict(backends=["tensorboard"], project="fcos_d2", run_name="", images=0),
     device="cuda",
-    # Lowest score of a detection, for all classes or each, see TEST.SCORE_THRESH of the yaml configs.
+    # Lowest score of a detection, for all classes or each: TEST.SCORE_THRESH of the yaml configs.
     score_thresh=None,
     # At test time: TEST.SLICE and TEST.AUG of the yaml configs.
     slice=dict(size=0, overlap=0.2, full_image=True),

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from fcos_deploy.text import shown
 
 WIDTH, HEIGHT = 360, 236  # px of a chart; as wide as a phone, so that its text stays readable
-LEFT, RIGHT, TOP, BOTTOM = 38, 10, 8, 36  # px around the axes
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 36  # px around the axes
 POINTS = 200  # of a curve, at most: more are not seen
 ACROSS, UP = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
@@ -77,7 +77,7 @@ def calibration_chart(confidence: np.ndarray, accuracy: np.ndarray, count: np.nd
         confidence, accuracy: (n,) means of each bin, in [0, 1].
         count: (n,) detections of each bin; those without any are left out.
     """
-    parts = [_axes("score", "share that is right")]
+    parts = [_axes("score", "share right")]
     ends = (_x(0), _y(0), _x(1), _y(1))
     ideal = '<line class="ideal" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>'
     parts.append(Markup(ideal).format(*ends))
@@ -114,7 +114,7 @@ def _axes(x_label: str, y_label: str) -> Markup:
     across = Markup('<text class="tick" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>')
     parts.append(across.format(LEFT + ACROSS / 2, HEIGHT - 4, text(x_label)))
     up = Markup(
-        '<text class="tick" transform="translate(10 {:.1f}) rotate(-90)" text-anchor="middle">{}'
+        '<text class="tick" transform="translate(11 {:.1f}) rotate(-90)" text-anchor="middle">{}'
         "</text>"
     )
     parts.append(up.format(TOP + UP / 2, text(y_label)))

@@ -30,9 +30,7 @@ def figures(
         counts: (B, N) of its resamples.
     """
     value, resampled = average_precision(matches), average_precision(matches, counts)
-    overall = {
-        name: _figure(matches, name, slice(None), value, resampled) for name in FIGURES
-    }
+    overall = {name: _figure(matches, name, slice(None), value, resampled) for name in FIGURES}
     classes = []
     for k, class_name in enumerate(matches.class_names):
         part = slice(k, k + 1)
@@ -75,13 +73,15 @@ def _figure(
     matches: Matches, name: str, classes: slice, value: np.ndarray, resampled: np.ndarray
 ) -> Figure:
     objects = matches.object_counts[FIGURES[name][0], classes]  # (k, N)
-    limits = interval(mean_figure(resampled, name, classes))
+    images = int((objects.sum(axis=0) > 0).sum())
+    found = float(mean_figure(value, name, classes)[0])
+    limits = interval(found, mean_figure(resampled, name, classes), images)
     return {
-        "value": float(mean_figure(value, name, classes)[0]),
-        "low": limits.low,
-        "high": limits.high,
+        "value": found,
+        "low": max(limits.low, 0.0),
+        "high": min(limits.high, 100.0),
         "boxes": int(objects.sum()),
-        "images": int((objects.sum(axis=0) > 0).sum()),
+        "images": images,
     }
 
 

@@ -81,7 +81,7 @@ class Part:
     pictures: Sequence[Picture]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Commands:
     """How to see a mistake again on the command line; empty weights: no model is at hand."""
 

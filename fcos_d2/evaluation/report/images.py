@@ -2,13 +2,12 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from fcos_deploy.vision import ImageError, read_image
-
+from ...datasets.near_duplicates import small_grey
 from ..matches import Matches
 from ..results import DetectionSet
 from .figures import of_parts
@@ -19,7 +18,6 @@ KNOWN_FIELDS = {"id", "file_name", "width", "height", "source_id", "license", "c
 KNOWN_FIELDS |= {"flickr_url", "date_captured"}
 MOST_VALUES = 12  # of a field that is worth a slice for each
 PARTS = 3  # of a field of numbers
-_BRIGHTNESS_SIDE = 16  # every so many pixels in both directions are looked at
 Part = tuple[str, np.ndarray]
 
 
@@ -104,10 +102,11 @@ def _by_field(values: Sequence[object]) -> list[Part]:
     """An own part for each value; of many numbers thirds; none for what is different everywhere."""
     plain = [x if isinstance(x, (str, int, float, bool)) else None for x in values]
     distinct = Counter(x for x in plain if x is not None)
-    if len(distinct) <= MOST_VALUES:
+    if len(distinct) <= min(MOST_VALUES, len(values) / 2):  # else it names single images
         named = [(str(value), value) for value, _ in distinct.most_common()]
         return [
-            (name, np.array([i for i, x in enumerate(plain) if x == value])) for name, value in named
+            (name, np.array([i for i, x in enumerate(plain) if x == value]))
+            for name, value in named
         ]
     if all(isinstance(x, (int, float)) for x in distinct):
         return _by_number([float("nan") if x is None else float(x) for x in plain], "")
@@ -115,7 +114,7 @@ def _by_field(values: Sequence[object]) -> list[Part]:
 
 
 def mean_brightness(
-    data: DetectionSet, progress: Callable[[Sequence[dict]], object] = iter
+    data: DetectionSet, progress: Callable[[Sequence[dict]], Iterable[dict]] = iter
 ) -> list[float] | None:
     """The mean grey value of each image, in [0, 255]; NaN for one that cannot be read.
 
@@ -125,7 +124,7 @@ def mean_brightness(
     """
     if data.folder is None:
         return None
-    values = [_brightness(data.folder / str(x["file_name"])) for x in progress(data.images)]  # type: ignore[attr-defined]
+    values = [_brightness(data.folder / str(x["file_name"])) for x in progress(data.images)]
     unread = sum(not np.isfinite(x) for x in values)
     if unread:
         logger.warning("brightness: %d of %d images cannot be read", unread, len(values))
@@ -133,8 +132,5 @@ def mean_brightness(
 
 
 def _brightness(path: Path) -> float:
-    try:
-        image = read_image(path)
-    except (ImageError, OSError):
-        return float("nan")
-    return float(image[::_BRIGHTNESS_SIDE, ::_BRIGHTNESS_SIDE].mean())
+    small = small_grey(path)
+    return float("nan") if small is None else float(np.asarray(small).mean())

@@ -1,19 +1,19 @@
 """The page of a report, one HTML file, and its model card, from the numbers and the gallery."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fcos_deploy.text import read_json
 from fcos_deploy.writing import write_text
 
 from ...pages import render
+from .facts import command_of, facts, flat, title_of, with_flag
 from .gallery import Part
 from .model_card import model_card
-from .view import Numbers, count, figure_rows, thresholds_view, verdict
+from .view import NONE, Numbers, count, figure_rows, is_number, number, thresholds_view, verdict
 from .view_errors import calibration_view, confusion_view, errors_view, images_view
 
-PAGE, NUMBERS, CARD = "report.html", "report.json", "model_card.md"
+PAGE, CARD = "report.html", "model_card.md"
 CONTENTS = {
     "figures": "AP",
     "classes": "classes",
@@ -48,45 +48,30 @@ def write_page(
     return folder / PAGE
 
 
-def read_earlier(path: Path) -> Numbers:
-    """The numbers of another report.
-
-    Args:
-        path: its report.json, or its folder.
-
-    Raises:
-        ValueError: there is none, or it is no report.
-    """
-    file = path / NUMBERS if path.is_dir() else path
-    content = read_json(file)
-    if not isinstance(content, dict) or "figures" not in content:
-        raise ValueError(f"{file}: no report: give a report.json that `fcos report` has written")
-    return content
-
-
 def page(numbers: Numbers, gallery: Sequence[Part], earlier: Numbers | None = None) -> str:
     """The HTML; see `write_page`."""
     before = earlier or {}
-    few = numbers["classes"] if len(numbers["classes"]) > 1 else {}
+    set_threshold = with_flag(command_of(numbers), "--set-threshold f1")
     values: dict[str, Any] = {
         "figures": {
             "sentence": _figures_sentence(numbers),
             "rows": figure_rows(numbers["figures"], before.get("figures")),
         },
-        "classes": few and _classes_view(numbers["classes"], before.get("classes")),
-        "thresholds": thresholds_view(numbers["thresholds"], ""),
+        "classes": _classes_view(numbers["classes"], before.get("classes", [])),
+        "thresholds": thresholds_view(numbers["thresholds"], set_threshold),
         "confusion": confusion_view(numbers["confusion"]),
         "calibration": calibration_view(numbers["calibration"]),
-        "errors": errors_view(numbers["errors"]),
+        "errors": errors_view(numbers["tide"]) if numbers["tide"] else None,
         "mistakes": [part for part in gallery if part.total],
         "images": images_view(numbers["images"]),
-        "slices": _slices_view(numbers["slices"], before.get("slices", {})),
-        "speed": _speed_view(numbers["speed"]) if numbers.get("speed") else None,
-        "settings": [*numbers["settings"].items()],
+        "slices": _slices_view(numbers["slices"], before.get("slices", [])),
+        "speed": _speed_view(numbers, before) if numbers["speed"] else None,
+        "settings": facts(numbers),
+        "config": (numbers["model"] or {}).get("config"),
     }
     return render(
         "report.html",
-        title=f"{numbers['model']['name']} on {numbers['data']['source']}",
+        title=title_of(numbers),
         subtitle=_subtitle(numbers, earlier),
         verdict=verdict(numbers),
         contents=[(key, name) for key, name in CONTENTS.items() if values[key]],
@@ -98,43 +83,56 @@ def page(numbers: Numbers, gallery: Sequence[Part], earlier: Numbers | None = No
 
 def _subtitle(numbers: Numbers, earlier: Numbers | None) -> str:
     data = numbers["data"]
-    text = f"{count(data['images'])} images, {count(data['boxes'])} boxes; {numbers['date']}"
+    parts = [f"{count(data['images'])} images with {count(data['boxes'])} boxes"]
+    if made := numbers["made"].get("time"):
+        parts.append(str(made).replace("T", " ")[:16])
     if earlier is not None:
-        text += f"; beside {earlier['model']['name']} of {earlier['date']}"
-    return text
+        parts.append(f"beside {title_of(earlier)}")
+    return ", ".join(parts)
 
 
 def _figures_sentence(numbers: Numbers) -> str:
     ap = numbers["figures"]["AP"]
-    if ap["value"] is None:
+    if not is_number(ap["value"]):
         return "There is nothing to measure: the data have no boxes."
-    return (
-        f"AP is {ap['value']:.1f}. Had other images like these been drawn, it would lie between "
-        f"{ap['low']:.1f} and {ap['high']:.1f} in 95 of 100 cases."
-    )
+    text = f"AP is {number(ap['value'])}."
+    if is_number(ap["low"]) and is_number(ap["high"]):
+        text += (
+            f" Other images like these could as well have given {number(ap['low'])} or "
+            f"{number(ap['high'])}: that is its 95 % interval."
+        )
+    return text
 
 
-def _classes_view(
-    classes: Mapping[str, Numbers], earlier: Mapping[str, Numbers] | None
-) -> dict[str, Any]:
-    known = {name: x["value"] for name, x in classes.items() if x["value"] is not None}
+def _classes_view(classes: Sequence[Numbers], earlier: Sequence[Numbers]) -> dict[str, Any] | None:
+    if len(classes) < 2:
+        return None
+    figures, before = ({x["name"]: x["figures"]["AP"] for x in some} for some in (classes, earlier))
+    known = {name: x["value"] for name, x in figures.items() if is_number(x["value"])}
     sentence = "No class has a box."
     if known:
         best, worst = (pick(known, key=known.__getitem__) for pick in (max, min))
         sentence = (
-            f"{best} is found best, with an AP of {known[best]:.1f}, and {worst} worst, with "
-            f"{known[worst]:.1f}."
+            f"{best} is found best, with an AP of {number(known[best])}, and {worst} worst, with "
+            f"{number(known[worst])}."
         )
-    return {"sentence": sentence, "rows": figure_rows(classes, earlier)}
+    return {"sentence": sentence, "rows": figure_rows(figures, before)}
 
 
-def _slices_view(
-    slices: Mapping[str, Mapping[str, Numbers]], earlier: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    groups = [(name, figure_rows(rows, earlier.get(name))) for name, rows in slices.items()]
-    sentence = "The same AP on parts of the images: where intervals do not overlap, look closer."
+def _slices_view(slices: Sequence[Numbers], earlier: Sequence[Numbers]) -> dict[str, Any] | None:
+    before = {x["by"]: _parts(x) for x in earlier}
+    groups = [(x["by"], figure_rows(_parts(x), before.get(x["by"]))) for x in slices]
+    sentence = "AP on parts of the images. Without intervals: small parts differ by chance."
     return {"sentence": sentence, "groups": groups} if groups else None
 
 
-def _speed_view(speed: Numbers) -> dict[str, Any]:
-    return {"sentence": "On the machine that made this report.", "rows": [*speed.items()]}
+def _parts(found: Numbers) -> dict[str, Numbers]:
+    return {part["name"]: {**part, "value": part["AP"]} for part in found["parts"]}
+
+
+def _speed_view(numbers: Numbers, earlier: Numbers) -> dict[str, Any]:
+    rows = [*flat(numbers["speed"])]
+    before = dict(flat(earlier.get("speed") or {}))
+    if before:
+        rows = [(name, f"{value} (before: {before.get(name, NONE)})") for name, value in rows]
+    return {"sentence": "On the machine that made this report.", "rows": rows}

@@ -1,7 +1,7 @@
 """The numbers of a report in the words and charts of its page."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,11 @@ def figure_rows(
             {
                 "name": NAMES.get(name, name),
                 "shown": number(value),
-                "interval": _interval(figure),
+                "interval": interval_of(figure),
                 "chart": whisker(value, figure.get("low"), figure.get("high")),
                 "boxes": count(figure["boxes"]),
                 "images": count(figure["images"]),
-                "note": few_boxes(figure["boxes"]),
+                "note": few_boxes(figure["boxes"]) if is_number(value) else "",
                 "before": number(before),
                 "change": f"{change:+.1f}" if known else NONE,
                 "direction": "up" if change > 0 else "down" if change < 0 else "",
@@ -72,24 +72,24 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def _interval(figure: Numbers) -> str:
+def interval_of(figure: Numbers) -> str:
+    """In which the figure lies; a dash where that is not known."""
     low, high = number(figure.get("low")), number(figure.get("high"))
     return NONE if NONE in (low, high) else f"{low} to {high}"
 
 
 def verdict(numbers: Numbers) -> list[dict[str, str]]:
-    """The four numbers at the head of the page."""
-    ap, ap50 = numbers["figures"]["AP"], numbers["figures"]["AP50"]
+    """The numbers at the head of the page."""
     items = [
-        {"value": number(ap["value"]), "label": "AP", "note": f"95 % interval {_interval(ap)}"},
         {
-            "value": number(ap50["value"]),
-            "label": "AP50",
-            "note": f"95 % interval {_interval(ap50)}",
-        },
+            "value": number(numbers["figures"][name]["value"]),
+            "label": name,
+            "note": f"95 % interval {interval_of(numbers['figures'][name])}",
+        }
+        for name in ("AP", "AP50")
     ]
-    best = numbers["thresholds"]["choices"]["f1"]["overall"]
-    if best["threshold"] is not None:
+    best = choice_of(numbers["thresholds"], "f1")
+    if best is not None and best["threshold"] is not None:
         note = f"at a threshold of {best['threshold']:.2f}, which gives the best F1"
         items += [
             {"value": share(best["recall"]), "label": "of the objects are found", "note": note},
@@ -98,61 +98,65 @@ def verdict(numbers: Numbers) -> list[dict[str, str]]:
     return items
 
 
-def thresholds_view(found: Numbers, report: str) -> dict[str, Any]:
+def choice_of(thresholds: Numbers, wanted: str) -> Numbers | None:
+    """The threshold for all classes that gives what is wanted; None where none was looked for."""
+    found = (x["overall"] for x in thresholds["choices"] if x["wanted"] == wanted)
+    return next(found, None)
+
+
+def thresholds_view(found: Numbers, set_threshold: str) -> dict[str, Any]:
     """Precision, recall and F1 over the threshold, and the thresholds for what one may want.
 
     Args:
         found: of the numbers.
-        report: the command that has made the report; "" where there is none.
+        set_threshold: the command that sets the best for F1; "" where there is none.
     """
-    curve, choices = found["curve"], found["choices"]
-    score, precision, recall, f1 = (
-        np.array(curve[key], dtype=np.float64) for key in ("score", "precision", "recall", "f1")
-    )
-    best = choices["f1"]["overall"]
-    marks, trade = [], []
-    if best["threshold"] is not None:
+    keys = ("score", "precision", "recall", "f1")
+    score, precision, recall, f1 = (_array(found["curve"][key]) for key in keys)
+    best = choice_of(found, "f1")
+    over, trade = [], []
+    if best is not None and best["threshold"] is not None:
         said = f"best F1 {best['f1']:.2f} at {best['threshold']:.2f}"
-        marks = [(best["threshold"], best["f1"], said)]
+        over = [(best["threshold"], best["f1"], said)]
         trade = [(best["recall"], best["precision"], said)]
     lines = [
         Curve(name="F1", style="third", x=score, y=f1),
         Curve(name="precision", style="first", x=score, y=precision),
         Curve(name="recall", style="second", x=score, y=recall),
     ]
-    over = curve_chart(lines, "threshold", "share", marks)
     pair = [Curve(name="precision over recall", style="first", x=recall, y=precision)]
-    by_class = [
-        (name, [number(x["by_class"][name]["threshold"], 2) for x in choices.values()])
-        for name in best_names(choices)
-    ]
+    choices = found["choices"]
     return {
         "sentence": _threshold_sentence(best),
-        "over_score": over,
+        "over_score": curve_chart(lines, "threshold", "share", over),
         "trade": curve_chart(pair, "recall", "precision", trade),
-        "choices": [_choice_row(wanted, x["overall"]) for wanted, x in choices.items()],
-        "commands": [f"{report} --set-threshold f1"] if report else [],
-        "guarantee": GUARANTEE if any(x.startswith("miss") for x in choices) else "",
-        "wanted": list(choices),
-        "by_class": by_class,
+        "choices": [_choice_row(x["wanted"], x["overall"]) for x in choices],
+        "command": set_threshold if best and best["threshold"] is not None else "",
+        "wishes": ", ".join(x["wanted"] for x in choices if x["wanted"] != "f1"),
+        "guarantee": found["guarantee"],
+        "wanted": [_in_words(x["wanted"]) for x in choices],
+        "by_class": _by_class(choices),
     }
 
 
-GUARANTEE = (
-    "miss=0.1: a new image, drawn as these were, misses at most 10 % of its objects on average. "
-    "That holds for the mean over images and not for each image or class, and no longer when "
-    "camera, place or season change. The other thresholds are the best on these images, "
-    "without any guarantee for new ones."
-)
+def _array(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([np.nan if x is None else x for x in values], dtype=np.float64)
 
 
-def best_names(choices: Numbers) -> list[str]:
-    """The classes that have thresholds of their own; none where there is just one."""
-    names = list(choices["f1"]["by_class"])
-    return names if len(names) > 1 else []
+def _by_class(choices: Sequence[Numbers]) -> list[tuple[str, list[str]]]:
+    """The thresholds of each class; none where there is just one class."""
+    columns = [x["classes"] for x in choices]
+    if not columns or len(columns[0]) < 2:
+        return []
+    return [
+        (cells[0]["name"], [number(x["threshold"], 3) for x in cells])
+        for cells in zip(*columns, strict=True)
+    ]
 
 
-def _threshold_sentence(best: Numbers) -> str:
+def _threshold_sentence(best: Numbers | None) -> str:
+    if best is None:
+        return "What a threshold gives."
     if best["threshold"] is None:
         return f"No threshold gives an F1: {best['reason']}."
     return (
@@ -161,16 +165,22 @@ def _threshold_sentence(best: Numbers) -> str:
     )
 
 
-def _choice_row(wanted: str, choice: Numbers) -> dict[str, str]:
+def _in_words(wanted: str) -> str:
     kind, _, value = wanted.partition("=")
+    if not value:
+        return "best F1" if wanted == "f1" else wanted
+    percent = f"{100 * float(value):g} %"
     words = {
-        "f1": "best F1",
-        "precision": f"precision of {value}",
-        "recall": f"recall of {value}",
-        "miss": f"at most {value} missed",
+        "precision": f"{percent} of the boxes right",
+        "recall": f"{percent} of the objects found",
+        "miss": f"at most {percent} missed",
     }
+    return words.get(kind, wanted)
+
+
+def _choice_row(wanted: str, choice: Numbers) -> dict[str, str]:
     return {
-        "wanted": words.get(kind, wanted),
+        "wanted": _in_words(wanted),
         "threshold": number(choice["threshold"], 3),
         "reason": choice["reason"],
         **{key: number(choice[key], 3) for key in ("precision", "recall", "f1")},

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .charts import bar, calibration_chart
-from .view import NONE, Numbers, count, number, share
+from .view import Numbers, count, number, share
 
 MATRIX = 12  # classes, above which the whole matrix is folded away
 PAIRS = 10  # of classes that are mixed up
@@ -70,12 +70,14 @@ def _matrix_row(names: list[str], i: int, row: list[int]) -> dict[str, Any]:
     return {"name": names[i], "cells": cells}
 
 
-def calibration_view(found: Numbers) -> dict[str, Any]:
-    """How far scores are from the share of right detections."""
+def calibration_view(found: Numbers) -> dict[str, Any] | None:
+    """How far scores are from the share of right detections; None without detections."""
     bins = [x for x in found["bins"] if x["detections"]]
+    if not bins:
+        return None
     keys = ("score", "precision", "detections")
     columns = [np.array([x[key] for x in bins], dtype=np.float64) for key in keys]
-    off = number(100 * found["expected_error"]) if bins else NONE
+    off = number(100 * found["expected_error"])
     return {
         "sentence": f"A score is {off} points off the share of detections that are right, on "
         "average. Above the dashed line a detector is better than it says, below it worse.",
@@ -98,10 +100,12 @@ def errors_view(found: Numbers) -> dict[str, Any]:
         }
         for name, values in errors.items()
     ]
-    sentence = (
-        f"AP50 is {number(found['AP50'])}. Without the errors of the kind “{ERRORS[worst]}” it "
-        f"would be {number(most)} higher: that is the first thing to look at."
-    )
+    sentence = f"AP50 is {number(found['AP50'])}, and no kind of error costs any of it."
+    if most > 0:
+        sentence = (
+            f"AP50 is {number(found['AP50'])}. Without the errors of the kind “{ERRORS[worst]}” it "
+            f"would be {number(most)} higher: that is the first thing to look at."
+        )
     return {"sentence": sentence, "rows": rows}
 
 

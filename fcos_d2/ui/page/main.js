@@ -3,7 +3,7 @@
 import * as server from "./server.js";
 import * as panel from "./panel.js";
 import { byId } from "./dom.js";
-import { asCoco, isAbove, start, state } from "./state.js";
+import { asCoco, isAbove, start, state, thresholds } from "./state.js";
 import { letDraw, showBoxes, showPicture } from "./stage.js";
 
 let lastId = 0;
@@ -76,7 +76,7 @@ async function ask(selected, text) {
   const className = selected.class === null ? null : state.model.classes[selected.class].name;
   let answer;
   try {
-    answer = await server.why(state.current.file, selected.box, className);
+    answer = await server.why(state.current.file, selected.box, className, thresholds());
   } catch (error) {
     if (number === question) panel.showFailedAnswer(error.message);
     return;

@@ -1,6 +1,6 @@
 // The controls: thresholds, classes, the strip of images, the answer to "why".
 
-import { isAbove, state, thresholdOf } from "./state.js";
+import { isAbove, state, thresholds } from "./state.js";
 import { byId, element } from "./dom.js";
 import { urlOf } from "./server.js";
 
@@ -68,7 +68,7 @@ export function showControls() {
     const shown = objects.filter((object) => object.class === index && isAbove(object));
     row.querySelector(".number").textContent = shown.length;
     row.querySelector(".own").hidden = row.querySelector(".value").hidden = !state.byClass;
-    row.querySelector(".value").textContent = thresholdOf(index).toFixed(2);
+    row.querySelector(".value").textContent = thresholds()[index].toFixed(2);
   });
 }
 
@@ -102,20 +102,21 @@ export function showMessage(text) {
 
 export function clearAnswer() {
   byId("answer").hidden = true;
-  byId("why-hint").hidden = false;
 }
 
 export function showQuestion(text) {
-  byId("why-hint").hidden = true;
   byId("answer").hidden = false;
   byId("asked").textContent = text;
   byId("paragraph").textContent = "Looking …";
+  byId("step").hidden = true;
   byId("why-picture").hidden = true;
   byId("rows").replaceChildren();
 }
 
-// answer: {paragraph, columns, rows, picture}
-export function showAnswer({ paragraph, columns, rows, picture }) {
+// answer: {step, paragraph, columns, rows, picture}
+export function showAnswer({ step, paragraph, columns, rows, picture }) {
+  byId("step").textContent = step;
+  byId("step").hidden = false;
   byId("paragraph").textContent = paragraph;
   const image = byId("why-picture");
   if (image.src) URL.revokeObjectURL(image.src);
@@ -128,6 +129,7 @@ export function showAnswer({ paragraph, columns, rows, picture }) {
   };
   const lines = rows.map((cells) => line("td", cells));
   byId("rows").replaceChildren(...(rows.length ? [line("th", columns), ...lines] : []));
+  image.decode().then(() => byId("answer").scrollIntoView({ block: "nearest" }));
 }
 
 export function showFailedAnswer(text) {

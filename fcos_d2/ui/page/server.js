@@ -16,8 +16,8 @@ export const model = () => answerOf(fetch("model"));
 
 export const detect = (file) => answerOf(fetch("detect", { method: "POST", body: file }));
 
-export function why(file, box, className) {
-  const query = new URLSearchParams({ box: box.join(",") });
+export function why(file, box, className, thresholds) {
+  const query = new URLSearchParams({ box: box.join(","), thresholds: thresholds.join(",") });
   if (className !== null) query.set("class", className);
   return answerOf(fetch(`why?${query}`, { method: "POST", body: file }));
 }

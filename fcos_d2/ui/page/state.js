@@ -13,16 +13,16 @@ export const state = {
 
 export function start(model) {
   state.model = model;
-  state.threshold = model.threshold;
-  state.byClass = model.class_thresholds.some((value) => value !== model.threshold);
-  state.classThresholds = [...model.class_thresholds];
+  state.classThresholds = model.classes.map(({ threshold }) => threshold);
+  state.threshold = Math.min(...state.classThresholds);
+  state.byClass = state.classThresholds.some((value) => value !== state.threshold);
   state.shownClasses = model.classes.map(() => true);
 }
 
-export const thresholdOf = (index) =>
-  state.byClass ? state.classThresholds[index] : state.threshold;
+export const thresholds = () =>
+  state.byClass ? state.classThresholds : state.classThresholds.map(() => state.threshold);
 
-export const isAbove = (object) => object.score > thresholdOf(object.class);
+export const isAbove = (object) => object.score >= thresholds()[object.class];
 
 export const visibleObjects = (image) =>
   image.objects.filter((object) => isAbove(object) && state.shownClasses[object.class]);

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from noisy_detector import OPTS, write_noisy_detector
+from random_weights import OPTS, write_detector
 
 from fcos_d2 import Predictor
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_noisy_detector(tmp_path_factory.mktemp("weights"))
+    return write_detector(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="session")

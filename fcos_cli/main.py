@@ -21,6 +21,7 @@ from .exit_codes import FAILED, WRONG_USE, WrongUse, as_text
 
 # A new subcommand is a file in commands/ and a word here.
 GROUPS = {
+    "train your own": ("check", "browse", "plan", "train"),
     "know a detector": ("eval", "report", "why", "compare", "compare-recipes"),
     "use a detector": ("predict", "label", "ui", "export", "benchmark"),
     "set up and convert": (

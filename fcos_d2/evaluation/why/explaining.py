@@ -16,6 +16,7 @@ from .picture import draw
 from .remedy import without_cause
 from .seen import SeenView, look
 from .steps import CAP, FOUND, MATCHED_ELSEWHERE
+from .trace import trace
 from .verdict import Judge, Verdict
 
 MOST_ROWS = 8
@@ -49,9 +50,16 @@ def explain(
     classes = [class_number(predictor.class_names, class_name)] if class_name else None
     seen = look(predictor, array)
     selection = predictor.model.proposal_generator.test_selection
+    traced = trace(seen, selection)
     judges = [
-        Judge(seen=seen, selection=selection, objects=Objects.of([checked], [k]), iou=iou)
-        for k in (classes if classes else range(len(predictor.class_names)))
+        Judge(
+            seen=seen,
+            selection=selection,
+            objects=Objects.of([checked], [k]),
+            iou=iou,
+            traced=traced,
+        )
+        for k in (classes or range(len(predictor.class_names)))
     ]
     judge = judges[0] if len(judges) == 1 else max(judges, key=_how_far)
     return explanation(judge, 0, name=name, class_was_given=class_name is not None)

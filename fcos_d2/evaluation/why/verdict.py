@@ -21,7 +21,7 @@ from .steps import (
     SUPPRESSION,
     WRONG_CLASS,
 )
-from .trace import trace
+from .trace import Trace, trace
 
 LEAST_OVERLAP = 0.1  # IoU of a detection that is there, but fits badly
 
@@ -69,6 +69,7 @@ class Judge:
         objects: Objects,
         iou: float = 0.5,
         limit: int = COCO_LIMIT,
+        traced: Trace | None = None,
     ) -> None:
         """
         Args:
@@ -77,10 +78,11 @@ class Judge:
             objects: all of the image.
             iou: least IoU of a detection and its object.
             limit: on the detections of a class that the metric counts.
+            traced: how `seen` is selected by `selection`, where that is known already.
         """
         self.seen, self.objects, self.iou = seen, objects, iou
         self.limit = limit
-        self.trace = trace(seen, selection)
+        self.trace = traced or trace(seen, selection)
         found = self.trace.found
         self.matching = match(objects, found, seen.generator.num_classes, iou, limit)
         boxes = found.pred_boxes.tensor.double()

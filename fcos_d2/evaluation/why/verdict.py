@@ -1,6 +1,7 @@
 """At which step a detector lost an object."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,13 +93,13 @@ class Judge:
     def selection(self) -> Selection:
         return self.trace.selection
 
-    def changed(self, **changes: object) -> "Judge":
+    def changed(self, **changes: Any) -> "Judge":
         """The same with other arguments of the constructor, or fields of the selection."""
         fields = Selection.__dataclass_fields__
         selection = replace(
             self.selection, **{key: x for key, x in changes.items() if key in fields}
         )
-        arguments = {
+        arguments: dict[str, Any] = {
             "seen": self.seen,
             "objects": self.objects,
             "iou": self.iou,
@@ -167,7 +168,7 @@ class Judge:
         class_idx = int(self.objects.classes[i])
         passed = int(self.trace.passed(class_idx)[location]) if fitting else 0
         of_class = self.trace.found.pred_classes == class_idx
-        known = {"passed": passed, "location": location}
+        known: dict[str, Any] = {"passed": passed, "location": location}
         if self.matching.detection_of[i] >= 0:
             return Verdict(step=FOUND, detection=int(self.matching.detection_of[i]), **known)
         hits = of_class & (self.overlaps[i] >= self.iou)

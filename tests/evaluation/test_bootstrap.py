@@ -72,7 +72,7 @@ def coverage(name: str, images: int, sets: int, resamples: int, thresholds: int)
 
 
 def test_intervals_hold_the_truth_in_95_of_100_sets():
-    assert 0.90 <= coverage("AP50", images=60, sets=200, resamples=200, thresholds=1) <= 0.98
+    assert 0.90 <= coverage("AP50", images=40, sets=200, resamples=100, thresholds=1) <= 0.98
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def share_of_differences(images: int, pairs: int, resamples: int) -> float:
 
 
 def test_equally_good_detectors_seldom_differ_significantly():
-    assert 0.01 <= share_of_differences(images=60, pairs=200, resamples=200) <= 0.09
+    assert 0.01 <= share_of_differences(images=40, pairs=200, resamples=100) <= 0.09
 
 
 def test_a_worse_detector_is_told_from_a_better_one():

@@ -37,13 +37,14 @@ def write_cvat(coco: Coco, output: Path, *, earlier: list[ET.Element]) -> Path:
     root.extend(earlier)
     for number, (image, annotations) in enumerate(by_image(coco), start=len(earlier)):
         size = {key: str(image[key]) for key in ("width", "height")}
-        element = ET.SubElement(root, "image", id=str(number), name=image["file_name"], **size)
+        named = {"id": str(number), "name": image["file_name"]}
+        element = ET.SubElement(root, "image", {**named, **size})
         for annotation in annotations:
             name = names[index[annotation["category_id"]]]
             corners = (f"{x:.10g}" for x in corners_of(annotation))
             places = dict(zip(("xtl", "ytl", "xbr", "ybr"), corners, strict=True))
             flags = {"source": "auto", "occluded": "0", "z_order": "0"}
-            ET.SubElement(element, "box", label=name, **flags, **places)
+            ET.SubElement(element, "box", {"label": name, **flags, **places})
     ET.indent(root)
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / LABELS, json.dumps([{"name": x, "attributes": []} for x in names]))

@@ -7,6 +7,7 @@ from typing import Any
 
 from detectron2.utils.events import CommonMetricPrinter
 
+from .console import PROGRESS
 from .log_names import LOSS
 
 _EVALUATED = re.compile(rf"\S*\b{LOSS}/\S+: \S+ *")
@@ -17,7 +18,7 @@ class Printer(CommonMetricPrinter):
 
     def __init__(self, max_iter: int | None = None) -> None:
         super().__init__(max_iter)
-        self.logger = _OfTraining(self.logger)
+        self.logger = _OfTraining(logging.getLogger(PROGRESS))
 
 
 class _OfTraining(logging.LoggerAdapter):

@@ -211,11 +211,8 @@ class FCOSProposalGenerator(nn.Module):
         """
         predictions = outputs.flattened()
         targets = self._targets(grids, predictions, gt_instances)
-        normalizers = self.loss_normalizers(
-            self.criterion.target_sums(targets, grids),
-            self.in_features,
-            aligned=targets.alignment is not None,
-        )
+        sums, aligned = self.criterion.target_sums(targets, grids), targets.alignment is not None
+        normalizers = self.loss_normalizers(sums, self.in_features, aligned=aligned)
         return self.criterion.losses(*predictions, targets.to(predictions[0].device), normalizers)
 
     def _targets(

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -87,7 +88,7 @@ def _draw_losses(axis: Axes, curves: dict) -> None:
         of_set = f" of {found['set']}" if found["set"] else ""
         raw = ", raw weights" if found["raw"] else ""
         label = f"{LOSS_NAMES[found['name']]}, validation{of_set}{raw}"
-        style = {"linestyle": ":" if raw else "--", "marker": "o", "markersize": 3}
+        style: dict[str, Any] = {"linestyle": ":" if raw else "--", "marker": "o", "markersize": 3}
         axis.plot(*_xy(points), label=label, color=colours[found["name"]], linewidth=1.0, **style)
 
 

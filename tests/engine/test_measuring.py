@@ -49,6 +49,14 @@ def test_all_of_one_set(clock):
     assert measured.plain_share == 3 / 8
 
 
+def test_the_weights_that_are_kept_are_tested_last(clock):
+    """The files that a test leaves are those that the report is made of."""
+    test, _ = parts(clock, ["a"])
+    tested = []
+    Measuring(lambda model: tested.append(model) or test(model), ["a"], KEPT, raw=RAW)()
+    assert [model is KEPT for model in tested] == [False, True]
+
+
 def test_all_of_two_sets(clock):
     test, losses = parts(clock, ["a", "b"])
     found = Measuring(test, ["a", "b"], KEPT, raw=RAW, losses=losses)()

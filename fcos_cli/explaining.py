@@ -21,6 +21,7 @@ from fcos_d2.evaluation.why import (
     LabelledImages,
     SetResult,
     Variant,
+    check_box,
     explain,
     explain_set,
     explanation,
@@ -53,11 +54,10 @@ def load_predictor(arguments: argparse.Namespace) -> Predictor:
 
 def explain_box(arguments: argparse.Namespace) -> None:
     """The object of a box."""
-    image, box = read_image(arguments.image), box_of(arguments.box)
-    name = Path(arguments.image).name
-    say_one(
-        explain(load_predictor(arguments), image, box, arguments.class_name, name=name), arguments
-    )
+    image = read_image(arguments.image)
+    box = check_box(box_of(arguments.box), image.shape[:2])  # before the model is loaded
+    name, predictor = Path(arguments.image).name, load_predictor(arguments)
+    say_one(explain(predictor, image, box, arguments.class_name, name=name), arguments)
 
 
 def box_of(text: str) -> list[float]:

@@ -16,6 +16,7 @@ from .picture import draw
 from .remedy import without_cause
 from .seen import SeenView, look
 from .steps import CAP, FOUND, MATCHED_ELSEWHERE
+from .trace import trace
 from .verdict import Judge, Verdict
 
 MOST_ROWS = 8
@@ -49,9 +50,16 @@ def explain(
     classes = [class_number(predictor.class_names, class_name)] if class_name else None
     seen = look(predictor, array)
     selection = predictor.model.proposal_generator.test_selection
+    traced = trace(seen, selection)
     judges = [
-        Judge(seen=seen, selection=selection, objects=Objects.of([checked], [k]), iou=iou)
-        for k in (classes if classes else range(len(predictor.class_names)))
+        Judge(
+            seen=seen,
+            selection=selection,
+            objects=Objects.of([checked], [k]),
+            iou=iou,
+            traced=traced,
+        )
+        for k in (classes or range(len(predictor.class_names)))
     ]
     judge = judges[0] if len(judges) == 1 else max(judges, key=_how_far)
     return explanation(judge, 0, name=name, class_was_given=class_name is not None)
@@ -61,7 +69,7 @@ def check_box(box: Sequence[float], image_size: tuple[int, int]) -> list[float]:
     """The box as four floats.
 
     Raises:
-        ValueError: it has no area, or reaches out of the image.
+        ValueError: it has no area, or lies outside the image.
     """
     values = [float(x) for x in box]
     if len(values) != 4 or not all(map(math.isfinite, values)):
@@ -73,10 +81,10 @@ def check_box(box: Sequence[float], image_size: tuple[int, int]) -> list[float]:
             f"box {text} has no area: x2 must be above x1, and y2 above y1 (corners, not sizes)"
         )
     height, width = image_size
-    if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
+    if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
         raise ValueError(
-            f"box {text} reaches out of the image, which is {width} x {height} px: give it in px "
-            "of the image"
+            f"box {text} lies outside the image, which is {width} x {height} px: give it in px of "
+            "the image"
         )
     return values
 

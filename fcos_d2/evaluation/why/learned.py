@@ -75,9 +75,10 @@ def in_words(learned: Learned, view: SeenView, generator: FCOSProposalGenerator)
     text = f"In training {number} {places} could learn it: {' and '.join(levels)}"
     if learned.by_predictions:
         text += ", as the present predictions have it"
-    if taken == number:
-        return f"{text}; other objects of the image take all of them."
-    return f"{text}; other objects of the image take {taken} of them." if taken else f"{text}."
+    if not taken:
+        return f"{text}."
+    what = "it" if number == 1 else "all of them" if taken == number else f"{taken} of them"
+    return f"{text}; other objects of the image take {what}."
 
 
 def _why_none(generator: FCOSProposalGenerator) -> str:

@@ -1,6 +1,7 @@
 """At which step a detector lost an object."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from .steps import (
     SUPPRESSION,
     WRONG_CLASS,
 )
-from .trace import trace
+from .trace import Trace, trace
 
 LEAST_OVERLAP = 0.1  # IoU of a detection that is there, but fits badly
 
@@ -69,6 +70,7 @@ class Judge:
         objects: Objects,
         iou: float = 0.5,
         limit: int = COCO_LIMIT,
+        traced: Trace | None = None,
     ) -> None:
         """
         Args:
@@ -77,10 +79,11 @@ class Judge:
             objects: all of the image.
             iou: least IoU of a detection and its object.
             limit: on the detections of a class that the metric counts.
+            traced: how `seen` is selected by `selection`, where that is known already.
         """
         self.seen, self.objects, self.iou = seen, objects, iou
         self.limit = limit
-        self.trace = trace(seen, selection)
+        self.trace = traced or trace(seen, selection)
         found = self.trace.found
         self.matching = match(objects, found, seen.generator.num_classes, iou, limit)
         boxes = found.pred_boxes.tensor.double()
@@ -90,13 +93,13 @@ class Judge:
     def selection(self) -> Selection:
         return self.trace.selection
 
-    def changed(self, **changes: object) -> "Judge":
+    def changed(self, **changes: Any) -> "Judge":
         """The same with other arguments of the constructor, or fields of the selection."""
         fields = Selection.__dataclass_fields__
         selection = replace(
             self.selection, **{key: x for key, x in changes.items() if key in fields}
         )
-        arguments = {
+        arguments: dict[str, Any] = {
             "seen": self.seen,
             "objects": self.objects,
             "iou": self.iou,
@@ -165,7 +168,7 @@ class Judge:
         class_idx = int(self.objects.classes[i])
         passed = int(self.trace.passed(class_idx)[location]) if fitting else 0
         of_class = self.trace.found.pred_classes == class_idx
-        known = {"passed": passed, "location": location}
+        known: dict[str, Any] = {"passed": passed, "location": location}
         if self.matching.detection_of[i] >= 0:
             return Verdict(step=FOUND, detection=int(self.matching.detection_of[i]), **known)
         hits = of_class & (self.overlaps[i] >= self.iou)

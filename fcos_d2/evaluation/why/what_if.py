@@ -80,14 +80,14 @@ class Variant:
         """
         if not self.runs_again:
             return given
-        changed, detector = copy.copy(given), given.detector
-        several = isinstance(detector, MultiViewModel)
-        if several and detector.averages:
+        changed = copy.copy(given)
+        merging = given.detector if isinstance(given.detector, MultiViewModel) else None
+        if merging is not None and merging.averages:
             raise ValueError(f"{self}: not together with test-time augmentation; leave out --tta")
-        mapper = detector.mappers[0] if several else given.mapper
+        mapper = given.mapper if merging is None else merging.mappers[0]
         if "size" in self.changes:
             mapper = with_augmentations(mapper, _resizes(mapper.augmentations.augs, self))
-        slicing = detector.slicing if several else None
+        slicing = None if merging is None else merging.slicing
         if "slice" in self.changes:
             slicing = Slicing(int(self.changes["slice"]))
         views = ViewSettings(slicing, None)

@@ -43,8 +43,9 @@ class Outcome(NamedTuple):
     false: int  # detections that find no object
 
     def as_dict(self) -> dict:
-        """For json."""
-        return {**self._asdict(), "variant": self.variant.changes}
+        """For json, which knows no NaN."""
+        numbers = {k: None if x != x else x for k, x in self._asdict().items() if k != "variant"}
+        return {"variant": self.variant.changes, **numbers}
 
 
 @dataclass(frozen=True)

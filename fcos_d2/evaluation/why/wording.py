@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from torchvision.ops import box_iou
+
 from . import steps
 from .explanation import Row
 from .learned import Learned, in_words
@@ -134,8 +136,13 @@ def _to_whom(facts: Facts) -> str:
     other = facts.verdict.other
     if other is None:
         return "does not give it that detection"
-    x0, y0, x1, y1 = facts.judge.objects.boxes[other].tolist()
-    return f"gave that to another object, at {x0:.0f},{y0:.0f},{x1:.0f},{y1:.0f}"
+    boxes = facts.judge.objects.boxes
+    x0, y0, x1, y1 = boxes[other].tolist()
+    iou = float(box_iou(boxes[facts.i : facts.i + 1], boxes[other : other + 1]))
+    return (
+        f"gave that to another object, at {x0:.0f},{y0:.0f},{x1:.0f},{y1:.0f}, whose IoU with it "
+        f"is {iou:.2f}"
+    )
 
 
 def _cap(facts: Facts) -> str:

@@ -120,10 +120,11 @@ def test_a_distribution_owns_its_packages_whole_and_alone(built, distribution, f
     assert not any("earlier_build" in name for name in names)
 
 
-def test_the_templates_of_pages_are_installed(built):
+@pytest.mark.parametrize("folder", ["fcos_d2/pages/templates", "fcos_d2/ui/page"])
+def test_the_files_of_pages_are_installed(built, folder):
     names, _ = built["fcos_d2"]
-    templates = {path.name for path in (ROOT / "fcos_d2/pages/templates").iterdir()}
-    assert templates and {f"fcos_d2/pages/templates/{x}" for x in templates} <= names
+    files = {path.name for path in (ROOT / folder).iterdir()}
+    assert files and {f"{folder}/{x}" for x in files} <= names
 
 
 def test_the_command_is_installed(built, repository):

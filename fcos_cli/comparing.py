@@ -9,7 +9,6 @@ from pathlib import Path
 from tabulate import tabulate
 
 from fcos_d2.datasets.own_data import DataFiles
-from fcos_d2.datasets.splitting import was_made
 from fcos_d2.engine import Request
 from fcos_d2.evaluation.report import flow
 from fcos_d2.evaluation.results import DetectionSet, read_results
@@ -44,11 +43,11 @@ def data_sets(arguments: argparse.Namespace) -> tuple[DetectionSet, DetectionSet
     for path in dict.fromkeys(both):
         if is_results(path):
             continue
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as made:
             request = _request(path, given, arguments, request)
-            _, found[path] = flow.detections_of(request, Path(folder))
-            if len(found) == 1:
-                _fix_data(request, found[path])
+            _, found[path] = flow.detections_of(request, Path(made))
+            _fix_data(request, found[path])
+    _check_same(found)
     if found:
         first = next(iter(found.values()))
         truth, folder, source = first.truth, first.folder, first.source
@@ -92,12 +91,25 @@ def _request(
 
 
 def _fix_data(request: Request, data: DetectionSet) -> None:
-    """Has the request name the very set that was evaluated, so that the next one gets it, too."""
-    # Of the catalogue, which the other config may not name; or the part of the data that training
-    # has left out: another training leaves out another one.
-    if not request.val_data or was_made(DataFiles(data.source)):
+    """Has the request name the very file that was evaluated, so that the next one gets it, too.
+
+    It may be of the catalogue, which another config does not name; or the part of the data that
+    training has left out: another training leaves out another one.
+    """
+    if data.source.endswith(".json"):
         request.val_data, request.val_images = data.source, str(data.folder)
         request.data_format = "coco"
+
+
+def _check_same(found: dict[str, DetectionSet]) -> None:
+    """Raises ValueError for checkpoints that were run on different images."""
+    seen = [{image["id"]: image["file_name"] for image in x.images} for x in found.values()]
+    if len(seen) == 2 and seen[0] != seen[1]:
+        first, second = found
+        raise ValueError(
+            f"{first} was run on {len(seen[0])} images and {second} on {len(seen[1])} other ones, "
+            "the part of the data that its training left out: name one set of annotations by --data"
+        )
 
 
 def as_json(result: dict) -> str:

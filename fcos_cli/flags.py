@@ -48,6 +48,8 @@ VOCABULARY: dict[str, dict] = {
         "help": "of the annotations; default: found from their content",
     },
     "--classes": {"metavar": "FILE", "help": "class names, for csv and txt"},
+    # an exported model
+    "--export": {"metavar": "DIR", "help": "an export of these weights: a folder with infer.yaml"},
     # planning
     "--epochs": {
         "type": values.above_zero,
@@ -130,7 +132,7 @@ def add(
         names: of the flags.
         note: added to their help.
         instead: other words for the (one) flag, of a door that was there before the command.
-        changes: of `default`, `required`, `nargs`, `choices` or `type`.
+        changes: of `default`, `required`, `nargs`, `choices`, `action` or `type`.
     """
     for name in names:
         settings: dict[str, Any] = VOCABULARY[name] | changes

@@ -33,9 +33,10 @@ WITHOUT_DETECTRON2 = ("install-detectron2",)
 _EXAMPLES = """\
 examples:
   fcos quickstart
-  fcos check train.json --images train/
-  fcos train photos/ --config Recipes/R18-Scratch
-  fcos predict photos/ --weights output/model_best.pth --output drawn/"""
+  fcos check my_data/
+  fcos train my_data/ --budget 20m
+  fcos report --weights output/my_data/model_best.pth
+  fcos predict photos/ --weights output/my_data/model_best.pth --output drawn/"""
 
 
 class _Version(argparse.Action):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fcos_d2.checkpoint import stored_class_names
 from fcos_d2.chosen_thresholds import (
+    check_classes,
     check_place,
     classes_of_export,
     thresholds_for,
@@ -34,7 +35,10 @@ def check_places(arguments: argparse.Namespace) -> None:
     except ValueError as error:
         raise WrongUse(f"--set-threshold: {error}") from None
     if arguments.export:
-        classes_of_export(arguments.export)
+        names = classes_of_export(arguments.export)
+        if arguments.weights:
+            names = stored_class_names(arguments.weights, arguments.trust_checkpoint) or names
+        check_classes(arguments.export, names)
     if not arguments.results:
         check_place(_config(arguments))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -112,6 +113,14 @@ def write_to_export(folder: str | Path, thresholds: Thresholds, class_names: Seq
     Raises:
         ValueError: no export, or one of other classes; names it.
     """
+    check_classes(folder, class_names)
+    path = Path(folder) / FILE_NAME
+    _write(path, ["thresholds", "score"], as_written(thresholds, class_names))
+    _write(path, ["thresholds", "draw"], 0.0)
+
+
+def check_classes(folder: str | Path, class_names: Sequence[str]) -> None:
+    """Raises ValueError for an export that is not of these classes, in this order."""
     path = Path(folder) / FILE_NAME
     names = classes_of_export(folder)
     if names != list(class_names):
@@ -119,8 +128,6 @@ def write_to_export(folder: str | Path, thresholds: Thresholds, class_names: Seq
             f"{path}: an export of the classes {', '.join(map(str, names))}, and the thresholds "
             f"are for {', '.join(class_names)}: name the export of these weights"
         )
-    _write(path, ["thresholds", "score"], as_written(thresholds, class_names))
-    _write(path, ["thresholds", "draw"], 0.0)
 
 
 def classes_of_export(folder: str | Path) -> list[str]:
@@ -132,9 +139,9 @@ def classes_of_export(folder: str | Path) -> list[str]:
     path = Path(folder) / FILE_NAME
     if not path.is_file():
         raise ValueError(f"{path}: no such file; an export is a folder that `fcos export` wrote")
-    content = read_yaml(path)
+    content: Any = read_yaml(path)
     try:
-        return [x["name"] for x in content["classes"]]  # type: ignore[index, call-overload]
+        return [x["name"] for x in content["classes"]]
     except (KeyError, TypeError):
         raise ValueError(f"{path}: not the settings of an exported model") from None
 

@@ -64,6 +64,8 @@ def merge_overrides(cfg: CfgNode, opts: list[str], path: str | Path) -> None:
         if len(opts) % 2:
             raise ValueError(f"overrides are KEY VALUE pairs, and {opts[-1]!r} has no value")
         pairs = zip(opts[::2], opts[1::2], strict=True)
+        if "TEST.SCORE_THRESH" in opts[::2]:
+            cfg.TEST.SCORE_THRESH = None  # a number may follow on a list, and a list on a number
         cfg.merge_from_list([x for key, value in pairs for x in (key, _fitted(cfg, key, value))])
     except _WRONG as error:
         raise ValueError(f"{path}: {reason(error)}") from None

@@ -69,10 +69,10 @@ def _added(text: str, node: yaml.MappingNode, keys: Sequence[str], value: object
 
 def _end(node: yaml.Node) -> int:
     """Where a value ends; PyYAML has those of several lines end where the next thing begins."""
-    if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
-        return node.end_mark.index
-    last = node.value[-1]
-    return _end(last[1] if isinstance(node, yaml.MappingNode) else last)
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(node, yaml.MappingNode) else last)
+    return node.end_mark.index
 
 
 def _node(text: str) -> yaml.Node:

@@ -175,6 +175,10 @@ def test_the_rest_of_the_files_stays(folder: Path, tmp_path: Path) -> None:
     )
     write_to_config(config, (0.3, 0.3, 0.3), NAMES)
     assert model_zoo.get_config(str(config)).TEST.SCORE_THRESH == 0.3
+    for other in ("0.4", "[['a', 0.3], ['b', 1], ['c', 1]]", "None", "1"):
+        cfg = model_zoo.get_config(str(config), ["TEST.SCORE_THRESH", other])
+        wanted = yaml.safe_load(other.replace("None", "null"))
+        assert wanted == cfg.TEST.SCORE_THRESH
 
     from detectron2.config import LazyConfig
 

@@ -69,14 +69,12 @@ def by_place(found):
 
 def test_threshold_without_a_quality_branch(weights, image):
     """Scores are class probabilities, which nothing is multiplied with."""
-    opts = [*OPTS, "MODEL.FCOS.BOX_QUALITY", "none"]
+    opts = [*OPTS, "MODEL.FCOS.BOX_QUALITY", "none", "MODEL.FCOS.POST_NMS_TOPK_TEST", "0"]
     predictor = Predictor("Recipes/R18-Scratch", weights, confidence_threshold=0.7, opts=opts)
     found = predictor(image)
+    assert len(found) > 0 and (found.scores >= 0.7).all()
     predictor.set_threshold(0)
-    everything = predictor(image)
-    wanted = everything[everything.scores >= 0.7]
-    assert len(everything) > len(wanted) > 0
-    assert_same(*map(by_place, (found, wanted)))
+    assert (predictor(image).scores < 0.7).any()
 
 
 def test_a_threshold_for_each_class(weights, image):
@@ -91,23 +89,29 @@ def test_a_threshold_for_each_class(weights, image):
     assert_same(*map(by_place, (predictor(image), wanted)))
 
 
-@pytest.mark.parametrize("views", [[], ["TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "(96,)"]])
-def test_what_goes_takes_no_place_under_the_cap(weights, image, views):
-    """In one view, and in the mean of the image and its mirror image."""
-    size = ["INPUT.MIN_SIZE_TEST", "96", *views]
-    opts = [*OPTS, *size, "MODEL.FCOS.POST_NMS_TOPK_TEST", "400"]
-    predictor = Predictor("Recipes/R18-Scratch", weights, opts=opts)
-    by_score = predictor(image)
+def test_what_goes_takes_no_place_under_the_cap(weights, image):
+    opts = [*OPTS, "INPUT.MIN_SIZE_TEST", "96", "MODEL.FCOS.POST_NMS_TOPK_TEST", "400"]
+    by_score = Predictor("Recipes/R18-Scratch", weights, opts=opts)(image)
     first = by_score.pred_classes[0].item()
     weak = by_score[by_score.pred_classes != first]
-    thresholds = {predictor.class_names[first]: 1, predictor.class_names[1 - first]: 0.1}
+    assert (by_score[:20].pred_classes == first).any() and len(weak) > 20
+    thresholds = {"cat": 0.01, "dog": 0.01, ("cat", "dog")[first]: 1}
     opts[-1] = "20"
     capped = Predictor("Recipes/R18-Scratch", weights, opts=opts, confidence_threshold=thresholds)
-    found = capped(image)
-    if not views:
-        assert (by_score[:20].pred_classes == first).any() and len(weak) > 20
-        assert_same(found, weak[:20])
-    assert len(found) == 20 and (found.pred_classes != first).all()
+    assert_same(capped(image), weak[:20])
+
+
+def test_thresholds_are_for_the_mean_of_views(weights, image):
+    tta = ["TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "(96,)"]
+    tta += ["MODEL.FCOS.POST_NMS_TOPK_TEST", "0"]
+    predictor = Predictor("Recipes/R18-Scratch", weights, opts=[*OPTS, *tta])
+    everything = predictor(image)
+    thresholds = {"cat": 0.3, "dog": 0.5}
+    predictor.set_threshold(thresholds)
+    lowest = torch.tensor([0.3, 0.5])[everything.pred_classes]
+    wanted = everything[everything.scores >= lowest]
+    assert set(wanted.pred_classes.tolist()) == {0, 1} and len(wanted) < len(everything)
+    assert_same(*map(by_place, (predictor(image), wanted)))
 
 
 def test_thresholds_of_the_config(weights, image):
@@ -120,6 +124,9 @@ def test_thresholds_of_the_config(weights, image):
         assert predictor.config_thresholds == predictor.score_thresholds == wanted
         given = Predictor("Recipes/R18-Scratch", weights, confidence_threshold=0.6, opts=opts)
         assert (given.config_thresholds, given.score_thresholds) == (wanted, (0.6, 0.6))
+        # What is evaluated knows of none.
+        evaluated = model_zoo.get_model("Recipes/R18-Scratch", opts)
+        assert evaluated.proposal_generator.test_selection.min_scores is None
     assert_same(given(image), plain(image)[plain(image).scores >= 0.6])
     message = r"score_thresh \(TEST.SCORE_THRESH\): no score threshold for 'cat'"
     with pytest.raises(ValueError, match=message):

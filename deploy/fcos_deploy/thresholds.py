@@ -66,7 +66,7 @@ def in_words(thresholds: Thresholds, class_names: Sequence[str]) -> str:
 
 
 def _pairs(value: object) -> list[tuple[str, object]]:
-    pairs = list(value.items()) if isinstance(value, Mapping) else value
+    pairs: object = list(value.items()) if isinstance(value, Mapping) else value
     if not isinstance(pairs, (list, tuple)) or not all(
         isinstance(x, (list, tuple)) and len(x) == 2 for x in pairs
     ):
@@ -83,10 +83,9 @@ def _pairs(value: object) -> list[tuple[str, object]]:
 
 
 def _number(value: object, where: str) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= 1:
-        raise ValueError(f"the score threshold{where} must be in [0, 1], got {value!r}")
-    return float(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise ValueError(f"the score threshold{where} must be in [0, 1], got {value!r}")
 
 
 def _listed(names: Sequence[str]) -> str:

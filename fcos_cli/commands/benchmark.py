@@ -25,13 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
     flags.add(parser, "--config", required=True)
     flags.add(parser, "--weights", note="here random ones")
-    parser.add_argument(
-        "--export",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="measure this export, too: a folder with infer.yaml; repeatable",
-    )
+    flags.add(parser, "--export", note="measured, too; repeatable", action="append", default=[])
     flags.add(parser, "--size", type=size, nargs="+", default=[(512, 736)], note="default: 512x736")
     flags.add(parser, "--batch", type=positive, nargs="+", default=[1], note="default: 1")
     flags.add(parser, "--precision")

@@ -12,10 +12,9 @@ from ..model_choice import config_of
 if TYPE_CHECKING:
     from fcos_d2.evaluation.report.flow import Report
 
-SUMMARY = "know what a detector does: figures with intervals, thresholds, errors, doubtful labels"
+SUMMARY = "know what a detector does: figures with intervals, thresholds, mistakes"
 
 EXAMPLES = """\
-fcos report --weights output/mine/model_best.pth
 fcos report --weights output/mine/model_best.pth --data val.json --images val/ --output report
 fcos report --results yolo.json --data val.json --images val/
 fcos report --weights new/model_best.pth --compare old/report
@@ -48,12 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by-class", action="store_true", help="with --set-threshold: one for each class"
     )
-    parser.add_argument(
-        "--export",
-        type=Path,
-        metavar="FOLDER",
-        help="with --set-threshold: an export of these weights that gets it, too",
-    )
+    flags.add(parser, "--export", note="gets what --set-threshold finds, too", type=Path)
     flags.add(parser, "--output", note="a folder; default: report beside the weights or results")
     parser.add_argument(
         "--max-detections",

@@ -65,6 +65,12 @@ def _evaluate(request: Request, prepared: Run) -> dict:
 
 def _train(request: Request, prepared: Run) -> dict:
     start = time.monotonic()
+    if prepared.score_thresh is not None:
+        logger.warning(
+            "`score_thresh` is %s, perhaps chosen for other weights: predictions with the new ones "
+            "will obey it; fcos report --set-threshold chooses anew",
+            prepared.score_thresh,
+        )
     labels = _forecast(request, prepared)
     trainer = Trainer(
         prepared,

@@ -1,5 +1,6 @@
 """Which detection finds which object, once for a whole set; average precision of its resamples."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -191,11 +192,24 @@ def average_precision(matches: Matches, counts: np.ndarray | None = None) -> np.
     """
     if counts is None:
         counts = np.ones((1, matches.image_count), dtype=np.int64)
+    classes = [np.flatnonzero(matches.label == k) for k in range(len(matches.class_names))]
+    most_hits = max((int(matches.true[0, 0, mine].sum()) for mine in classes), default=0)
+    step = max(1, _CELLS // max(most_hits, 1))
+    parts = [
+        _of_resamples(matches, classes, counts[start : start + step])
+        for start in range(0, len(counts), step)
+    ]
+    return np.concatenate(parts, axis=3)
+
+
+def _of_resamples(
+    matches: Matches, classes: Sequence[np.ndarray], counts: np.ndarray
+) -> np.ndarray:
+    """As `average_precision`; `classes` are the positions of the detections of each."""
     weights = torch.from_numpy(np.ascontiguousarray(counts.T, dtype=np.float32))  # (N, B)
-    shape = (len(AREAS), len(IOU_THRESHOLDS), len(matches.class_names), len(counts))
+    shape = (len(AREAS), len(IOU_THRESHOLDS), len(classes), len(counts))
     result = np.full(shape, np.nan)
-    for k in range(len(matches.class_names)):
-        mine = np.flatnonzero(matches.label == k)
+    for k, mine in enumerate(classes):
         image = torch.from_numpy(matches.image[mine])
         for a in range(len(AREAS)):
             objects = counts @ matches.object_counts[a, k]  # (B,)
@@ -220,25 +234,18 @@ def _of_class(
         weights: (N, B) how often each resample has each image.
         needed: (B, 101) hits, see `_needed`.
     """
-    result = np.zeros(len(needed))
     hits = np.flatnonzero(true)
     if not len(hits):
-        return result
+        return np.zeros(len(needed))
     # What comes after the last hit changes nothing. Between hits only the sums matter.
     counted = np.flatnonzero(~ignored[: hits[-1] + 1])
     offsets = torch.from_numpy(np.searchsorted(counted, np.append(0, hits[:-1] + 1)))
-    of_counted, of_hits = image[counted], image[hits]
-    step = max(1, _CELLS // len(hits))
-    for start in range(0, len(needed), step):
-        some = slice(start, start + step)
-        part = weights[:, some].contiguous()
-        seen = embedding_bag(of_counted, part, offsets, mode="sum")  # (h, b)
-        result[some] = _interpolated(_sums(part[of_hits]), _sums(seen), needed[some])
-    return result
+    seen = embedding_bag(image[counted], weights, offsets, mode="sum")  # (h, B)
+    return _interpolated(_sums(weights[image[hits]]), _sums(seen), needed)
 
 
 def _sums(values: Tensor) -> Tensor:
-    """(h, b) -> (b, h) sums over all rows so far."""
+    """(h, B) -> (B, h) sums over all rows so far."""
     return values.T.contiguous().cumsum(dim=1, dtype=torch.float64)
 
 
@@ -256,11 +263,11 @@ def _needed(objects: np.ndarray) -> Tensor:
 
 
 def _interpolated(found: Tensor, seen: Tensor, needed: Tensor) -> np.ndarray:
-    """COCO's mean of precision over 101 recalls, of b resamples.
+    """COCO's mean of precision over 101 recalls, of B resamples.
 
     Args:
-        found, seen: (b, h) hits, and detections that count, up to and with each hit.
-        needed: (b, 101) hits for each recall.
+        found, seen: (B, h) hits, and detections that count, up to and with each hit.
+        needed: (B, 101) hits for each recall.
     """
     precision = found.numpy() / (seen.numpy() + np.spacing(1))
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from .coco_truth import hotcoco
 logger = logging.getLogger(__name__)
 
 _BEYOND = 1.02  # of an image's side: what rounding and clipping leave beyond its border
+_NUMBERS = {int, float}
 _SUSPICIOUS = 0.2  # share of the boxes of a file
 
 
@@ -68,7 +70,9 @@ class DetectionSet:
     source: str = "the ground truth"
 
     def __post_init__(self) -> None:
-        """Raises ValueError for two images, or two classes, of one id."""
+        """Raises ValueError for two images, or two classes, of one id, and without hotcoco."""
+        if hotcoco is None:
+            raise ValueError("reports and comparisons need hotcoco: pip install hotcoco")
         for kind in ("images", "categories"):
             twice = [i for i, n in Counter(x["id"] for x in self.truth[kind]).items() if n > 1]
             if twice:
@@ -185,7 +189,9 @@ def read_results(path: str | Path, truth: dict) -> list[dict]:
             )
         if category_id is None:
             raise ValueError(_other_numbering(path, rows, categories, row["category_id"]))
-        _check_numbers(f"{path}: row {number} (image {row['image_id']!r})", bbox, score)
+        if not _are_right(bbox, score):
+            where = f"{path}: row {number} (image {row['image_id']!r})"
+            raise ValueError(f"{where}: {_wrong_numbers(bbox, score)}")
         new = {"image_id": image_id, "category_id": category_id, "bbox": bbox, "score": score}
         checked.append(new)
     for line in _doubts(checked, images):
@@ -230,21 +236,26 @@ def _without(row: object) -> str:
     return f"has ids that are none: {row['image_id']!r}, {row['category_id']!r}"
 
 
-def _check_numbers(where: str, bbox: object, score: object) -> None:
-    """Raises ValueError for a box or score that cannot be."""
-    numbers = [*bbox, score] if isinstance(bbox, (list, tuple)) else [score]
-    are = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in numbers)
-    if len(numbers) != 5 or not are or not np.isfinite(numbers).all():
-        raise ValueError(f"{where}: box {bbox} and score {score} are not five numbers")
-    if not 0 <= numbers[4] <= 1:
-        raise ValueError(
-            f"{where}: score {score} is not between 0 and 1; write probabilities, not logits or "
-            "percent"
-        )
-    if numbers[2] < 0 or numbers[3] < 0:
-        raise ValueError(
-            f"{where}: box {bbox} has a negative width or height; write x, y, width, height"
-        )
+def _are_right(bbox: Any, score: Any) -> bool:
+    """Whether these are a box and a score; quick, as a file may have millions."""
+    if type(bbox) is not list or len(bbox) != 4:
+        return False
+    x, y, w, h = bbox
+    numbers = {type(x), type(y), type(w), type(h), type(score)} <= _NUMBERS
+    return numbers and 0 <= score <= 1 and w >= 0 and h >= 0 and math.isfinite(x + y + w + h)
+
+
+def _wrong_numbers(bbox: Any, score: Any) -> str:
+    """What is wrong with them."""
+    numbers = [*bbox, score] if type(bbox) is list else [score]
+    are = all(type(x) in _NUMBERS and math.isfinite(x) for x in numbers)
+    if len(numbers) != 5 or not are:
+        return f"box {bbox} and score {score!r} are not five numbers"
+    if not 0 <= score <= 1:
+        return f"score {score} is not between 0 and 1; write probabilities, not logits or percent"
+    if min(bbox[2:]) < 0:
+        return f"box {bbox} has a negative width or height; write x, y, width, height"
+    return f"box {bbox} is too large"
 
 
 def _other_numbering(path: str | Path, rows: list, known: set, first: object) -> str:

@@ -154,8 +154,12 @@ def _choose(matches: Matches, label: int | None, wanted: Wanted, iou: float) -> 
         row, reason = _row(found, wanted)
     if row is None:
         return Choice(None, reason=reason)
-    values = (float(x[row]) for x in (found.precision, found.recall, found.f1))
-    return Choice(found.threshold(row), *values)
+    return Choice(
+        found.threshold(row),
+        precision=float(found.precision[row]),
+        recall=float(found.recall[row]),
+        f1=float(found.f1[row]),
+    )
 
 
 def _row(found: Curve, wanted: Wanted) -> tuple[int | None, str]:

@@ -112,7 +112,7 @@ def test_checkpoints_are_run_each_by_its_own_config_on_the_same_data(
     assert main(["compare", old, new, *common]) == 3
     assert asked == [
         (configs[0], old, None, "auto"),
-        (configs[1], new, "of/the/config.json", "auto"),
+        (configs[1], new, "of/the/config.json", "coco"),
     ]
     asked.clear()
     assert main(["compare", new, files["a"], "--data", files["val"], *common]) == 0
@@ -120,3 +120,23 @@ def test_checkpoints_are_run_each_by_its_own_config_on_the_same_data(
     asked.clear()
     assert main(["compare", old, old, *common]) == 0
     assert len(asked) == 1  # it is run once
+
+
+def test_checkpoints_that_were_run_on_different_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Two trainings have split one folder in two ways."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text("{}")
+
+    def detections_of(request: flow.Request, output: Path) -> tuple[None, DetectionSet]:
+        truth = made_truth(30 if "old" in request.weights else 20)
+        return None, DetectionSet(truth=truth, detections=made_results(truth), source="a folder")
+
+    monkeypatch.setattr(flow, "detections_of", detections_of)
+    old, new = (str(tmp_path / name / "model.pth") for name in ("old", "new"))
+    assert main(["compare", old, new, "--output", str(tmp_path / "x.json")]) == 1
+    said = capsys.readouterr().err
+    assert f"{old} was run on 30 images and {new} on 20 other ones" in said
+    assert said.count("\n") == 1

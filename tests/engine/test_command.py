@@ -49,6 +49,7 @@ def lazy_command(tmp_path, max_iter, *flags):
 def test_a_training_speaks_to_a_person(tmp_path, capsys):
     """At most 30 lines before the progress and 10 after it; everything else is in log.txt."""
     overrides = {"SOLVER.CHECKPOINT_PERIOD": 2, "MODEL.FCOS.INFERENCE_TH_TEST": 0.0}
+    overrides |= {"TEST.SCORE_THRESH": 0.4}
     results = run(train_request(tiny_command(tmp_path / "data", tmp_path / "out", 3, **overrides)))
     lines = capsys.readouterr().out.splitlines()
     progress = [i for i, line in enumerate(lines) if "iter: " in line]
@@ -57,6 +58,7 @@ def test_a_training_speaks_to_a_person(tmp_path, capsys):
     assert "\x1b" not in "".join(lines)
     said = "\n".join(before)
     for words in (
+        "score_thresh (TEST.SCORE_THRESH) is 0.4, perhaps chosen for other weights",
         f"{tmp_path}/data/annotations.json: 6 images, 1 class (white thing)",
         "11.3 M parameters",
         "3 iterations of 2 images (1.0 epochs), AdamW, learning rate 0.001",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from noisy_detector import detection_set
 
+from fcos_d2.evaluation import results
 from fcos_d2.evaluation.results import DetectionSet, read_results
 
 TRUTH = {
@@ -74,6 +75,12 @@ def test_what_cannot_be_is_one_line(tmp_path, rows, words):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ValueError, match="no such file of results"):
         read_results(tmp_path / "absent.json", TRUTH)
+
+
+def test_without_hotcoco(monkeypatch):
+    monkeypatch.setattr(results, "hotcoco", None)
+    with pytest.raises(ValueError, match="need hotcoco: pip install hotcoco"):
+        detection_set([], [])
 
 
 @pytest.mark.parametrize("key", ["images", "categories"])

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from fcos_deploy.vision import read_image
 from fcos_deploy.writing import write_text
 
-from ...datasets.folder import data_in
+from ...datasets.folder import ALL_OF_IT, data_in
 from ...datasets.formats import read_dataset, recognise
 from ...datasets.own_data import DataFiles
 from ...datasets.problems import summarise
@@ -221,7 +221,7 @@ def truth_in(given: DataFiles, classes: str | None, format: str) -> tuple[dict, 
     """Ground truth, folder of the images and name of a dataset of any format."""
     files, lines = data_in(given, "val", format)
     for line in lines:
-        logger.info(line)
+        logger.log(logging.WARNING if line == ALL_OF_IT else logging.INFO, line)
     # The boxes are judged by what the annotations say; only other formats need the images.
     is_file = os.path.isfile(files.data)
     is_coco = is_file and (format if format != "auto" else recognise(Path(files.data))) == "coco"

@@ -62,7 +62,7 @@ def report_numbers(
     threshold = working_threshold(matches)
     rows = kept_rows(data, matches, threshold)
     doubtful = label_errors(data, matches, rows, threshold)
-    found = {
+    found: dict[str, Any] = {
         "format": FORMAT,
         "data": _facts(data),
         "metric": {
@@ -107,7 +107,13 @@ def plain(value: Any) -> Any:
 
 
 def _origin(facts: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
-    empty = {"model": None, "speed": None, "versions": {}, "machine": {}, "made": {}}
+    empty: dict[str, Any] = {
+        "model": None,
+        "speed": None,
+        "versions": {},
+        "machine": {},
+        "made": {},
+    }
     return empty | dict(origin) | {"data": {**facts, **origin.get("data", {})}}
 
 

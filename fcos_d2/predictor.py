@@ -1,6 +1,6 @@
 """One predictor for yaml and python configs, single images and batches."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,7 +30,8 @@ from .modeling.half import halve_on_gpu
 from .modeling.meta_arch import AnyDetector
 from .modeling.winograd import use_winograd
 
-ScoreThreshold: TypeAlias = float | Mapping[str, float]  # for all classes, or by name of the class
+# For all classes, or by name of the class: a mapping, or pairs, as names need not be unique.
+ScoreThreshold: TypeAlias = float | Mapping[str, float] | Sequence[Sequence]
 
 
 class Predictor:

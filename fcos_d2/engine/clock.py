@@ -13,7 +13,7 @@ from datetime import timedelta
 from detectron2.engine import HookBase, TrainerBase
 from detectron2.engine.hooks import PeriodicCheckpointer, PeriodicWriter
 from detectron2.utils import comm
-from detectron2.utils.events import CommonMetricPrinter, EventStorage, EventWriter
+from detectron2.utils.events import EventStorage, EventWriter
 from fvcore.common.checkpoint import Checkpointer
 
 from fcos_deploy.writing import write_text
@@ -21,6 +21,7 @@ from fcos_deploy.writing import write_text
 from .best import EarlyStop
 from .budget import Budget, Decision
 from .durations import in_words
+from .printer import Printer
 from .run_parts import Training
 from .summary import say_iterations
 
@@ -270,8 +271,8 @@ class ClockWriter(PeriodicWriter):
             super().after_step()
 
 
-class ClockPrinter(CommonMetricPrinter):
-    """detectron2's line of progress, with the time that is left of the budget."""
+class ClockPrinter(Printer):
+    """The line of progress with the time that is left of the budget."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()

@@ -6,7 +6,6 @@ from typing import Any
 
 from detectron2.utils import comm
 from detectron2.utils.events import (
-    CommonMetricPrinter,
     EventWriter,
     JSONWriter,
     TensorboardXWriter,
@@ -15,6 +14,7 @@ from detectron2.utils.events import (
 from omegaconf import DictConfig, OmegaConf
 
 from .log_backends import MLflowWriter, WandbWriter, require
+from .printer import Printer
 
 BACKENDS = ("tensorboard", "wandb", "mlflow")
 
@@ -38,7 +38,7 @@ def build_writers(
         project: W&B's project, MLflow's experiment.
         run_name: shown there; "" lets them choose one.
         config: what they show as parameters of the run, see `flat_settings`.
-        printer: of the progress on the terminal; None for detectron2's.
+        printer: of the progress; None for that of a run of `max_iter` iterations.
 
     Raises:
         ValueError: a name that there is not, or whose package is missing; says what to do.
@@ -51,7 +51,7 @@ def build_writers(
         return []
     os.makedirs(output_dir, exist_ok=True)
     writers = [
-        printer or CommonMetricPrinter(max_iter),
+        printer or Printer(max_iter),
         JSONWriter(os.path.join(output_dir, "metrics.json")),
     ]
     if "wandb" in backends:

@@ -24,12 +24,15 @@ class WithTruth:
     """A mapper of test images that keeps what training would learn of them."""
 
     def __init__(
-        self, mapper: Callable[[dict], dict], class_ids: Sequence[int], crowd_boxes: bool = False
+        self,
+        mapper: Callable[[dict], dict],
+        class_ids: Sequence[int] | None = None,
+        crowd_boxes: bool = False,
     ) -> None:
         """
         Args:
             mapper: of the test loader.
-            class_ids: of the model, by the index of a class of the dataset.
+            class_ids: of the model, by the index of a class of the dataset; None: they are equal.
             crowd_boxes: crowd regions are learned, too.
         """
         self.mapper = mapper

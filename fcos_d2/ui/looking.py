@@ -7,6 +7,7 @@ from threading import Lock
 import cv2
 import numpy as np
 
+from fcos_deploy.thresholds import as_written
 from fcos_deploy.vision import Color, class_color, read_image
 
 from ..evaluation.why import explain
@@ -39,7 +40,7 @@ class Looker:
         self._floor = min(FLOOR, *self._thresholds)
 
     def describe(self) -> dict:
-        """The model, its classes with their colours, and the thresholds that the page begins with."""
+        """The model, its classes with their colours, and the thresholds to begin with."""
         names = self._predictor.class_names
         classes = [
             {"name": name, "color": _hexadecimal(class_color(i)), "threshold": threshold}
@@ -99,7 +100,7 @@ class Looker:
             raise ValueError(f"{len(names)} thresholds are needed, got {len(thresholds)}")
         with self._lock:
             image = read_image(content())
-            self._predictor.set_threshold(dict(zip(names, thresholds, strict=True)))
+            self._predictor.set_threshold(as_written(tuple(thresholds), names))
             answer = explain(self._predictor, image, box, class_name)
             return {
                 "step": answer.step,

@@ -2,13 +2,22 @@
 
 import io
 import logging
+import sys
 import time
 
 import pytest
+from detectron2.utils import comm
 from terminal import PseudoTerminal, lines_of
 
 from fcos_d2.engine.bars import Bar, WatchedBatches, has_bars
-from fcos_d2.engine.console import LOGGERS, PROGRESS, Terminal, stream_for_bars, watched
+from fcos_d2.engine.console import (
+    LOGGERS,
+    PROGRESS,
+    Terminal,
+    setup_logging,
+    stream_for_bars,
+    watched,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +98,16 @@ def test_the_lines_of_progress_give_way_but_not_with_verbose(logging_to):
             logging.getLogger("fcos_d2.engine.summary").info("results")
             assert [line.split(": ")[-1] for line in terminal.screen()] == shown
             assert (stream_for_bars() is None) is verbose
+
+
+def test_only_the_first_rank_has_bars(tmp_path, monkeypatch, logging_to):
+    with PseudoTerminal() as terminal:
+        logging_to(terminal.stream)  # what it changes is put back
+        monkeypatch.setattr(sys, "stdout", terminal.stream)
+        for rank in (0, 1):
+            monkeypatch.setattr(comm, "get_rank", lambda rank=rank: rank)
+            setup_logging(str(tmp_path))
+            assert (stream_for_bars() is terminal.stream) == (rank == 0)
 
 
 def test_elsewhere_the_batches_are_as_they_were(logging_to):

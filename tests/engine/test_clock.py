@@ -1,6 +1,7 @@
 """Real runs with a budget, on a clock that only steps, evaluations and checkpoints move."""
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from fcos_d2.engine.budget import Budget, Decision
 from fcos_d2.engine.clock import FILE, Clock
 from fcos_d2.engine.run_of import run_of
 from fcos_d2.engine.run_parts import Changes
+from fcos_d2.engine.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +32,7 @@ def made_up(monkeypatch):
 
 
 def test_a_run_takes_its_time_and_ends_annealed(tmp_path, made_up, monkeypatch):
-    """60 s: 5 for the start, 6 evaluations and 2.5 at the end leave 23 steps of 2 s."""
+    """60 s: 5 for the start, 6 evaluations and 2.5 at the end leave 23.25 steps of 2 s."""
     seen, rates = [], []
     monkeypatch.setattr(
         ImageMixing, "__call__", lambda self, record, *_: seen.append(record["iteration"])
@@ -48,13 +50,12 @@ def test_a_run_takes_its_time_and_ends_annealed(tmp_path, made_up, monkeypatch):
     )
     assert 56 < made_up.now - 100 <= 60
     assert made_up.steps == len(rates) == 23
-    # From 0 over the top, 5 % of the way, down a cosine to (1 - cos(pi / 23)) / 2 of 0.001.
+    # From 0 over the top, 5 % of the way, down a cosine; 1.25 of 23.25 steps are left at the last.
     assert 0.0009 < max(rates) < 0.001 and max(rates) in rates[1:4]
-    print("RATES", rates, seen[::2])
-    assert rates[-1] == pytest.approx(0.001 * 0.0047, rel=0.01)
+    assert rates[-1] == pytest.approx(0.001 * (1 - math.cos(math.pi * 1.25 / 23.25)) / 2, rel=0.05)
     # Images are mixed as at the iteration of 100 that the progress stands for.
     assert seen[::2] == seen[1::2]
-    assert seen[::2] == pytest.approx([100 * i / 23 for i in range(23)], abs=5)
+    assert seen[::2] == pytest.approx([100 * i / 23.25 for i in range(23)], abs=2.5)
     evaluated = [line["iteration"] for line in lines if "bbox/AP" in line]
     assert len(evaluated) == 6 and evaluated[-1] == 23
     log = (tmp_path / "out" / "log.txt").read_text()
@@ -100,6 +101,67 @@ def test_a_run_that_is_killed_before_its_first_checkpoint(tmp_path, made_up):
     before = made_up.now
     train(tmp_path, made_up, "--budget", "60s", "--resume")
     assert 56 < used + made_up.now - before <= 60 + STEP
+
+
+def test_a_kill_in_an_evaluation_loses_no_time(tmp_path, made_up, monkeypatch):
+    """Of 60 s, the evaluation after 9 steps takes 12, and the kill comes at its end."""
+    monkeypatch.setattr(clock_file, "FILE_SECONDS", 0.01)
+    made_up.kill_at = 1000  # so that checkpoints are written
+    noted = []
+
+    def killed(*args, **kwargs):
+        made_up.now += 12
+        deadline = time.monotonic() + 20
+        while not noted or noted[-1] < made_up.now - 100 - 0.1:  # as a kill would find it
+            assert time.monotonic() < deadline, noted
+            time.sleep(0.02)
+            noted.append(json.loads((tmp_path / "out" / FILE).read_text())["seconds_used"])
+        raise Killed
+
+    evaluate = Trainer.test
+    monkeypatch.setattr(Trainer, "test", killed)
+    period = {"TEST.EVAL_PERIOD": 9}
+    with pytest.raises(Killed):
+        train(tmp_path, made_up, "--budget", "60s", **period)
+    used = made_up.now - 100
+    assert noted[-1] == pytest.approx(used, abs=0.1)
+    (tmp_path / "out" / FILE).write_text(json.dumps({"seconds_used": noted[-1]}))
+    monkeypatch.setattr(Trainer, "test", evaluate)
+    before = made_up.now = made_up.now + 1000
+    train(tmp_path, made_up, "--budget", "60s", "--resume", **period)
+    assert 57 <= used + made_up.now - before <= 60 + STEP
+
+
+def test_a_life_that_ends_while_it_starts_counts(tmp_path, monkeypatch):
+    """Twice killed before a step: 10 and 5 s. The third life knows, and counts nothing twice."""
+    monkeypatch.setattr(clock_file, "FILE_SECONDS", 0.01)
+    now = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(clock_file, "time", SimpleNamespace(monotonic=lambda: now.now))
+
+    def noted_soon(seconds):
+        deadline = time.monotonic() + 20
+        path = tmp_path / FILE
+        while not (path.exists() and json.loads(path.read_text())["seconds_used"] == seconds):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    used = 0.0
+    for resume, seconds in ((False, 10.0), (True, 5.0)):
+        begun = now.now
+        clock = Clock(Budget(60, 100), begun, str(tmp_path))
+        clock.take_up(resume)
+        now.now += seconds
+        used += seconds
+        noted_soon(used)
+        clock.take_up(resume)  # the trainer asks again when it loads weights
+        assert clock.used == used
+        clock._noting.set()
+        now.now += 500.0
+    clock = Clock(Budget(60, 100), now.now, str(tmp_path))
+    clock.take_up(resume=True)
+    assert clock.used == 15.0 and clock.left == 45.0
+    clock.after_train()
+    assert clock._noting.is_set(), "nobody writes any more"
 
 
 def test_a_budget_that_is_too_short(tmp_path, made_up):

@@ -7,7 +7,6 @@ import torch
 from detectron2.config import get_cfg
 from detectron2.utils import comm
 from detectron2.utils.events import (
-    CommonMetricPrinter,
     EventStorage,
     JSONWriter,
     TensorboardXWriter,
@@ -16,6 +15,7 @@ from omegaconf import OmegaConf
 
 from fcos_d2.engine.log_backends import MLflowWriter, WandbWriter
 from fcos_d2.engine.loggers import ImageCleaner, build_writers, flat_settings
+from fcos_d2.engine.printer import Printer
 
 
 def kinds(writers):
@@ -24,7 +24,7 @@ def kinds(writers):
 
 def test_terminal_and_file_always(tmp_path):
     writers = build_writers(str(tmp_path / "new"), 9, backends=[])
-    assert kinds(writers) == [CommonMetricPrinter, JSONWriter, ImageCleaner]
+    assert kinds(writers) == [Printer, JSONWriter, ImageCleaner]
     with EventStorage(0) as storage:
         storage.put_scalar("total_loss", 2.0)
         storage.put_image("a", torch.zeros(3, 2, 2, dtype=torch.uint8))
@@ -39,7 +39,7 @@ def test_terminal_and_file_always(tmp_path):
 def test_tensorboard_is_the_default_and_comes_last(tmp_path, monkeypatch):
     pytest.importorskip("tensorboard")
     fake_services.install(monkeypatch)
-    always = [CommonMetricPrinter, JSONWriter]
+    always = [Printer, JSONWriter]
     assert kinds(build_writers(str(tmp_path), 9)) == [*always, TensorboardXWriter]
     backends = OmegaConf.create(["tensorboard", "mlflow", "wandb"])
     expected = [*always, WandbWriter, MLflowWriter, TensorboardXWriter]

@@ -1,12 +1,14 @@
 """The bar of a training: what it says at each iteration."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
 from detectron2.utils.events import EventStorage
 from terminal import PseudoTerminal
+from tiny_run import tiny_command, train_request
 
-from fcos_d2.engine import training_bar
+from fcos_d2.engine import run, training_bar
 from fcos_d2.engine.training_bar import TrainingBar
 
 
@@ -91,3 +93,22 @@ def test_ten_pictures_a_second_are_enough(now):
         step(bar, 2)
         assert words(terminal).startswith("training  33%")
         bar.after_train()
+
+
+@pytest.mark.slow
+def test_a_training_in_a_terminal(tmp_path, monkeypatch):
+    """While it runs there are bars, and afterwards only lines, each of them whole."""
+    for name in ("CI", "TQDM_DISABLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    settings = {"TEST.EVAL_PERIOD": 2, "TEST.LOSS": True}
+    command = tiny_command(tmp_path / "data", tmp_path / "out", 3, **settings)
+    with PseudoTerminal(200) as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal.stream)
+        run(train_request(command))
+        lines = terminal.screen()
+    for what in ("training ", "evaluating ", "losses "):
+        assert f"{what}  0%|" in terminal.text or f"{what} 33%|" in terminal.text
+    assert not any("%|" in line or "eta: " in line for line in lines)
+    assert "  curves " in "\n".join(lines) and lines[-1].startswith("  next ")
+    assert "eta: " in (tmp_path / "out" / "log.txt").read_text()

@@ -12,7 +12,8 @@ from PIL import Image
 from scripted_predictor import ScriptedPredictor
 from werkzeug.test import Client
 
-from fcos_d2.ui import App, Looker, app as module
+from fcos_d2.ui import App, Looker
+from fcos_d2.ui import app as module
 
 HOST = {"base_url": "http://127.0.0.1:8620"}
 NAMES = ["cat", "<script>alert(1)</script>"]

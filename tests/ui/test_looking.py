@@ -67,3 +67,9 @@ def test_a_box_of_no_class(looker, content):
         looker.why(content, [1, 2, 130, 40], None, [0.5, 0.5])
     with pytest.raises(ValueError, match="must be in"):
         looker.why(content, [1, 2, 30, 40], None, [0.5, 2])
+
+
+def test_two_classes_of_one_name(looker, content, monkeypatch):
+    monkeypatch.setattr(looker._predictor, "class_names", ["cat", "cat"])
+    assert looker.why(content, [1, 2, 30, 40], None, [0.1, 0.2])["paragraph"]
+    assert looker._predictor.score_thresholds == (0.1, 0.2)

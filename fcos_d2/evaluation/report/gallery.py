@@ -92,15 +92,12 @@ class Commands:
         """The command for an image at this path."""
         if not self.weights:
             return ""
-        weights = shlex.quote(self.weights)
+        model = f"--weights {shlex.quote(self.weights)} --threshold {self.threshold:.3f}"
         if mistake.label is not None and mistake.labelled is not None:
             box = ",".join(f"{side:g}" for side in np.round(mistake.labelled, 1).tolist())
             name = shlex.quote(mistake.label)
-            return f"fcos why {shlex.quote(path)} --box {box} --class {name} --weights {weights}"
-        return (
-            f"fcos predict {shlex.quote(path)} --weights {weights} "
-            f"--threshold {self.threshold:.2f} --output drawn/"
-        )
+            return f"fcos why {shlex.quote(path)} --box {box} --class {name} {model}"
+        return f"fcos predict {shlex.quote(path)} {model} --output drawn/"
 
 
 def corners(xywh: np.ndarray) -> np.ndarray:

@@ -110,7 +110,7 @@ def _threshold(numbers: Numbers) -> list[str]:
     if best is None or best["threshold"] is None:
         return []
     return [
-        f"At a threshold of {best['threshold']:.2f}, the best for F1, {share(best['precision'])} "
+        f"At a threshold of {best['threshold']:.3f}, the best for F1, {share(best['precision'])} "
         f"of its boxes are right, and it finds {share(best['recall'])} of the objects (IoU 0.5)."
     ]
 

@@ -73,8 +73,10 @@ def is_number(value: object) -> bool:
 
 
 def interval_of(figure: Numbers) -> str:
-    """In which the figure lies; a dash where that is not known."""
-    low, high = number(figure.get("low")), number(figure.get("high"))
+    """In which a figure lies: a dash where that is not known, "" for one that has none."""
+    if "low" not in figure:
+        return ""
+    low, high = number(figure["low"]), number(figure["high"])
     return NONE if NONE in (low, high) else f"{low} to {high}"
 
 
@@ -90,7 +92,7 @@ def verdict(numbers: Numbers) -> list[dict[str, str]]:
     ]
     best = choice_of(numbers["thresholds"], "f1")
     if best is not None and best["threshold"] is not None:
-        note = f"at a threshold of {best['threshold']:.2f}, which gives the best F1"
+        note = f"at a threshold of {best['threshold']:.3f}, which gives the best F1"
         items += [
             {"value": share(best["recall"]), "label": "of the objects are found", "note": note},
             {"value": share(best["precision"]), "label": "of the boxes are right", "note": note},
@@ -116,7 +118,7 @@ def thresholds_view(found: Numbers, set_threshold: str) -> dict[str, Any]:
     best = choice_of(found, "f1")
     over, trade = [], []
     if best is not None and best["threshold"] is not None:
-        said = f"best F1 {best['f1']:.2f} at {best['threshold']:.2f}"
+        said = f"best F1 {best['f1']:.3f} at {best['threshold']:.3f}"
         over = [(best["threshold"], best["f1"], said)]
         trade = [(best["recall"], best["precision"], said)]
     lines = [
@@ -160,7 +162,7 @@ def _threshold_sentence(best: Numbers | None) -> str:
     if best["threshold"] is None:
         return f"No threshold gives an F1: {best['reason']}."
     return (
-        f"The best balance is a threshold of {best['threshold']:.2f}: {share(best['precision'])} "
+        f"The best balance is a threshold of {best['threshold']:.3f}: {share(best['precision'])} "
         f"of the boxes are right, and {share(best['recall'])} of the objects are found."
     )
 

@@ -38,7 +38,7 @@ def confusion_view(found: Numbers) -> dict[str, Any]:
     missed, wrong = matrix[:-1, -1].sum(), matrix[-1, :-1].sum()
     labelled = matrix[:-1].sum()
     sentence = (
-        f"At a threshold of {number(found['threshold'], 2)}, of {count(int(labelled))} labelled "
+        f"At a threshold of {number(found['threshold'], 3)}, of {count(int(labelled))} labelled "
         f"objects {count(int(np.trace(matrix[:-1, :-1])))} are found with their class, "
         f"{count(int(off.sum()))} with another one, and {count(int(missed))} are missed; "
         f"{count(int(wrong))} boxes lie on nothing that is labelled."

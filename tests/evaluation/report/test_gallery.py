@@ -76,10 +76,10 @@ def test_a_command_survives_a_shell(tmp_path):
     commands = Commands(weights="my model.pth", threshold=0.371)
     assert shlex.split(commands.of(MISS, path)) == [
         *("fcos", "why", path, "--box", "100,100,150,150", "--class", "cat"),
-        *("--weights", "my model.pth"),
+        *("--weights", "my model.pth", "--threshold", "0.371"),
     ]
     assert shlex.split(commands.of(FALSE, path)) == [
-        *("fcos", "predict", path, "--weights", "my model.pth", "--threshold", "0.37"),
+        *("fcos", "predict", path, "--weights", "my model.pth", "--threshold", "0.371"),
         *("--output", "drawn/"),
     ]
     assert Commands().of(FALSE, path) == ""

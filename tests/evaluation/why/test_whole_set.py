@@ -90,6 +90,7 @@ def test_steps_sum_to_the_misses_and_causes_are_causes(predictor, labelled):
     assert removed >= 20 and len(named) >= 5, named
 
 
+@pytest.mark.slow  # 15 images, some in slices
 def test_what_if_is_what_a_changed_detector_gives(predictor, labelled):
     """The numbers of a change are those of a detector that has the setting."""
     changes = Variant.parse("threshold=0.1,nms_thresh=0.8")

@@ -175,5 +175,5 @@ def in_words(result: SetResult) -> str:
         (str(x.variant), f"{x.ap:.2f}", f"{x.ap50:.2f}", f"{x.recall:.2f}", x.missed, x.false)
         for x in result.outcomes
     ]
-    headers = ("settings", "AP", "AP50", "recall %", "missed", "false detections")
-    return "\n".join([*lines, "", tabulate(outcomes, headers, disable_numparse=True)])
+    columns = ("settings", "AP", "AP50", "recall %", "missed", "false detections")
+    return "\n".join([*lines, "", tabulate(outcomes, columns, disable_numparse=True)])

@@ -76,7 +76,9 @@ def _end(node: yaml.Node) -> int:
 
 
 def _node(text: str) -> yaml.Node:
-    return LimitedLoader(text).get_single_node()
+    node = LimitedLoader(text).get_single_node()
+    assert node is not None, text  # a config has keys
+    return node
 
 
 def _plain(node: yaml.Node) -> Any:

@@ -18,7 +18,7 @@ class Printer(CommonMetricPrinter):
 
     def __init__(self, max_iter: int | None = None) -> None:
         super().__init__(max_iter)
-        self.logger = _OfTraining(logging.getLogger(PROGRESS))
+        self.logger: logging.LoggerAdapter = _OfTraining(logging.getLogger(PROGRESS))
 
 
 class _OfTraining(logging.LoggerAdapter):

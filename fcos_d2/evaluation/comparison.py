@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -130,7 +131,7 @@ def _difference(
     name: str,
     classes: slice,
     tolerance: float = 0.0,
-) -> dict[str, float | int | str | None]:
+) -> dict[str, Any]:
     """Of one figure, of all classes or one."""
     objects = matches.object_counts[FIGURES[name][0], classes].sum(axis=0)  # (N,)
     images = int((objects > 0).sum())

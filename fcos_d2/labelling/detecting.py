@@ -1,6 +1,6 @@
 """Images in, labels out: what a detector finds in a folder, as COCO dicts."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class Looked(NamedTuple):
 
 def read_images(
     folder: Path, names: Iterable[str]
-) -> Iterator[tuple[str, np.ndarray | ImageError]]:
+) -> Generator[tuple[str, np.ndarray | ImageError], None, None]:
     """The images by name, decoded ahead in a thread; for one that cannot be read, why."""
 
     def read(name: str) -> tuple[str, np.ndarray | ImageError]:
@@ -50,7 +50,8 @@ def as_coco(
         class_names: of the detector.
         is_kept: says for all detections of an image which are labels, bool (D,).
     """
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for image_id, image in enumerate(looked, start=1):
         size = {"height": image.height, "width": image.width}
         images.append({"id": image_id, "file_name": image.name, **size})

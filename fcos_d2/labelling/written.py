@@ -141,9 +141,9 @@ def _coco_there(path: Path, class_names: list[str]) -> Written:
         return Written({}, set())
     coco = read_json(path)
     try:
-        names = {x["file_name"] for x in coco["images"]}  # type: ignore[index, call-overload]
-        classes = [x["name"] for x in coco["categories"]]  # type: ignore[index, call-overload]
-        ids = [x["id"] for key in ("images", "annotations") for x in coco[key]]  # type: ignore[index, call-overload]
+        names = {x["file_name"] for x in coco["images"]}  # type: ignore[index]
+        classes = [x["name"] for x in coco["categories"]]  # type: ignore[index]
+        ids = [x["id"] for key in ("images", "annotations") for x in coco[key]]  # type: ignore[index]
     except (KeyError, TypeError):
         raise ValueError(f"{path}: not a COCO file; name another --output") from None
     if not all(isinstance(x, int) for x in ids):

@@ -233,11 +233,12 @@ class FCOSProposalGenerator(nn.Module):
         self, images: ImageList, features: dict[str, Tensor], gt_instances: list[Instances]
     ) -> tuple[dict[str, Tensor], Tensor]:
         """As `forward`, but the losses are not divided; the sums (L + 2,) say by what."""
-        outputs = self.fcos_head([features[name] for name in self.in_features]).at_least_float32()
+        used = [features[name] for name in self.in_features]
+        outputs: HeadOutputs = self.fcos_head(used).at_least_float32()
         sizes = [tuple(x.shape[-2:]) for x in outputs.cls_logits]
         grids = self.grids(tuple(images.tensor.shape[-2:]), sizes)
-        predictions = outputs.flattened()
-        targets, one = self._targets(grids, predictions, gt_instances), torch.ones(())
+        predictions, one = outputs.flattened(), torch.ones(())
+        targets = self._targets(grids, predictions, gt_instances)
         on_device = targets.to(predictions[0].device)
         losses = self.criterion.losses(*predictions, on_device, (one, one, one))
         return losses, self.criterion.target_sums(targets, grids)

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ PARTS = 3  # of a field of numbers
 Part = tuple[str, np.ndarray]
 
 
-def image_table(data: DetectionSet, matches: Matches, threshold: float) -> list[dict[str, object]]:
+def image_table(data: DetectionSet, matches: Matches, threshold: float) -> list[dict[str, Any]]:
     """A row for each image, the worst first: by F1 at the threshold, then by the mistakes.
 
     Args:

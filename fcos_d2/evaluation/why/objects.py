@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -112,6 +112,7 @@ def _truth(objects: Objects, image_size: tuple[int, int], num_classes: int) -> d
 
 def _evaluated(truth: dict, rows: np.ndarray, iou: float, limit: int) -> list[dict]:
     """What the metric says of each class: by hotcoco, or where it is missing by pycocotools."""
+    coco: Any
     if hotcoco is not None:
         coco = hotcoco.COCO(truth)
         evaluation = hotcoco.COCOeval(coco, coco.load_res(rows), "bbox")

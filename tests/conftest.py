@@ -1,5 +1,6 @@
 """Fixtures and settings for all tests."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,16 @@ torch.set_num_threads(1)
 def fixed_seed() -> None:
     """Every test starts from the same random numbers, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_closed_handlers() -> None:
+    """Handlers of an earlier test that write to its captured output, which is closed."""
+    for name in (None, "fcos_d2", "detectron2", "fvcore"):
+        logger = logging.getLogger(name)
+        for handler in logger.handlers[:]:
+            if getattr(getattr(handler, "stream", None), "closed", False):
+                logger.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -144,7 +144,7 @@ def test_limits_of_the_answer():
     # So many for each tile: 40 px wide, six of them.
     model.slicing = Slicing(40, 0.2, full_image=False)
     assert len(model([{"image": image}])[0]["instances"]) == 18
-    model.min_score = 1.1
+    model.min_scores = (1.1,)
     assert len(model([{"image": image}])[0]["instances"]) == 0
 
 
@@ -209,11 +209,11 @@ def looks(monkeypatch):
         votes.append(len(found))
         return original_vote(found, nms_thresh)
 
-    def merge(found, *arguments):
+    def merge(found, *arguments, **options):
         assert len(set(votes)) == 1
         numbers.append((len(found), votes[0]))
         votes.clear()
-        return original_merge(found, *arguments)
+        return original_merge(found, *arguments, **options)
 
     original_vote, original_merge = views.vote, views.merge
     monkeypatch.setattr(views, "vote", vote)

@@ -46,8 +46,8 @@ class FakeDetector:
     settings = SimpleNamespace(class_names=["cat"])
     engine = SimpleNamespace(name="fake")
 
-    def __init__(self, folder):
-        pass
+    def __init__(self, folder, *, score_threshold):
+        assert score_threshold == 0  # whatever the file says
 
     def __call__(self, image: np.ndarray) -> Detections:
         rows, columns = np.nonzero(image[..., 0] > 128)

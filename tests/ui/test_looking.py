@@ -63,8 +63,8 @@ def test_why_follows_the_thresholds_of_the_page(looker, content):
 def test_a_box_of_no_class(looker, content):
     with pytest.raises(ValueError, match="'bird' is unknown"):
         looker.why(content, [1, 2, 30, 40], "bird", [0.5, 0.5])
-    with pytest.raises(ValueError, match="out of the image"):
-        looker.why(content, [1, 2, 130, 40], None, [0.5, 0.5])
+    with pytest.raises(ValueError, match="outside the image"):
+        looker.why(content, [1001, 2, 1030, 40], None, [0.5, 0.5])
     with pytest.raises(ValueError, match="must be in"):
         looker.why(content, [1, 2, 30, 40], None, [0.5, 2])
 

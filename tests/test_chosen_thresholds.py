@@ -113,7 +113,7 @@ def test_predictor_and_predict(
     assert_found(drawn.pop(), wanted_of((0.8,) * 3))
 
 
-@pytest.fixture(scope="module", params=["onnx", "openvino"])
+@pytest.fixture(scope="module", params=["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export that knows of no thresholds yet; once for all tests, because it takes seconds."""
     pytest.importorskip("onnxscript")

@@ -33,7 +33,14 @@ def test_torchvision(torchvision_file, tmp_path, capsys):
     )
 
 
-@pytest.mark.parametrize("name", ["FCOS-RT/DLA34-BN-Head", "FCOS/V39-MS-3x", "FCOS/R50-MS-2x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FCOS-RT/DLA34-BN-Head",
+        pytest.param("FCOS/V39-MS-3x", marks=pytest.mark.slow),
+        pytest.param("FCOS/R50-MS-2x", marks=pytest.mark.slow),
+    ],
+)
 def test_the_config_is_found_by_the_weights(tmp_path, capsys, name):
     opts = ["MODEL.FCOS.NUM_CLASSES", "7", "MODEL.DEVICE", "cpu"]
     state = model_zoo.get_model(name, opts).state_dict()

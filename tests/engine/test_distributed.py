@@ -31,7 +31,11 @@ def assert_same_step(actual, expected):
 
 @pytest.mark.parametrize(
     "boxes_per_image",
-    [FULL, ONE_RANK_EMPTY, [0, 0, 0, 0]],
+    [
+        pytest.param(FULL, marks=pytest.mark.slow),
+        ONE_RANK_EMPTY,
+        pytest.param([0, 0, 0, 0], marks=pytest.mark.slow),
+    ],
     ids=["all_ranks_have_boxes", "one_rank_empty", "no_boxes"],
 )
 def test_two_processes_equal_one(tmp_path, boxes_per_image, without_gpus):

@@ -53,7 +53,9 @@ def data_sets(arguments: argparse.Namespace) -> tuple[DetectionSet, DetectionSet
         truth, folder, source = first.truth, first.folder, first.source
     else:
         assert given is not None, "checked by the command"
-        truth, folder, source = flow.truth_in(given, arguments.classes, arguments.data_format)
+        truth, folder, source = flow.truth_in(
+            given, arguments.classes, arguments.data_format, flow.near(*both)
+        )
     sets = []
     for path in both:
         rows = found[path].detections if path in found else read_results(path, truth)

@@ -86,7 +86,8 @@ def explain_annotation(arguments: argparse.Namespace) -> None:
 def load(arguments: argparse.Namespace) -> tuple[Predictor, LabelledImages]:
     """The detector and the data of the command line."""
     given, form = DataFiles(arguments.data, arguments.images), arguments.data_format
-    files, lines = data_in(given, "val", form)
+    beside = [Path(arguments.weights).parent] if arguments.weights else []
+    files, lines = data_in(given, "val", form, classes=arguments.classes, beside=beside)
     if lines and not arguments.json:
         say("\n".join(lines))
     read = read_dataset(

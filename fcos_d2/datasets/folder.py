@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from ..choices import check_choice
 from .formats import FORMATS, read_dataset, recognise
 from .layouts import LAYOUTS, Reading, Tree
 from .own_data import DataFiles
+from .splitting import earlier_split
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +71,22 @@ def find_data(folder: str | Path, *, format: str = "auto") -> FoundData:
     return FoundData(train, val, test, taken.format, taken.layout, lines)
 
 
-def data_in(given: DataFiles, split: str, format: str = "auto") -> tuple[DataFiles, list[str]]:
+def data_in(
+    given: DataFiles,
+    split: str,
+    format: str = "auto",
+    *,
+    classes: str | None = None,
+    beside: Iterable[str | Path] = (),
+) -> tuple[DataFiles, list[str]]:
     """What `given` means as one set: a file as it is, of a folder its split.
 
     Args:
         given: a file, a folder, or FOLDER:split.
         split: that a folder stands for.
         format: one of FORMATS, or "auto".
+        classes: file of class names, as in training.
+        beside: folders where a training may have left the validation set that it split off.
 
     Returns:
         What `read_dataset` takes, and lines for people where it was looked for.
@@ -101,8 +112,12 @@ def data_in(given: DataFiles, split: str, format: str = "auto") -> tuple[DataFil
     if files is None and (named or found.test):
         others = " or ".join(f"{folder}:{x}" for x in SPLITS if getattr(found, x))
         raise ValueError(f"{folder}: no {wanted} set in it; take {others}")
-    lines = found.lines if files else [*found.lines, ALL_OF_IT]
-    return files or found.train, lines
+    if files is not None:
+        return files, found.lines
+    for place in beside:  # whatever was learned from is no test
+        if earlier := earlier_split(found.train, place, classes=classes):
+            return earlier, [f"the validation set that training made: {earlier.data}"]
+    return found.train, [*found.lines, ALL_OF_IT]
 
 
 def _is_read_whole(folder: str, named: bool) -> bool:

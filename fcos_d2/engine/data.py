@@ -3,9 +3,9 @@
 import logging
 import os
 
-from ..datasets.folder import ALL_OF_IT, FoundData, data_in, find_data
+from ..datasets.folder import FoundData, data_in, find_data
 from ..datasets.own_data import DataFiles, OwnData, on_main, register_own_data
-from ..datasets.splitting import earlier_split, make_split, was_made
+from ..datasets.splitting import make_split, was_made
 from .request import Request
 from .run_parts import Run
 
@@ -64,20 +64,13 @@ def _to_evaluate(request: Request, output_dir: str) -> Sets:
     if not request.val_data:
         raise ValueError("--eval-only on own data needs --val-data")
     given, format = DataFiles(request.val_data, request.val_images), request.data_format
-    files, lines = on_main(lambda: data_in(given, "val", format))
-    if lines and lines[-1] == ALL_OF_IT:
-        # An evaluation may write elsewhere; training has left its split beside the weights.
-        places = [output_dir, *([os.path.dirname(request.weights)] if request.weights else [])]
-        earlier = on_main(lambda: _earlier_split(files, places, request.classes))
-        if earlier:
-            files, lines = earlier, [f"the validation set that training made: {earlier.data}"]
+    # An evaluation may write elsewhere; training has left its split beside the weights.
+    places = [output_dir, *([os.path.dirname(request.weights)] if request.weights else [])]
+    files, lines = on_main(
+        lambda: data_in(given, "val", format, classes=request.classes, beside=places)
+    )
     _say(lines)
     return None, files, None, format
-
-
-def _earlier_split(files: DataFiles, places: list[str], classes: str | None) -> DataFiles | None:
-    found = (earlier_split(files, place, classes=classes) for place in places)
-    return next((split for split in found if split is not None), None)
 
 
 def _to_learn(request: Request, output_dir: str) -> Sets:

@@ -113,6 +113,8 @@ def say_end(
     rows |= forecast or {}
     if page is not None:
         rows["report"] = f"{page}: what the detector gets right and wrong, and which threshold"
+    elif run.test_datasets:
+        rows["report"] = f"none yet: fcos report --weights {weights}"
     if curves is not None:
         rows["curves"] = curves
     rows["output"] = f"{run.output_dir}: config.yaml, metrics.json, log.txt"

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from layouts import BOXES, LAYOUTS, one_json, voc_devkit, write_coco, write_images
 
-from fcos_d2.datasets.folder import data_in, find_data
+from fcos_d2.datasets.folder import ALL_OF_IT, data_in, find_data
 from fcos_d2.datasets.formats import read_dataset
 from fcos_d2.datasets.own_data import DataFiles
+from fcos_d2.datasets.splitting import make_split
 
 
 def boxes_of(files: DataFiles) -> dict[str, list]:
@@ -140,6 +141,17 @@ def test_one_set_of_a_folder(tmp_path):
     one_json(tmp_path / "b")
     with pytest.raises(ValueError, match=r"no test set in it; take .*b:train"):
         data_in(DataFiles(f"{tmp_path / 'b'}:test"), "val")
+
+
+def test_the_split_of_a_training_is_found_beside_its_weights(tmp_path):
+    one_json(tmp_path / "data")
+    given, out = DataFiles(str(tmp_path / "data")), tmp_path / "out"
+    files, lines = data_in(given, "val", beside=[out])
+    assert files == find_data(given.data).train and lines[-1] == ALL_OF_IT
+    _, val, _ = make_split(files, out)
+    files, lines = data_in(given, "val", beside=[tmp_path, out])
+    assert files == val and "the validation set that training made" in lines[-1]
+    assert data_in(given, "val", beside=[tmp_path])[0] != val
 
 
 def test_a_list_of_voc_keeps_its_meaning(tmp_path):

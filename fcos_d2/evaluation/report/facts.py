@@ -16,7 +16,13 @@ LONG = 12  # of a list, above which its length alone is said
 
 def title_of(numbers: Numbers) -> str:
     """The detector and the data."""
-    return f"{model_name(numbers)} on {numbers['data']['source']}"
+    return f"{model_name(numbers)} on {data_name(numbers)}"
+
+
+def data_name(numbers: Numbers) -> str:
+    """The end of the path of the data: enough to know them by, and not whose machine it was."""
+    source = str(numbers["data"]["source"])
+    return "/".join(Path(source).parts[-3:]) if Path(source).is_absolute() else source
 
 
 def model_name(numbers: Numbers) -> str:

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -82,7 +82,8 @@ def report_of_results(results: str | Path, asked: Asked) -> Report:
     """
     assert asked.data is not None, asked
     earlier = _earlier(asked.compare)
-    truth, folder, source = truth_in(asked.data, asked.classes, asked.data_format)
+    given = (asked.data, asked.classes, asked.data_format)
+    truth, folder, source = truth_in(*given, near(results))
     detections = read_results(results, truth)
     data = DetectionSet(truth=truth, detections=detections, folder=folder, source=source)
     origin = {"data": _hashes(source, results)}
@@ -217,9 +218,16 @@ def _take_fields(truth: dict, source: str, json_file: str) -> None:
     truth["images"] = [{**fields.get(x["id"], {}), **x} for x in truth["images"]]
 
 
-def truth_in(given: DataFiles, classes: str | None, format: str) -> tuple[dict, Path, str]:
-    """Ground truth, folder of the images and name of a dataset of any format."""
-    files, lines = data_in(given, "val", format)
+def near(*results: str | Path) -> list[Path]:
+    """Where the training of such files may have left its split: OUTPUT of OUTPUT/report/x.json."""
+    return [place for path in results for place in Path(path).absolute().parents[:2]]
+
+
+def truth_in(
+    given: DataFiles, classes: str | None, format: str, beside: Iterable[Path] = ()
+) -> tuple[dict, Path, str]:
+    """Ground truth, folder of the images and name of a dataset of any format; see `data_in`."""
+    files, lines = data_in(given, "val", format, classes=classes, beside=beside)
     for line in lines:
         logger.log(logging.WARNING if line == ALL_OF_IT else logging.INFO, line)
     # The boxes are judged by what the annotations say; only other formats need the images.

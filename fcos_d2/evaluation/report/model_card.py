@@ -2,18 +2,21 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import yaml
 
 from fcos_deploy.text import shown
 
-from .facts import facts, model_name
+from .facts import data_name, facts, model_name
 from .figures import few_boxes
 from .view import NAMES, Numbers, choice_of, count, interval_of, is_number, number, share
 
 # What hubs call the licences that weights come with.
 LICENCES = ("apache-2.0", "bsd-3-clause", "mit", "cc-by-4.0", "cc-by-nc-4.0")
+# Paths of the machine, which are nobody's business on a hub; the report has them.
+LEFT_OUT = ("made: command", "data: source", "data: folder", "data: results", "model: weights")
 _MARKED = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 
 
@@ -58,14 +61,14 @@ def _front(numbers: Numbers) -> dict[str, Any]:
     ]
     result = {
         "task": {"type": "object-detection"},
-        "dataset": {"type": "custom", "name": shown(numbers["data"]["source"])},
+        "dataset": {"type": "custom", "name": shown(data_name(numbers))},
         "metrics": metrics,
     }
+    ours = {"library_name": "fcos_d2", "tags": ["object-detection", "fcos", "detectron2"]}
     return {
         "license": hub_licence(_origins(numbers)),
-        "library_name": "fcos_d2",
+        **(ours if numbers["model"] is not None else {}),
         "pipeline_tag": "object-detection",
-        "tags": ["object-detection", "fcos", "detectron2"],
         "metrics": ["map"],
         "model-index": [{"name": shown(model_name(numbers)), "results": [result]}],
     }
@@ -74,11 +77,12 @@ def _front(numbers: Numbers) -> dict[str, Any]:
 def _body(numbers: Numbers) -> str:
     data = numbers["data"]
     names = ", ".join(map(escaped, data["classes"]))
+    kind = "A detector" if numbers["model"] is None else "An FCOS detector (arXiv 1904.01355)"
     parts = [
         f"# {escaped(model_name(numbers))}",
-        f"An FCOS detector (arXiv 1904.01355) of {len(data['classes'])} classes: {names}.",
+        f"{kind} of {len(data['classes'])} classes: {names}.",
         "## How good it is",
-        f"Measured on {escaped(data['source'])}: {count(data['images'])} images with "
+        f"Measured on {escaped(data_name(numbers))}: {count(data['images'])} images with "
         f"{count(data['boxes'])} boxes. Intervals: 95 %, over the images.",
         _table(("figure", "value", "interval", "boxes"), _figure_lines(numbers["figures"])),
         "By class:",
@@ -90,7 +94,10 @@ def _body(numbers: Numbers) -> str:
         "## Licence",
         _licence(numbers),
         "## How it was made",
-        _table(("", ""), [(escaped(name), escaped(value)) for name, value in facts(numbers)]),
+        _table(
+            ("", ""),
+            [(escaped(k), escaped(v)) for k, v in facts(numbers) if k not in LEFT_OUT],
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -122,10 +129,15 @@ def _licence(numbers: Numbers) -> str:
     if not origins:
         return "Trained from random weights: the licence is its owner's choice."
     lines = [
-        f"- {escaped(x['weights'])} ({escaped(x['source'])}): {escaped(x['licence'])}"
+        f"- {_weights(x['weights'])} ({escaped(x['source'])}): {escaped(x['licence'])}"
         for x in origins
     ]
     return "\n".join(["Trained from these weights, whose licence goes with it:", "", *lines])
+
+
+def _weights(name: str) -> str:
+    """An address as it is; of a file, its name."""
+    return escaped(name if "://" in name else PurePath(name).name)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -209,6 +209,25 @@ def test_the_model_card_is_yaml_and_markdown(report, tmp_path):
     assert "<" not in body and "Apache-2.0 \\(nobody\\)" in body
 
 
+def test_the_model_card_names_no_folder_of_the_machine(report, tmp_path):
+    numbers, gallery = report
+    home = "/home/ann/secret"
+    numbers = numbers | {
+        "data": numbers["data"]
+        | {"source": f"{home}/cells/coco/val.json", "folder": home, "results": f"{home}/a.json"},
+        "model": numbers["model"]
+        | {
+            "weights": f"{home}/run/model_best.pth",
+            "origins": [{"weights": f"{home}/r50.pth", "source": "me", "licence": "MIT"}],
+        },
+        "made": numbers["made"] | {"command": f"fcos report --weights {home}/run/model_best.pth"},
+    }
+    html = write_page(numbers, gallery, tmp_path).read_text()
+    card = (tmp_path / "model_card.md").read_text()
+    assert "secret" not in card and "cells/coco/val.json" in card and "r50.pth" in card
+    assert f"{home}/cells/coco/val.json" in html and "run on cells/coco/val.json" in html
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_browser_finds_room_and_runs_nothing(report, tmp_path, width):

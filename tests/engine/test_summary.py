@@ -52,5 +52,5 @@ def test_a_report_that_is_missing_is_one_command_away(tmp_path, caplog):
     run = SimpleNamespace(output_dir=str(tmp_path), test_datasets=("val",))
     with caplog.at_level(logging.INFO):
         say_end(run, {}, 9.0, None)
-    line = f"  report  none yet: fcos report --weights {tmp_path}/model_final.pth"
+    line = f"  report    none yet: fcos report --weights {tmp_path}/model_final.pth"
     assert line in caplog.messages[0].splitlines()

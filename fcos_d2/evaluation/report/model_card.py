@@ -16,7 +16,11 @@ from .view import NAMES, Numbers, choice_of, count, interval_of, is_number, numb
 # What hubs call the licences that weights come with.
 LICENCES = ("apache-2.0", "bsd-3-clause", "mit", "cc-by-4.0", "cc-by-nc-4.0")
 # Paths of the machine, which are nobody's business on a hub; the report has them.
-LEFT_OUT = ("made: command", "data: source", "data: folder", "data: results", "model: weights")
+# "trained from" stands under the licence.
+LEFT_OUT = (
+    *("made: command", "data: source", "data: folder", "data: results", "model: weights"),
+    "trained from",
+)
 _MARKED = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 
 

@@ -124,7 +124,7 @@ def draw_images(predictor: Predictor, paths: list[Path], targets: list[Path | No
     """Draw each image, report the unreadable ones, and return the number of those drawn."""
     num_drawn, unreadable = 0, []
     with suppress(KeyboardInterrupt):
-        for path, target in zip(tqdm(paths, unit="image"), targets, strict=True):
+        for path, target in zip(tqdm(paths, unit="image", disable=None), targets, strict=True):
             try:
                 image = read_image(path)
             except ImageError as error:
@@ -156,7 +156,7 @@ def draw_video(
     """Draw all frames, until the end, Ctrl-C or Esc, and return their number."""
     num_drawn, at_end = 0, False
     with suppress(KeyboardInterrupt), closing(detected(predictor, reader)) as frames:
-        for frame, found in tqdm(frames, total=reader.frame_count, unit="frame"):
+        for frame, found in tqdm(frames, total=reader.frame_count, unit="frame", disable=None):
             drawn = draw(predictor, frame, found) if tracking is None else tracking(frame, found)
             if writer is not None:
                 writer.write(drawn)

@@ -141,7 +141,7 @@ def explain_data(arguments: argparse.Namespace) -> None:
 
 def watch(number: int, images: Iterator[int]) -> Iterator[int]:
     """Progress on the terminal."""
-    return iter(tqdm(images, total=number, unit="image", file=sys.stderr))
+    return iter(tqdm(images, total=number, unit="image", file=sys.stderr, disable=None))
 
 
 def draw_miss(output: Path | None, most: int, drawn: Counter, explained: Explanation) -> None:

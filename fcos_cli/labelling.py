@@ -1,6 +1,7 @@
 """What `fcos label` does: look, detect, write, and list what to label first."""
 
 import argparse
+import os
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
@@ -48,16 +49,18 @@ def label(arguments: argparse.Namespace) -> int:
     predictor = load_predictor(arguments)
     thresholds = lowered(predictor, LOWEST if arguments.uncertain else 1.0)
     check_classes(predictor.class_names, formats)
-    there = {x: read_written(output, x, predictor.class_names) for x in formats}
+    there = {x: read_written(output, x, predictor.class_names, folder) for x in formats}
     wanted = _without_labels(folder, output, names, there)
     if not wanted:
         return DONE
     ranking = Ranking(predictor, thresholds) if arguments.uncertain else None
-    looked, skipped = _look(predictor, folder, wanted, formats, ranking)
+    looked, skipped, failed = _look(predictor, folder, wanted, formats, ranking)
     coco = as_coco(looked, predictor.class_names, lambda x: x.scores >= thresholds[x.classes])
     if looked:
-        url = arguments.image_url or f"/data/local-files/?d={quote(folder.resolve().name)}/"
-        version = arguments.weights or arguments.config
+        place = quote(os.fsencode(folder.resolve().name))
+        url = arguments.image_url or f"/data/local-files/?d={place}/"
+        # Which run and file, but not whose machine.
+        version = "/".join(Path(arguments.weights or arguments.config).parts[-2:])
         for format in formats:
             options = {"there": there[format], "image_url": url, "model_version": version}
             written = write_labels(coco, folder, output, format, **options)
@@ -67,6 +70,8 @@ def label(arguments: argparse.Namespace) -> int:
     count = len(coco["annotations"])
     print(f"{count} boxes in {len(looked)} of {len(wanted)} images, {len(skipped)} skipped", end="")
     say("\n  ".join([":" if skipped else "", *skipped]))
+    if failed is not None:
+        raise failed
     return DONE if looked else FAILED
 
 
@@ -105,8 +110,8 @@ def _look(
     names: list[str],
     formats: list[str],
     ranking: Ranking | None,
-) -> tuple[list[Looked], list[str]]:
-    """What is found in the images, until Ctrl-C, and why others are skipped."""
+) -> tuple[list[Looked], list[str], Exception | None]:
+    """What is found in the images, until Ctrl-C or an error, and why others are skipped."""
     looked: list[Looked] = []
     skipped: list[str] = []
 
@@ -120,14 +125,18 @@ def _look(
             skip(f"{folder / name}: {format} cannot hold this name; rename it, or write coco")
         else:
             held.append(name)
+    failed = None
     with suppress(KeyboardInterrupt), closing(read_images(folder, held)) as images:
-        for name, image in tqdm(images, total=len(held), unit="image"):
-            if isinstance(image, ImageError):
-                skip(str(image))
-                continue
-            height, width = image.shape[:2]
-            found = predictor.detect(image) if ranking is None else ranking.look(name, image)
-            looked.append(Looked(name, height, width, found))
+        try:
+            for name, image in tqdm(images, total=len(held), unit="image", disable=None):
+                if isinstance(image, ImageError):
+                    skip(str(image))
+                    continue
+                height, width = image.shape[:2]
+                found = predictor.detect(image) if ranking is None else ranking.look(name, image)
+                looked.append(Looked(name, height, width, found))
+        except Exception as error:  # such as a GPU without memory: what was found is kept
+            failed = error
     if len(looked) + len(skipped) < len(names):
         say(f"stopped after {len(looked) + len(skipped)} of {len(names)} images")
-    return looked, skipped
+    return looked, skipped, failed

@@ -153,7 +153,8 @@ def in_words(report: "Report") -> str:
         x = figures[name]
         if x["value"] is None:
             return "\n".join([*lines, "no boxes to find: there is no AP"])
-        lines.append(f"{name:5} {x['value']:5.1f}  ({x['low']:.1f} to {x['high']:.1f})")
+        between = "" if x["low"] is None else f"  ({x['low']:.1f} to {x['high']:.1f})"
+        lines.append(f"{name:5} {x['value']:5.1f}{between}")
     for choice in numbers["thresholds"]["choices"]:
         found = choice["overall"]
         if found["threshold"] is None:

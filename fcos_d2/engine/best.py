@@ -10,6 +10,8 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
+from fcos_deploy.writing import replacing
+
 from ..checkpoint import read_checkpoint
 from ..evaluation.metrics import unknown_metric
 from .cadence import Cadence
@@ -118,6 +120,8 @@ class KeepBest(HookBase):
             return
         self.in_file = value
         # Not the last checkpoint in the sense of --resume, though it may be the newest.
+        # First, so that a kill in between leaves no detections of other weights.
+        forget_results(self.checkpointer.save_dir)
         self.checkpointer.save("model_best", tag=False, best=value, iteration=iteration)
         keep_results(self.checkpointer.save_dir)
         logger.info("best %s so far: %.2f, saved as model_best.pth", name, value)
@@ -150,9 +154,15 @@ def keep_results(output_dir: str) -> None:
     """
     path, kept = (os.path.join(output_dir, name) for name in (RESULTS, BEST_RESULTS))
     if os.path.isfile(path):
-        shutil.copyfile(path, kept)
-    elif os.path.isfile(kept):
-        os.remove(kept)  # of other weights
+        with replacing(kept) as part:
+            shutil.copyfile(path, part)
+
+
+def forget_results(output_dir: str) -> None:
+    """Removes the detections of the best weights so far."""
+    kept = os.path.join(output_dir, BEST_RESULTS)
+    if os.path.isfile(kept):
+        os.remove(kept)
 
 
 def value_of(metric: str, found: Mapping[str, tuple[float, int]]) -> float | None:

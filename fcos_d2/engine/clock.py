@@ -214,6 +214,7 @@ def _note_now_and_then(clock_ref: Callable[[], Clock | None], ended: threading.E
             return
         with suppress(OSError):  # which the run itself will meet, and say
             clock._note()
+        del clock  # this thread must not keep it alive
 
 
 def build_clock(

@@ -5,6 +5,8 @@ import os
 
 from detectron2.utils import comm
 
+from fcos_deploy.writing import describe
+
 logger = logging.getLogger(__name__)
 
 FILE = "training.png"
@@ -20,12 +22,12 @@ def draw_curves(output_dir: str) -> str | None:
     metrics, picture = (os.path.join(output_dir, name) for name in ("metrics.json", FILE))
     if not (comm.is_main_process() and os.path.isfile(metrics)):
         return None
-    # matplotlib takes a while, and is not needed before.
-    from ..visualization.plots import plot_training
-
     try:
+        # matplotlib takes a while, and is not needed before.
+        from ..visualization.plots import plot_training
+
         plot_training(metrics, picture)
-    except (OSError, ValueError) as error:
-        logger.warning("%s could not be drawn: %s", picture, error)
+    except Exception as error:  # the training is done, and its last lines are still to come
+        logger.warning("%s could not be drawn: %s", picture, describe(error))
         return None
     return picture

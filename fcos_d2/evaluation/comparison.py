@@ -207,7 +207,9 @@ def _verdict(row: dict, figure: str, tolerance: float, name: str) -> Verdict:
     change, low, high = row["difference"], row["low"], row["high"]
     if change is None:
         return Verdict(False, f"no verdict: there are no objects for {figure}")
-    span = f"{change:+.2f} {figure}, 95 % interval {low:+.2f} to {high:+.2f}"
+    span = f"{change:+.2f} {figure}"
+    if low is not None:  # one image with objects has none
+        span += f", 95 % interval {low:+.2f} to {high:+.2f}"
     beyond = f" by more than the tolerance of {tolerance:g}" if tolerance else ""
     if row["p"] is None:
         return Verdict(

@@ -62,13 +62,19 @@ def check_shared_files(names: list[str], formats: Iterable[str]) -> None:
                 )
 
 
-def read_written(output: Path, format: str, class_names: list[str]) -> Written:
+def read_written(output: Path, format: str, class_names: list[str], images: Path) -> Written:
     """What is there of a format; nothing where there is no such place.
 
     Raises:
-        ValueError: it is something else, or was made with other classes; names it and the cure.
+        ValueError: it is something else, or was made of other images or with other classes; names
+            it and the cure.
     """
     place = place_of(output, format)
+    for link in (place / "images", place / "JPEGImages"):
+        if link.is_symlink() and link.resolve() != images.resolve():
+            raise ValueError(
+                f"{place}: holds labels of the images in {link.resolve()}; name another --output"
+            )
     if format == "coco":
         return _coco_there(place, class_names)
     if format == "label-studio":

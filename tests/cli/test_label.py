@@ -24,6 +24,7 @@ class SpotFinder:
 
     class_names: ClassVar[list[str]] = HOSTILE
     stop_at: ClassVar[int | None] = None
+    stop_by: ClassVar[type[BaseException]] = KeyboardInterrupt
     calls: ClassVar[int] = 0
 
     config_thresholds: ClassVar[tuple[float, ...] | None] = None
@@ -40,7 +41,7 @@ class SpotFinder:
     def detect(self, image: np.ndarray) -> ImageDetections:
         type(self).calls += 1
         if self.calls == self.stop_at:
-            raise KeyboardInterrupt
+            raise self.stop_by
         number, _, stats, _ = cv2.connectedComponentsWithStats(
             (image[..., 0] > 20).astype(np.uint8)
         )
@@ -396,3 +397,51 @@ def test_an_earlier_list_stays(tmp_path: Path, monkeypatch) -> None:
     assert run(folder, output, "--uncertain", 9) == 0
     assert (output / "uncertain.csv").read_text() == before
     assert "b.png" in (output / "uncertain-2.csv").read_text()
+
+
+def test_an_error_keeps_what_was_found(photos: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(SpotFinder, "stop_at", 3)
+    monkeypatch.setattr(SpotFinder, "stop_by", RuntimeError)
+    with pytest.raises(RuntimeError):
+        run(photos, tmp_path / "out")
+    coco = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert len(coco["images"]) == 2 and coco["annotations"]
+
+
+@pytest.mark.parametrize("format", ["yolo", "voc"])
+def test_labels_of_other_images_are_not_mixed_in(
+    photos: Path, tmp_path: Path, format: str, capsys
+) -> None:
+    """The folders of these formats link to the images."""
+    other = tmp_path / "others"
+    picture(other / "b.png", (3, 5, 20, 12, 250))
+    picture(photos / "b.png", (3, 5, 20, 12, 250))
+    (photos / "\u732b & <b>'s.png").unlink()
+    assert run(photos, tmp_path / "out", "--format", format) == 0
+    assert run(other, tmp_path / "out", "--format", format) == 1
+    error = capsys.readouterr().err
+    assert "holds labels of the images in" in error and "name another --output" in error
+
+
+def test_what_people_changed_in_the_settings_stays(photos: Path, tmp_path: Path) -> None:
+    out, formats = tmp_path / "out", ("--format", "cvat", "label-studio")
+    assert run(photos, out, *formats) == 0
+    (out / "label-studio" / "config.xml").write_text("<View>ours</View>")
+    (out / "cvat" / "labels.json").write_text('[{"name": "ours"}]')
+    path = out / "cvat" / "annotations.xml"
+    path.write_text(path.read_text().replace('label="no"', 'label="zebra"'))
+    picture(photos / "z.png", (3, 5, 20, 12, 250))
+    assert run(photos, out, *formats) == 0
+    assert (out / "label-studio" / "config.xml").read_text() == "<View>ours</View>"
+    assert (out / "cvat" / "labels.json").read_text() == '[{"name": "ours"}]'
+    root = ElementTree.parse(path).getroot()
+    assert [x.text for x in root.iter("name")] == [*HOSTILE, "zebra"]
+    assert len(root.findall("image")) == 5
+
+
+def test_no_path_of_the_machine_leaves_it(photos: Path, tmp_path: Path) -> None:
+    words = ["label", photos, "--config", "any", "--weights", tmp_path / "run" / "best.pth"]
+    words += ["--output", tmp_path / "out", "--format", "label-studio"]
+    assert main([str(word) for word in words]) == 0
+    tasks = json.loads((tmp_path / "out" / "label-studio" / "tasks.json").read_text())
+    assert {x["predictions"][0]["model_version"] for x in tasks} == {"run/best.pth"}

@@ -54,6 +54,20 @@ def test_results_of_any_detector(results, capsys):
     assert numbers_of("report")["figures"] == numbers["figures"]
 
 
+def test_objects_on_one_image_alone(results, capsys):
+    """There is no interval then, and all the rest is there."""
+    truth = json.loads(Path("data.json").read_text())
+    only = truth["annotations"][0]["image_id"]
+    truth["annotations"] = [x for x in truth["annotations"] if x["image_id"] == only]
+    Path("data.json").write_text(json.dumps(truth))
+    assert main(["report", *results, "--output", "made"]) == 0
+    figure = numbers_of("made")["figures"]["AP"]
+    assert figure["low"] is None and figure["images"] == 1
+    assert f"AP    {figure['value']:5.1f}\n" in capsys.readouterr().out
+    # Whatever cannot be set is not offered.
+    assert "--set-threshold" not in Path("made/report.html").read_text()
+
+
 def test_a_model_and_then_its_results(capsys):
     make_tiny_coco(Path("data"))
     content = json.loads(Path("data/annotations.json").read_text())

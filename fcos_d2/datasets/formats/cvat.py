@@ -26,13 +26,16 @@ def write_cvat(coco: Coco, output: Path, *, earlier: list[ET.Element]) -> Path:
         earlier: elements of images that stand before these.
     """
     names, index = class_index(coco)
+    # People may have added classes.
+    known = {x.get("label", "") for image in earlier for x in image} - {*names, ""}
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
     task = ET.SubElement(ET.SubElement(root, "meta"), "task")
     ET.SubElement(task, "size").text = str(len(earlier) + len(coco["images"]))
     ET.SubElement(task, "mode").text = "annotation"
     labels = ET.SubElement(task, "labels")
-    for name in names:
+    all_names = [*names, *sorted(known)]
+    for name in all_names:
         ET.SubElement(ET.SubElement(labels, "label"), "name").text = name
     root.extend(earlier)
     for number, (image, annotations) in enumerate(by_image(coco), start=len(earlier)):
@@ -47,7 +50,8 @@ def write_cvat(coco: Coco, output: Path, *, earlier: list[ET.Element]) -> Path:
             ET.SubElement(element, "box", {"label": name, **flags, **places})
     ET.indent(root)
     output.mkdir(parents=True, exist_ok=True)
-    write_text(output / LABELS, json.dumps([{"name": x, "attributes": []} for x in names]))
+    if not (output / LABELS).exists():  # people may have changed it
+        write_text(output / LABELS, json.dumps([{"name": x, "attributes": []} for x in all_names]))
     write_bytes(output / ANNOTATIONS, ET.tostring(root, encoding="utf-8", xml_declaration=True))
     return output / ANNOTATIONS
 

@@ -43,7 +43,8 @@ def write_label_studio(
         data = {DATA: image_url + quote(name), "file_name": name}
         tasks.append({"data": data, "predictions": [prediction]})
     output.mkdir(parents=True, exist_ok=True)
-    write_text(output / CONFIG, _config(names))
+    if not (output / CONFIG).exists():  # people may have changed it
+        write_text(output / CONFIG, _config(names))
     write_text(output / TASKS, json.dumps(tasks))
     return output / TASKS
 

@@ -21,8 +21,16 @@ def title_of(numbers: Numbers) -> str:
 
 def data_name(numbers: Numbers) -> str:
     """The end of the path of the data: enough to know them by, and not whose machine it was."""
-    source = str(numbers["data"]["source"])
-    return "/".join(Path(source).parts[-3:]) if Path(source).is_absolute() else source
+    return _end_of(Path(str(numbers["data"]["source"])))
+
+
+def _end_of(path: Path) -> str:
+    """A file with its folder, but not with somebody's home."""
+    home = Path.home()
+    if path.is_relative_to(home):
+        path = path.relative_to(home)
+    parts = [part for part in path.parts if part not in (path.anchor, "..")]
+    return "/".join(parts[-2:] if ".." not in path.parts else parts[-1:])
 
 
 def model_name(numbers: Numbers) -> str:
@@ -31,7 +39,8 @@ def model_name(numbers: Numbers) -> str:
     if name := model.get("name"):
         return str(name)
     weights = Path(str(model.get("weights") or ""))
-    return weights.parent.name or weights.stem or "Detections"
+    folder = "" if weights.parent == Path.home() else weights.parent.name
+    return folder or weights.stem or "Detections"
 
 
 def weights_of(numbers: Numbers) -> str:

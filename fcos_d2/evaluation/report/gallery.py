@@ -87,12 +87,15 @@ class Commands:
 
     weights: str = ""
     threshold: float = 0.5
+    config: str = ""  # where it does not lie beside the weights
 
     def of(self, mistake: Mistake, path: str) -> str:
         """The command for an image at this path."""
         if not self.weights:
             return ""
         model = f"--weights {shlex.quote(self.weights)} --threshold {self.threshold:.3f}"
+        if self.config:
+            model += f" --config {shlex.quote(self.config)}"
         if mistake.label is not None and mistake.labelled is not None:
             box = ",".join(f"{side:g}" for side in np.round(mistake.labelled, 1).tolist())
             name = shlex.quote(mistake.label)

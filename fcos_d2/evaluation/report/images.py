@@ -101,7 +101,8 @@ def _by_number(values: Sequence[float], unit: str) -> list[Part]:
 
 def _by_field(values: Sequence[object]) -> list[Part]:
     """An own part for each value; of many numbers thirds; none for what is different everywhere."""
-    plain = [x if isinstance(x, (str, int, float, bool)) else None for x in values]
+    # NaN, which some tools write for a missing value, is the only one unequal to itself.
+    plain = [x if isinstance(x, (str, int, float, bool)) and x == x else None for x in values]
     distinct = Counter(x for x in plain if x is not None)
     if len(distinct) <= min(MOST_VALUES, len(values) / 2):  # else it names single images
         named = [(str(value), value) for value, _ in distinct.most_common()]

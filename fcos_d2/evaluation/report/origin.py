@@ -70,10 +70,12 @@ def model_facts(run: "Run", trust_checkpoint: str | None = None) -> dict[str, An
     """
     with torch.device("meta"):  # without memory behind the tensors
         model = run.on("meta").build_model()
+    config = Path(run.output_dir, "config.yaml")
     facts: dict[str, Any] = {
         "weights": run.weights,
         "parameters": sum(x.numel() for x in model.parameters()),
-        "config": Path(run.output_dir, "config.yaml").read_text(encoding="utf-8"),
+        "config": config.read_text(encoding="utf-8"),
+        "config_file": str(config),
         "sha256": hash_of(run.weights),
         "bytes": os.path.getsize(run.weights) if os.path.isfile(run.weights) else None,
         "classes": None,

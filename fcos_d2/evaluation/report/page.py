@@ -51,7 +51,9 @@ def write_page(
 def page(numbers: Numbers, gallery: Sequence[Part], earlier: Numbers | None = None) -> str:
     """The HTML; see `write_page`."""
     before = earlier or {}
-    set_threshold = with_flag(command_of(numbers), "--set-threshold f1")
+    # Without weights there is no config to write it into.
+    command = command_of(numbers) if numbers["model"] else ""
+    set_threshold = with_flag(command, "--set-threshold f1")
     values: dict[str, Any] = {
         "figures": {
             "sentence": _figures_sentence(numbers),

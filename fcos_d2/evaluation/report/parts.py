@@ -1,6 +1,7 @@
 """The parts of the gallery: false detections, misses, confusions and doubtful labels."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..matches import Matches
 from ..results import DetectionSet
@@ -33,12 +34,21 @@ def build_gallery(data: DetectionSet, matches: Matches, numbers: Numbers) -> lis
     kinds: list[Sequence[Mistake]] = [found.false, found.missed, found.confused, doubtful]
     totals = [*map(len, kinds[:3]), numbers["label_errors"]["count"]]
     shown = [spread(kind, SHOWN) for kind in kinds]
-    drawn = draw(data, shown, threshold, Commands(weights_of(numbers), threshold))
+    drawn = draw(data, shown, threshold, commands_of(numbers))
     rows = zip(EXPLANATIONS.items(), totals, drawn, strict=True)
     return [
         Part(name=name, total=total, explanation=explanation, pictures=pictures)
         for (name, explanation), total, pictures in rows
     ]
+
+
+def commands_of(numbers: Numbers) -> Commands:
+    """With the config that was run, unless it is just the one beside the weights."""
+    weights, config = weights_of(numbers), (numbers["model"] or {}).get("config_file", "")
+    beside = Path(weights).parent / "config.yaml"
+    chosen = {"--config", "--opts"} & {*str(numbers["made"].get("command") or "").split()}
+    is_usual = beside.is_file() and not chosen
+    return Commands(weights, numbers["threshold"], "" if is_usual else config)
 
 
 def _doubtful(found: Numbers) -> Mistake:

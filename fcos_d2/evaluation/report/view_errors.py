@@ -9,6 +9,7 @@ from .charts import bar, calibration_chart
 from .view import Numbers, count, number, share
 
 MATRIX = 12  # classes, above which the whole matrix is folded away
+LARGEST_MATRIX = 100  # above which the page, which holds a megabyte for these, leaves it out
 PAIRS = 10  # of classes that are mixed up
 FIRST_IMAGES, MOST_IMAGES = 20, 1000
 ERRORS = {
@@ -47,7 +48,9 @@ def confusion_view(found: Numbers) -> dict[str, Any]:
         "sentence": sentence,
         "names": names,
         "pairs": pairs,
-        "rows": [_matrix_row(names, i, row) for i, row in enumerate(matrix.tolist())],
+        "rows": [_matrix_row(names, i, row) for i, row in enumerate(matrix.tolist())]
+        if len(names) <= LARGEST_MATRIX
+        else [],
         "closed": len(names) - 1 > MATRIX,
     }
 

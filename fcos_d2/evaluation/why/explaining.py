@@ -108,8 +108,9 @@ def _how_far(judge: Judge) -> tuple:
     class_idx = int(judge.objects.classes[0])
     if verdict.detection is not None and judge.matching.detection_of[0] >= 0:
         return 2, float(judge.trace.found.scores[verdict.detection]), 0.0
-    if verdict.location is None:
-        return 0, 0.0, 0.0
+    if verdict.location is None:  # of whichever class: then the nearest detection decides
+        near = judge.overlaps[0][judge.trace.found.pred_classes == class_idx]
+        return 0, float(near.max()) if len(near) else 0.0, 0.0
     return 1, verdict.passed, float(judge.surety(class_idx)[verdict.location])
 
 

@@ -81,9 +81,13 @@ def _with_lower_threshold(judge: Judge, i: int, verdict: Verdict) -> tuple[str, 
         lowest = list(selection.min_scores)
         lowest[class_idx] = min(lowest[class_idx], score * JUST_BELOW)
         bounds["min_scores"] = tuple(lowest)
-    if judge.by_score:
+    unlikely = not selection.thresh_with_quality and probability <= selection.score_thresh
+    if judge.by_score and not unlikely:
         return f"a score threshold below {score:.3g}", judge.changed(**bounds)
-    return f"a threshold below {probability:.3g} on the class probability", judge.changed(**bounds)
+    text = f"a threshold below {probability:.3g} on the class probability"
+    if selection.min_scores is not None and score < selection.min_scores[class_idx]:
+        text += f" and a score threshold below {score:.3g}"
+    return text, judge.changed(**bounds)
 
 
 def _without_coverers(judge: Judge, i: int, verdict: Verdict) -> tuple[str, Judge]:

@@ -9,6 +9,7 @@ from ...predictor import Predictor
 from ..slicing import Slicing
 from ..tta import FlipsAndScales
 from ..views import MultiViewModel, ViewSettings, with_augmentations
+from .seen import SeenImage
 
 # What may be changed, and the type of the value.
 CHANGES: dict[str, type] = {
@@ -70,6 +71,24 @@ class Variant:
         if "threshold" in changes:
             changes["min_scores"] = (changes.pop("threshold"),) * num_classes
         return replace(given, **changes)
+
+    def applied(
+        self, seen: SeenImage, changed: Selection, given: Selection
+    ) -> tuple[SeenImage, Selection]:
+        """The changes at the place where the predictor applies them.
+
+        Args:
+            seen: an image.
+            changed: of `selection`.
+            given: without the changes.
+        """
+        if "threshold" in self.changes and seen.merging is not None and seen.merging.averages:
+            # Of views, the mean score counts.
+            seen = replace(seen, min_scores=changed.min_scores)
+            changed = replace(changed, min_scores=given.min_scores)
+        if seen.iou_across_classes is not None and changed.nms_thresh > 0:
+            seen = replace(seen, iou_across_classes=changed.nms_thresh)
+        return seen, changed
 
     def predictor(self, given: Predictor) -> Predictor:
         """The predictor whose network sees images in the changed size or in slices.

@@ -224,6 +224,7 @@ def explain_set(
         as_it_is.add(labelled, i, judge.trace.found, iou)
         for tally, changed, chosen in zip(tallies, predictors, selections, strict=True):
             again: SeenImage = seen if changed is predictor else look(changed, image)
+            again, chosen = tally.variant.applied(again, chosen, selection)
             tally.add(labelled, i, trace(again, chosen).found, iou)
     steps = Counter(x["step"] for x in explanations)
     after = Counter(x["step"] for x in explanations if x["step_after"] == "found")

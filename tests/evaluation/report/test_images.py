@@ -55,6 +55,15 @@ def test_fields_of_the_json(data):
     assert "file_name" not in found
 
 
+def test_a_missing_value_that_is_nan(data):
+    """As pandas writes it; every NaN of a json file is the same object."""
+    nan = float("nan")
+    images = [{**x, "camera": nan if x["night"] else x["camera"]} for x in data.truth["images"]]
+    some = replace(data, truth=data.truth | {"images": images})
+    (found,) = (x["parts"] for x in slices(some, match(some)) if x["by"] == "camera")
+    assert {x["name"]: x["images"] for x in found} == {"front": 13, "back": 6}
+
+
 def test_numbers_are_cut_into_thirds(data):
     found = {x["by"]: x["parts"] for x in slices(data, match(data), np.arange(24.0))}
     assert [x["name"] for x in found["brightness"]] == [

@@ -15,6 +15,7 @@ import yaml
 
 from fcos_d2.evaluation.matches import match
 from fcos_d2.evaluation.report import parts
+from fcos_d2.evaluation.report.model_card import model_card
 from fcos_d2.evaluation.report.numbers import report_numbers
 from fcos_d2.evaluation.report.page import page, write_page
 from fcos_d2.evaluation.results import DetectionSet
@@ -224,8 +225,10 @@ def test_the_model_card_names_no_folder_of_the_machine(report, tmp_path):
     }
     html = write_page(numbers, gallery, tmp_path).read_text()
     card = (tmp_path / "model_card.md").read_text()
-    assert "secret" not in card and "cells/coco/val.json" in card and "r50.pth" in card
-    assert f"{home}/cells/coco/val.json" in html and "run on cells/coco/val.json" in html
+    assert "secret" not in card and "on coco/val.json" in card and "r50.pth" in card
+    assert f"{home}/cells/coco/val.json" in html and "run on coco/val.json" in html
+    at_home = numbers | {"data": numbers["data"] | {"source": str(Path.home() / "val.json")}}
+    assert f"{Path.home().name}/val.json" not in model_card(at_home)
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")

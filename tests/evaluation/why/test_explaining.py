@@ -3,7 +3,9 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 from hand_made import HandMade
+from torchvision.ops import box_iou
 
 from fcos_d2.evaluation.why import explain, explanation
 from fcos_d2.evaluation.why.learned import who_learns
@@ -27,6 +29,18 @@ def test_without_a_class_the_best_is_taken(predictor, picture):
     found = predictor(picture)
     explained = explain(predictor, picture, found.pred_boxes.tensor[0].tolist())
     assert explained.step == "found" and "no class was given" in explained.paragraph
+
+
+def test_where_nothing_fits_the_class_is_that_of_the_nearest_detection(predictor, picture):
+    """The first class is not it: slivers within detections of the second class."""
+    found = predictor(picture)
+    boxes = found.pred_boxes.tensor
+    slivers = torch.stack((boxes[:, 0], boxes[:, 1], boxes[:, 0] + 2, boxes[:, 3]), dim=1)
+    nearest = found.pred_classes[box_iou(slivers, boxes).argmax(dim=1)]
+    sliver = slivers[nearest == 1][0].tolist()
+    explained = explain(predictor, picture, sliver)
+    assert explained.step in ("never proposed", "bad box", "wrong class")
+    assert explained.class_name == predictor.class_names[1]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ TIMING_SECONDS = 40.0
 # Input size. A size must leave time for so many images, and for more where there are more classes
 # to tell apart. Measured in equal times on three kinds of blood cells (docs/recipes.md): 224 px
 # with 2000 images AP 52.5, 320 px with 1000 54.5, 416 px with 600 52.5; in a quarter of that time
-# 192 px with 950 49.5, 256 px with 740 54.0.
+# 192 px with 870 49.5, 256 px with 740 54.0.
 ENOUGH_IMAGES, ENOUGH_PER_CLASS = 500, 75
 # Measured on small defects: 448 px with 1120 images beats 224 px with 3200. So below a least
 # number of px for the smallest tenth of the objects, images are given up for size, down to:

@@ -84,7 +84,7 @@ def expected_seconds(run: Run) -> float:
     name = tested_on(run)
     assert name is not None
     records = DatasetCatalog.get(name)
-    decoding = _seconds_to_read(records[0]["file_name"]) if records else 0.0
+    decoding = _seconds_to_read(records[0].get("file_name", "")) if records else 0.0
     return START + max(PER_IMAGE, decoding) * len(records) + decoding * PICTURES
 
 

@@ -19,9 +19,9 @@ def affordable(seconds, per_megapixel=1.0):
 @pytest.mark.parametrize(
     ("native", "smallest_tenth", "seconds", "expected"),
     [
-        # With 2 classes, 900 images are needed. At 1 s a megapixel they fit into 225 s at
-        # sqrt(225 / 900 * 1e6) = 500 px, so 480.
-        (1000, 0.05, 225, 480),
+        # With 2 classes, 650 images are needed. At 1 s a megapixel they fit into 225 s at
+        # sqrt(225 / 650 * 1e6) = 588 px, so 576.
+        (1000, 0.05, 225, 576),
         # Objects of a tenth of the side have 64 px at 640, and no more are needed ...
         (1000, 0.1, 2500, 640),
         # ... unless there is plenty of time: 12000 images in 12000 s fit at 1000, so 992.
@@ -48,8 +48,8 @@ def test_input_size(native, smallest_tenth, seconds, expected):
 
 
 def test_more_classes_need_more_images():
-    # 10 classes need 1700 images, which fit into 225 s at 364 px.
-    assert rules.input_size(1000, 0.05, 10, affordable(225))[0] == 352
+    # 10 classes need 1250 images, which fit into 225 s at 424 px.
+    assert rules.input_size(1000, 0.05, 10, affordable(225))[0] == 416
 
 
 def test_reasons_of_sizes():

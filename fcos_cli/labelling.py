@@ -62,8 +62,12 @@ def label(arguments: argparse.Namespace) -> int:
         # Which run and file, but not whose machine.
         version = "/".join(Path(arguments.weights or arguments.config).parts[-2:])
         for format in formats:
-            options = {"there": there[format], "image_url": url, "model_version": version}
-            written = write_labels(coco, folder, output, format, **options)
+            written = write_labels(
+                *(coco, folder, output, format),
+                there=there[format],
+                image_url=url,
+                model_version=version,
+            )
             say(f"{format}: {shown(written)}")
     if looked and ranking is not None:
         _write_ranking(ranking, output, arguments.uncertain)

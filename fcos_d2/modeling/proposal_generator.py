@@ -235,7 +235,7 @@ class FCOSProposalGenerator(nn.Module):
         """As `forward`, but the losses are not divided; the sums (L + 2,) say by what."""
         used = [features[name] for name in self.in_features]
         outputs: HeadOutputs = self.fcos_head(used).at_least_float32()
-        sizes = [tuple(x.shape[-2:]) for x in outputs.cls_logits]
+        sizes = [(x.shape[-2], x.shape[-1]) for x in outputs.cls_logits]
         grids = self.grids(tuple(images.tensor.shape[-2:]), sizes)
         predictions, one = outputs.flattened(), torch.ones(())
         targets = self._targets(grids, predictions, gt_instances)

@@ -26,6 +26,7 @@ from fcos_deploy.text import say, shown
 from fcos_deploy.thresholds import in_words
 from fcos_deploy.vision import ImageError, check_display, list_images, read_image, show
 
+from .model_choice import model_options, view_options
 from .tracking import LOWEST_TRACKED, Tracking, check_tracking, start_tracking
 
 TITLE = "fcos"
@@ -75,20 +76,11 @@ def prepare(arguments: argparse.Namespace, stack: ExitStack) -> Callable[[], int
 def load_predictor(arguments: argparse.Namespace) -> Predictor:
     """Build the model of the command line."""
     predictor = Predictor(
-        arguments.config,
-        arguments.weights,
-        confidence_threshold=arguments.threshold,
-        slice_size=arguments.slice,
-        slice_overlap=arguments.slice_overlap,
-        tta=arguments.tta,
-        agnostic_nms=arguments.agnostic_nms,
-        device=arguments.device,
+        **model_options(arguments),
+        **view_options(arguments),
         precision=arguments.precision,
         compile=arguments.compile,
         winograd=arguments.winograd,
-        opts=arguments.opts,
-        trust_checkpoint=arguments.trust_checkpoint,
-        trust_config=arguments.trust_config,
     )
     say_threshold(predictor, arguments.threshold)
     return predictor

@@ -34,22 +34,12 @@ from fcos_deploy.text import say
 from fcos_deploy.vision import read_image
 from fcos_deploy.writing import write_text
 
+from .model_choice import model_options, view_options
+
 
 def load_predictor(arguments: argparse.Namespace) -> Predictor:
     """The detector of the command line."""
-    return Predictor(
-        arguments.config,
-        arguments.weights,
-        confidence_threshold=arguments.threshold,
-        slice_size=arguments.slice,
-        slice_overlap=arguments.slice_overlap,
-        tta=arguments.tta,
-        agnostic_nms=arguments.agnostic_nms,
-        device=arguments.device,
-        opts=arguments.opts,
-        trust_checkpoint=arguments.trust_checkpoint,
-        trust_config=arguments.trust_config,
-    )
+    return Predictor(**model_options(arguments), **view_options(arguments))
 
 
 def explain_box(arguments: argparse.Namespace) -> None:

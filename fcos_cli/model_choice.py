@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from .exit_codes import WrongUse
 
@@ -29,6 +30,24 @@ def config_of(arguments: argparse.Namespace) -> str:
     if not beside.is_file():
         raise WrongUse(f"--config is missing, and there is no {beside} beside the weights")
     return str(beside)
+
+
+def model_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a `Predictor` takes of the flags that every command with a model has."""
+    names = ("config", "weights", "opts", "trust_checkpoint", "trust_config")
+    return {name: getattr(arguments, name) for name in names}
+
+
+def view_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What it takes of the flags that say how images are looked at, and what counts as found."""
+    return {
+        "confidence_threshold": arguments.threshold,
+        "slice_size": arguments.slice,
+        "slice_overlap": arguments.slice_overlap,
+        "tta": arguments.tta,
+        "agnostic_nms": arguments.agnostic_nms,
+        "device": arguments.device,
+    }
 
 
 def overrides_of(arguments: argparse.Namespace) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from detectron2.structures import Boxes, pairwise_iou
 from PIL import Image
+from random_weights import write_detector
 
 from fcos_d2 import Predictor, model_zoo
 from fcos_d2.checkpoint import FCOSCheckpointer
@@ -22,15 +23,7 @@ OPTS = ["MODEL.FCOS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu"]
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A detector whose random head gives a spread of scores on both sides of 0.5."""
-    torch.manual_seed(1)
-    model = model_zoo.get_model("Recipes/R18-Scratch", OPTS)
-    head = model.proposal_generator.fcos_head
-    torch.nn.init.normal_(head.cls_logits.weight, std=1.0)
-    torch.nn.init.constant_(head.cls_logits.bias, -1.0)
-    torch.nn.init.constant_(head.bbox_pred.bias, 2.0)
-    folder = tmp_path_factory.mktemp("weights")
-    FCOSCheckpointer(model, str(folder), class_names=["cat", "dog"]).save("model")
-    return str(folder / "model.pth")
+    return write_detector(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import flags
 from ..exit_codes import WrongUse
-from ..model_choice import config_of
+from ..model_choice import config_of, model_options
 from ..values import size
 
 if TYPE_CHECKING:
@@ -94,14 +94,7 @@ def load_predictor(arguments: argparse.Namespace) -> "Predictor":
     """The detector to export."""
     from fcos_d2.predictor import Predictor
 
-    return Predictor(
-        arguments.config,
-        arguments.weights,
-        device="cpu",
-        opts=arguments.opts,
-        trust_checkpoint=arguments.trust_checkpoint,
-        trust_config=arguments.trust_config,
-    )
+    return Predictor(**model_options(arguments), device="cpu")
 
 
 def report_file(path: Path, note: str = "") -> None:

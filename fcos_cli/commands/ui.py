@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .. import flags
 from ..exit_codes import WrongUse
-from ..model_choice import config_of
+from ..model_choice import config_of, model_options
 from ..values import port
 
 SUMMARY = "try a detector on a page in the browser: boxes, thresholds, why, report"
@@ -44,14 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     from fcos_d2.ui import App, Looker, Server, listen
 
     listening = listen(arguments.port)  # before what takes long, the model
-    predictor = Predictor(
-        arguments.config,
-        arguments.weights,
-        device=arguments.device,
-        opts=arguments.opts,
-        trust_checkpoint=arguments.trust_checkpoint,
-        trust_config=arguments.trust_config,
-    )
+    predictor = Predictor(**model_options(arguments), device=arguments.device)
     looker = Looker(predictor, arguments.weights or arguments.config)
     server = Server(App(looker, report), listening)
     print(f"{server.url} in a browser on this machine; Ctrl-C ends it", flush=True)

@@ -1,7 +1,6 @@
 """`fcos report` on tiny pictures."""
 
 import json
-import logging
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,7 @@ from fcos_d2.checkpoint import FCOSCheckpointer
 OPTS = [str(word) for item in TINY_MODEL.items() for word in item]
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch) -> Path:
-    """An empty folder, far from the repository."""
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    # The log of an earlier evaluation writes to a terminal that its test has closed.
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-    return folder
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.fixture

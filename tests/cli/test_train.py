@@ -17,13 +17,7 @@ from fcos_d2.datasets import shapes
 OPTS = [str(word) for item in TINY_MODEL.items() for word in item]
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch) -> Path:
-    """An empty folder, far from the repository."""
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def test_train_eval_predict(elsewhere, capsys):

@@ -3,10 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-import torch
+from random_weights import write_detector
 
-from fcos_d2 import Predictor, model_zoo
-from fcos_d2.checkpoint import FCOSCheckpointer
+from fcos_d2 import Predictor
 from fcos_d2.ui import Looker
 
 OPTS = ["MODEL.FCOS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu", "INPUT.MIN_SIZE_TEST", "64"]
@@ -15,15 +14,8 @@ OPTS = ["MODEL.FCOS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu", "INPUT.MIN_SIZE_TE
 @pytest.fixture(scope="module")
 def looker(tmp_path_factory):
     """Of a detector whose random head gives a spread of scores."""
-    torch.manual_seed(1)
-    model = model_zoo.get_model("Recipes/R18-Scratch", OPTS)
-    head = model.proposal_generator.fcos_head
-    torch.nn.init.normal_(head.cls_logits.weight, std=1.0)
-    torch.nn.init.constant_(head.cls_logits.bias, -1.0)
-    torch.nn.init.constant_(head.bbox_pred.bias, 2.0)
-    folder = tmp_path_factory.mktemp("weights")
-    FCOSCheckpointer(model, str(folder), class_names=["cat", "dog"]).save("model")
-    return Looker(Predictor("Recipes/R18-Scratch", str(folder / "model.pth"), opts=OPTS), "model")
+    weights = write_detector(tmp_path_factory.mktemp("weights"))
+    return Looker(Predictor("Recipes/R18-Scratch", weights, opts=OPTS), "model")
 
 
 @pytest.fixture(scope="module")

@@ -169,7 +169,7 @@ def without_cut(found: dict[Region, Detections], image_size: tuple[int, int]) ->
         (only,) = found.values()
         return only
     cut = torch.cat([is_cut(x.boxes, region, image_size) for region, x in found.items()])
-    everything = Detections._make(map(torch.cat, zip(*found.values(), strict=True)))
+    everything = Detections.joined(found.values())
     # First: a cut box with a high score would suppress the whole one.
     keep = without_fragments(everything.boxes, everything.scores, everything.classes, cut)
-    return Detections._make(field[keep] for field in everything)
+    return everything.of(keep)

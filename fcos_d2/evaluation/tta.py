@@ -83,7 +83,7 @@ def vote(found: list[Detections], nms_thresh: float) -> Detections:
     """
     if len(found) == 1:
         return found[0]
-    everything = Detections(*(torch.cat(field) for field in zip(*found, strict=True)))
+    everything = Detections.joined(found)
     best = suppress(everything, nms_thresh, max_detections=0)
     if nms_thresh <= 0 or len(best.boxes) == 0:
         return best

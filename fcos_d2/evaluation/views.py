@@ -173,12 +173,8 @@ class MultiViewModel(nn.Module):
                 by_region[view.region].append(in_image(output["instances"], view))
         found = {region: vote(each, self.nms_thresh) for region, each in by_region.items()}
         merged = merge(found, image_size, self.nms_thresh, max_detections=0)
-        if self.min_scores is not None:  # before the cap: what goes takes no place
-            lowest = merged.scores.new_tensor(self.min_scores)[merged.classes]
-            merged = Detections._make(field[merged.scores >= lowest] for field in merged)
-        if self.max_detections > 0:
-            cap = self.max_detections * len(regions)
-            merged = Detections._make(field[:cap] for field in merged)
+        # Before the cap: what scores too little takes no place.
+        merged = merged.above(self.min_scores).best(self.max_detections * len(regions))
         instances = Instances(
             image_size,
             pred_boxes=Boxes(merged.boxes),

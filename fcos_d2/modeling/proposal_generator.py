@@ -233,10 +233,7 @@ class FCOSProposalGenerator(nn.Module):
         self, images: ImageList, features: dict[str, Tensor], gt_instances: list[Instances]
     ) -> tuple[dict[str, Tensor], Tensor]:
         """As `forward`, but the losses are not divided; the sums (L + 2,) say by what."""
-        used = [features[name] for name in self.in_features]
-        outputs: HeadOutputs = self.fcos_head(used).at_least_float32()
-        sizes = [(x.shape[-2], x.shape[-1]) for x in outputs.cls_logits]
-        grids = self.grids(tuple(images.tensor.shape[-2:]), sizes)
+        grids, outputs = self.predict(images, features)
         predictions, one = outputs.flattened(), torch.ones(())
         targets = self._targets(grids, predictions, gt_instances)
         on_device = targets.to(predictions[0].device)

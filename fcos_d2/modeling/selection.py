@@ -5,6 +5,7 @@ Boxes are not clipped here unless asked for: clipping changes which boxes overla
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +23,25 @@ class Detections(NamedTuple):
     scores: Tensor  # (D,) in (0, 1], see `select_detections`
     classes: Tensor  # (D,) int64 in [0, K)
     location_idxs: Tensor  # (D,) int64 in [0, R), the location that predicted the box
+
+    @classmethod
+    def joined(cls, parts: Iterable["Detections"]) -> "Detections":
+        """Several as one, one after the other."""
+        return cls._make(map(torch.cat, zip(*parts, strict=True)))
+
+    def of(self, keep: Tensor | slice) -> "Detections":
+        """Those at some positions, or where a mask is true."""
+        return Detections._make(field[keep] for field in self)
+
+    def above(self, min_scores: Sequence[float] | None) -> "Detections":
+        """Those that score at least what their class (K) asks for; None: any."""
+        if min_scores is None:
+            return self
+        return self.of(self.scores >= self.scores.new_tensor(min_scores)[self.classes])
+
+    def best(self, number: int) -> "Detections":
+        """The first so many; <= 0: all."""
+        return self.of(slice(number)) if number > 0 else self
 
 
 class Predictions(NamedTuple):
@@ -199,7 +219,7 @@ def suppress(detections: Detections, nms_thresh: float, max_detections: int) -> 
         keep = detections.scores.argsort(descending=True, stable=True)
     if max_detections > 0:
         keep = keep[:max_detections]
-    return Detections(*(field[keep] for field in detections))
+    return detections.of(keep)
 
 
 def _logit(probability: float) -> float:

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 
-import cv2
 import numpy as np
 
 from fcos_deploy.thresholds import as_written
-from fcos_deploy.vision import Color, class_color, read_image
+from fcos_deploy.vision import Color, class_color, read_image, resized
 
 from ..evaluation.why import explain
 from ..evaluation.why.explanation import COLUMNS
@@ -124,7 +123,4 @@ def picture_url(image: np.ndarray, side: int) -> str:
         side: longest that it may have, px.
     """
     scale = side / max(image.shape[:2])
-    if scale < 1:
-        height, width = (max(round(x * scale), 1) for x in image.shape[:2])
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return data_url(image, QUALITY)
+    return data_url(resized(image, scale) if scale < 1 else image, QUALITY)

@@ -4,7 +4,7 @@ The runtime and fcos_d2 read, resize and draw alike because both come in by this
 """
 
 from .decoding import DECODE_ERRORS, open_picture
-from .draw import class_color, contact_sheet, draw_detections
+from .draw import class_color, contact_sheet, draw_detections, resized
 from .image import (
     ImageError,
     ImageFile,
@@ -46,6 +46,7 @@ __all__ = [
     "open_picture",
     "read_image",
     "read_reduced",
+    "resized",
     "show",
     "shows_objects",
     "video_target",

@@ -163,15 +163,19 @@ def _texts(
     return texts
 
 
+def resized(image: np.ndarray, ratio: float) -> np.ndarray:
+    """A picture (H, W, 3), so many times as large, for people to look at."""
+    height, width = (max(1, round(side * ratio)) for side in image.shape[:2])
+    method = cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC
+    return cv2.resize(image, (width, height), interpolation=method)
+
+
 def _cell(image: np.ndarray, cell_size: tuple[int, int]) -> np.ndarray:
     height, width = cell_size
-    ratio = min(height / image.shape[0], width / image.shape[1])
-    fitted = max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio))
-    method = cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC
+    fitted = resized(image, min(height / image.shape[0], width / image.shape[1]))
     cell = np.full((height, width, 3), SHEET_COLOR, np.uint8)
-    left, top = (width - fitted[0]) // 2, (height - fitted[1]) // 2
-    part = cell[top : top + fitted[1], left : left + fitted[0]]
-    part[:] = cv2.resize(image, fitted, interpolation=method)
+    left, top = (width - fitted.shape[1]) // 2, (height - fitted.shape[0]) // 2
+    cell[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
     return cell
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fcos_deploy.vision import ImageError, read_image
+from fcos_deploy.vision import ImageError, read_image, resized
 
 from ...pages import data_url
 from ..results import Boxes, DetectionSet
@@ -203,9 +203,7 @@ def _panel(
     x1, y1, x2, y2 = window
     part = image[y1:y2, x1:x2]
     scale = min(PANEL / max(part.shape[:2]), LARGEST)
-    width, height = (max(round(side * scale), 1) for side in (part.shape[1], part.shape[0]))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    small = cv2.resize(part, (width, height), interpolation=method)
+    small = resized(part, scale)
     rows = [(box, 1) for box in boxes] + ([(np.array(focus), 3)] if focus is not None else [])
     for box, thickness in rows:
         placed = (np.asarray(box) - [x1, y1, x1, y1]) * scale

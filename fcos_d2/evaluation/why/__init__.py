@@ -1,6 +1,6 @@
 """Why an object was missed: followed through the detector's own steps."""
 
-from .explaining import check_box, class_number, explain, explanation
+from .explaining import check_box, explain, explanation
 from .explanation import Explanation, Row
 from .objects import Objects
 from .seen import look
@@ -21,7 +21,6 @@ __all__ = [
     "SetResult",
     "Variant",
     "check_box",
-    "class_number",
     "explain",
     "explain_set",
     "explanation",

@@ -4,8 +4,6 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
-import torch
-
 from fcos_deploy.vision import GivenImage, bgr_image
 
 from ...predictor import Predictor
@@ -106,7 +104,8 @@ def _how_far(judge: Judge) -> tuple:
     """By which of several classes an object is judged, where none is given."""
     verdict = judge.verdict(0)
     class_idx = int(judge.objects.classes[0])
-    if verdict.detection is not None and judge.matching.detection_of[0] >= 0:
+    if verdict.step == FOUND:
+        assert verdict.detection is not None, verdict
         return 2, float(judge.trace.found.scores[verdict.detection]), 0.0
     if verdict.location is None:  # of whichever class: then the nearest detection decides
         near = judge.overlaps[0][judge.trace.found.pred_classes == class_idx]
@@ -130,7 +129,11 @@ def explanation(
     locations = _locations(judge, i, verdict)
     view = judge.seen.view_of(locations[0])
     found_by = learned.who_learns(view, judge.seen.generator, judge.objects, i)
-    rows = [_row(judge, i, location, view, found_by) for location in locations]
+    ious, passed = judge.ious(i), judge.trace.passed(class_idx)
+    rows = [
+        _row(judge, x, class_idx, view, found_by, iou=float(ious[x]), passed=int(passed[x]))
+        for x in locations
+    ]
     remedy = without_cause(judge, i, verdict)
     box = judge.objects.boxes[i : i + 1]
     facts = wording.Facts(
@@ -176,21 +179,24 @@ def _locations(judge: Judge, i: int, verdict: Verdict) -> list[int]:
 
 
 def _row(
-    judge: Judge, i: int, location: int, main_view: SeenView, found_by: learned.Learned
+    judge: Judge,
+    location: int,
+    class_idx: int,
+    main_view: SeenView,
+    found_by: learned.Learned,
+    *,
+    iou: float,
+    passed: int,
 ) -> Row:
-    seen, class_idx = judge.seen, int(judge.objects.classes[i])
+    seen, gates = judge.seen, judge.trace.gates
     view = seen.view_of(location)
-    own = location - view.first_location
+    level, place = view.level_of(location)
     locations, cls_logits, _, quality_logits = view.predictions
-    probabilities = torch.cat(cls_logits)[own].sigmoid()
+    probabilities = cls_logits[level][place].sigmoid()
     probability, surest = float(probabilities[class_idx]), int(probabilities.argmax())
-    quality = float(torch.cat(quality_logits)[own].sigmoid()) if quality_logits else None
+    quality = float(quality_logits[level][place].sigmoid()) if quality_logits else None
     score = probability if quality is None else math.sqrt(probability * quality)
-    level = next(
-        k for k in range(len(view.grids)) if own < sum(g.num_locations for g in view.grids[: k + 1])
-    )
-    x, y = view.to_image_points(torch.cat(locations)[own : own + 1])[0].tolist()
-    passed, gates = int(judge.trace.passed(class_idx)[location]), judge.trace.gates
+    x, y = view.to_image_points(locations[level][place]).tolist()
     return Row(
         view=seen.views.index(view),
         level=seen.generator.in_features[level],
@@ -203,7 +209,7 @@ def _row(
         surest_class=seen.class_names[surest],
         surest_probability=float(probabilities[surest]),
         box=tuple(judge.trace.boxes[location].tolist()),
-        iou=float(judge.ious(i)[location]),
+        iou=iou,
         went_at="kept" if passed == len(gates) else gates[passed].step,
-        learns=view is main_view and bool(found_by.together[own]),
+        learns=view is main_view and bool(found_by.together[location - view.first_location]),
     )

@@ -45,7 +45,7 @@ def who_learns(
     boxes = view.to_input(objects.boxes).to(view.predictions.ltrb[0].dtype)
     alone = _learns(view, generator, boxes[i : i + 1], objects.classes[i : i + 1]) == 0
     together = _learns(view, generator, boxes[real], objects.classes[real]) == position
-    levels = alone.split([grid.num_locations for grid in view.grids])
+    levels = alone.split(view.counts)
     counts = [int(level.sum()) for level in levels]
     return Learned(alone, together, counts, generator.assigner.needs_predictions)
 

@@ -56,15 +56,12 @@ class Matching(NamedTuple):
     counted: np.ndarray  # (D,) bool; the metric counts only the best so many of a class
 
 
-def match(
-    objects: Objects, found: Instances, num_classes: int, iou: float, limit: int = COCO_LIMIT
-) -> Matching:
+def match(objects: Objects, found: Instances, iou: float, limit: int = COCO_LIMIT) -> Matching:
     """The metric's own matching on one image.
 
     Args:
         objects: of the image.
         found: detections, best first.
-        num_classes: K.
         iou: least IoU of a detection and its object.
         limit: on the detections of a class that count, from the surest.
     """
@@ -76,7 +73,9 @@ def match(
     rows = box_rows(found).astype(np.float64)
     rows[:, 5] += 1  # as the ids of categories
     rows = np.concatenate([np.ones_like(rows[:, :1]), rows], axis=1)
-    for pair in _evaluated(_truth(objects, found.image_size, num_classes), rows, iou, limit):
+    # A class without objects and detections is not evaluated.
+    classes = {*objects.classes.tolist(), *found.pred_classes.tolist()}
+    for pair in _evaluated(_truth(objects, found.image_size, classes), rows, iou, limit):
         detections = np.array(pair["dtIds"], dtype=np.int64) - 1
         counted[detections] = True
         for detection, id in zip(detections, pair["dtMatches"][0], strict=True):
@@ -86,7 +85,7 @@ def match(
     return Matching(detection_of, object_of, counted)
 
 
-def _truth(objects: Objects, image_size: tuple[int, int], num_classes: int) -> dict:
+def _truth(objects: Objects, image_size: tuple[int, int], classes: set[int]) -> dict:
     """In COCO's form; ids are numbers from 1."""
     annotations = []
     for i, (box, label, crowd) in enumerate(
@@ -106,7 +105,7 @@ def _truth(objects: Objects, image_size: tuple[int, int], num_classes: int) -> d
     return {
         "images": [{"id": 1, "height": image_size[0], "width": image_size[1]}],
         "annotations": annotations,
-        "categories": [{"id": k + 1, "name": str(k)} for k in range(num_classes)],
+        "categories": [{"id": k + 1, "name": str(k)} for k in sorted(classes)],
     }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcos_deploy.vision import BLACK, WHITE, contact_sheet, draw_detections
+from fcos_deploy.vision import BLACK, WHITE, contact_sheet, draw_detections, resized
 
 from ...visualization.assignment import level_color
 from .explanation import Row
@@ -33,10 +33,7 @@ class Crop:
         self.x1 = min(width, int(np.ceil(box[2] + margin)))
         self.y1 = min(height, int(np.ceil(box[3] + margin)))
         self.zoom = PANEL / max(self.x1 - self.x0, self.y1 - self.y0)
-        size = [max(1, round(x * self.zoom)) for x in (self.x1 - self.x0, self.y1 - self.y0)]
-        part = image[self.y0 : self.y1, self.x0 : self.x1]
-        interpolation = cv2.INTER_CUBIC if self.zoom > 1 else cv2.INTER_AREA
-        self.picture = cv2.resize(part, size, interpolation=interpolation)
+        self.picture = resized(image[self.y0 : self.y1, self.x0 : self.x1], self.zoom)
 
     def place(self, xy: np.ndarray) -> np.ndarray:
         """Points (..., 2) in px of the image, in px of the enlarged crop."""
@@ -62,8 +59,7 @@ def draw(judge: Judge, i: int, location: int, learned: Learned, rows: list[Row])
     """
     box = judge.objects.boxes[i].tolist()
     crop, view = Crop(judge.seen.image, box), judge.seen.view_of(location)
-    counts = [grid.num_locations for grid in view.grids]
-    level = int(np.searchsorted(np.cumsum(counts), location - view.first_location, side="right"))
+    level, _ = view.level_of(location)
     name, class_idx = judge.seen.generator.in_features[level], int(judge.objects.classes[i])
     _, cls_logits, _, quality_logits = view.predictions
     class_name = judge.seen.class_names[class_idx]
@@ -111,8 +107,7 @@ def _objects(
         (corners,) = crop.boxes(torch.tensor([rows[0].box])).round().astype(int).tolist()
         cv2.rectangle(panel, corners[:2], corners[2:], CANDIDATE, 2, cv2.LINE_AA)
     panel = _outlined(panel, crop, judge.objects.boxes[i].tolist())
-    counts = [grid.num_locations for grid in view.grids]
-    learns = learned.together.split(counts)[level]
+    learns = learned.together.split(view.counts)[level]
     points = view.to_image_points(view.predictions.locations[level]).cpu().double().numpy()
     for (x, y), here in zip(crop.place(points).round().astype(int), learns.tolist(), strict=True):
         if 0 <= x < width and 0 <= y < height:

@@ -8,13 +8,11 @@ import torch
 
 from .seen import SeenImage
 from .steps import (
-    BAD_BOX,
     CAP,
     FOUND,
     MATCHED_ELSEWHERE,
     MERGING,
     NEVER_PROPOSED,
-    SCORE_THRESHOLD,
     SUPPRESSION,
     TOP_K,
 )
@@ -64,17 +62,14 @@ def without_cause(judge: Judge, i: int, verdict: Verdict) -> Remedy | None:
             judge.changed(seen=replace(judge.seen, min_scores=None)),
         )
     else:
-        assert step in (SCORE_THRESHOLD, BAD_BOX) or location is not None, verdict
         change, changed = _with_lower_threshold(judge, i, verdict)
     return Remedy(change, changed.verdict(i).step)
 
 
 def _with_lower_threshold(judge: Judge, i: int, verdict: Verdict) -> tuple[str, Judge]:
     class_idx, selection = int(judge.objects.classes[i]), judge.selection
-    probability, score = (
-        float(x[verdict.location])
-        for x in (judge.probabilities(class_idx), judge.scores(class_idx))
-    )
+    assert verdict.location is not None, verdict
+    probability, score = judge.probability_and_score(verdict.location, class_idx)
     compared = score**2 if selection.thresh_with_quality else probability
     bounds: dict = {"score_thresh": min(selection.score_thresh, compared * JUST_BELOW)}
     if selection.min_scores is not None:
@@ -114,7 +109,6 @@ def _silenced(seen: SeenImage, pairs: list[tuple[int, int]]) -> SeenImage:
         logits = torch.cat(predictions.cls_logits)  # a copy
         for location, class_idx in of_view[view.first_location]:
             logits[location, class_idx] = -math.inf
-        levels = logits.split([len(x) for x in predictions.cls_logits])
-        predictions = predictions._replace(cls_logits=list(levels))
+        predictions = predictions._replace(cls_logits=list(logits.split(view.counts)))
         views.append(replace(view, predictions=predictions))
     return replace(seen, views=views)

@@ -1,7 +1,8 @@
 """What the network says of one image, in all views of it, before anything is selected."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -42,7 +43,18 @@ class SeenView:
     @property
     def num_locations(self) -> int:
         """R."""
-        return sum(grid.num_locations for grid in self.grids)
+        return sum(self.counts)
+
+    @property
+    def counts(self) -> list[int]:
+        """Locations of each level."""
+        return [grid.num_locations for grid in self.grids]
+
+    def level_of(self, location: int) -> tuple[int, int]:
+        """The level of a location, which is counted over all views, and its number there."""
+        own, starts = location - self.first_location, [0, *accumulate(self.counts)]
+        level = bisect_right(starts, own) - 1
+        return level, own - starts[level]
 
     def to_input(self, boxes: Tensor) -> Tensor:
         """Boxes (M, 4) in px of the image, in px of the network's input."""
@@ -84,12 +96,6 @@ class SeenImage:
     min_scores: tuple[float, ...] | None  # of each class, for what comes out of several views
     iou_across_classes: float | None  # see `suppress_across_classes`
     class_names: list[str]
-
-    @cached_property
-    def regions(self) -> list[Region]:
-        """The parts of the image that were looked at."""
-        assert self.merging is not None, "only where there are several views"
-        return self.merging.regions(self.inputs["image"].shape[1:])
 
     def boxes(self, clip_before_nms: bool) -> Tensor:
         """What all locations of all views predict, (R of all views, 4) px of the image; 0 for a

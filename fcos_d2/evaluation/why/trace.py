@@ -78,7 +78,9 @@ def trace(seen: SeenImage, selection: Selection) -> Trace:
     steps = (SCORE_THRESHOLD, TOP_K, SUPPRESSION, CAP)
     gates = []
     for step, parts in zip(steps, zip(*of_views, strict=True), strict=True):
-        kept = _joined([_counted(x, view) for x, view in zip(parts, seen.views, strict=True)])
+        kept = Detections.joined(
+            [_counted(x, view) for x, view in zip(parts, seen.views, strict=True)]
+        )
         gates.append(Gate(step, kept, nms_thresh=selection.nms_thresh))
     last = [gates_of_view[-1] for gates_of_view in of_views]
     placed = [view.to_image(x) for x, view in zip(last, seen.views, strict=True)]
@@ -110,7 +112,7 @@ def _view_gates(view: SeenView, selection: Selection) -> list[Detections]:
     if selection.clip_before_nms:
         candidates = clipped(candidates, view.input_size)
     left = suppress(candidates, selection.nms_thresh, max_detections=0)
-    return [above, candidates, left, _best(left, selection.max_detections)]
+    return [above, candidates, left, left.best(selection.max_detections)]
 
 
 def _merging_gates(seen: SeenImage, placed: list[Detections], selection: Selection) -> list[Gate]:
@@ -123,33 +125,22 @@ def _merging_gates(seen: SeenImage, placed: list[Detections], selection: Selecti
     """
     merging, nms_thresh = seen.merging, selection.nms_thresh
     assert merging is not None, "only where there are several views"
-    by_region: dict[Region, list[Detections]] = {region: [] for region in seen.regions}
+    by_region: dict[Region, list[Detections]] = {}
     for view, detections in zip(seen.views, placed, strict=True):
-        by_region[view.view.region].append(detections)
+        by_region.setdefault(view.view.region, []).append(detections)
     voted = {region: vote(each, nms_thresh) for region, each in by_region.items()}
     whole = without_cut(voted, tuple(seen.inputs["image"].shape[1:]))
     between = nms_thresh if len(voted) > 1 else 0
     left = suppress(whole, between, max_detections=0)
-    sure = left
-    if seen.min_scores is not None:
-        enough = left.scores >= left.scores.new_tensor(seen.min_scores)[left.classes]
-        sure = Detections._make(x[enough] for x in left)
-    capped = _best(sure, selection.max_detections * len(voted))
+    sure = left.above(seen.min_scores)
+    capped = sure.best(selection.max_detections * len(voted))
     return [
-        Gate(MERGING, _joined(list(voted.values())), of_image=True),
+        Gate(MERGING, Detections.joined(voted.values()), of_image=True),
         Gate(MERGING, whole, of_image=True),
         Gate(SUPPRESSION, left, of_image=True, nms_thresh=between),
         Gate(SCORE_THRESHOLD, sure, of_image=True),
         Gate(CAP, capped, of_image=True),
     ]
-
-
-def _best(detections: Detections, number: int) -> Detections:
-    return Detections._make(x[:number] for x in detections) if number > 0 else detections
-
-
-def _joined(parts: list[Detections]) -> Detections:
-    return Detections._make(map(torch.cat, zip(*parts, strict=True)))
 
 
 def _counted(detections: Detections, view: SeenView) -> Detections:

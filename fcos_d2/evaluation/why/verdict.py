@@ -85,7 +85,7 @@ class Judge:
         self.limit = limit
         self.trace = traced or trace(seen, selection)
         found = self.trace.found
-        self.matching = match(objects, found, seen.generator.num_classes, iou, limit)
+        self.matching = match(objects, found, iou, limit)
         boxes = found.pred_boxes.tensor.double()
         self.overlaps = box_iou(objects.boxes, boxes)  # (M, D)
 
@@ -121,15 +121,15 @@ class Judge:
 
     def probabilities(self, class_idx: int) -> Tensor:
         """Of a class at all locations of all views."""
-        parts = [torch.cat(x.predictions.cls_logits)[:, class_idx] for x in self.seen.views]
-        return torch.cat(parts).sigmoid()
+        levels = (x for view in self.seen.views for x in view.predictions.cls_logits)
+        return torch.cat([x[:, class_idx] for x in levels]).sigmoid()
 
     def scores(self, class_idx: int) -> Tensor:
         """What detections of a class would score at all locations of all views."""
         if not self.seen.views[0].predictions.quality_logits:
             return self.probabilities(class_idx)
-        parts = [torch.cat(x.predictions.quality_logits) for x in self.seen.views]
-        return (self.probabilities(class_idx) * torch.cat(parts).sigmoid()).sqrt()
+        levels = [x for view in self.seen.views for x in view.predictions.quality_logits]
+        return (self.probabilities(class_idx) * torch.cat(levels).sigmoid()).sqrt()
 
     def probability_and_score(self, location: int, class_idx: int) -> tuple[float, float]:
         """Of a class at one location."""

@@ -151,9 +151,11 @@ class _Tally:
         self.rows: list[np.ndarray] = [np.zeros((0, 7))]
         self.found, self.false = 0, 0
 
-    def add(self, labelled: LabelledImages, i: int, found: Instances, iou: float) -> None:
+    def add(
+        self, labelled: LabelledImages, i: int, objects: Objects, found: Instances, iou: float
+    ) -> None:
         found = found[torch.from_numpy(labelled.to_data[found.pred_classes.numpy()] >= 0)]
-        matching = match(labelled.objects(i), found, len(labelled.names), iou)
+        matching = match(objects, found, iou)
         self.found += int((matching.detection_of >= 0).sum())
         self.false += int(((matching.object_of < 0) & matching.counted).sum())
         rows = box_rows(found).astype(np.float64)
@@ -221,11 +223,11 @@ def explain_set(
             explained = explanation(judge, miss, name=labelled.path(i).name)
             on_miss(explained)
             explanations.append(explained.as_dict())
-        as_it_is.add(labelled, i, judge.trace.found, iou)
+        as_it_is.add(labelled, i, judge.objects, judge.trace.found, iou)
         for tally, changed, chosen in zip(tallies, predictors, selections, strict=True):
             again: SeenImage = seen if changed is predictor else look(changed, image)
             again, chosen = tally.variant.applied(again, chosen, selection)
-            tally.add(labelled, i, trace(again, chosen).found, iou)
+            tally.add(labelled, i, judge.objects, trace(again, chosen).found, iou)
     steps = Counter(x["step"] for x in explanations)
     after = Counter(x["step"] for x in explanations if x["step_after"] == "found")
     return SetResult(

@@ -176,10 +176,7 @@ def _below(facts: Facts) -> str:
     if verdict.passed:  # of several views
         return "the mean of its scores over the views is too low"
     judge, class_idx = facts.judge, int(facts.judge.objects.classes[facts.i])
-    probability, score = (
-        float(x[verdict.location])
-        for x in (judge.probabilities(class_idx), judge.scores(class_idx))
-    )
+    probability, score = judge.probability_and_score(verdict.location, class_idx)
     if not judge.by_score or (
         not selection.thresh_with_quality and probability <= selection.score_thresh
     ):

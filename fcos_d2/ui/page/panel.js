@@ -1,6 +1,6 @@
 // The controls: thresholds, classes, the strip of images, the answer to "why".
 
-import { isAbove, state, thresholds } from "./state.js";
+import { isAbove, state, thresholdOf } from "./state.js";
 import { byId, element } from "./dom.js";
 import { urlOf } from "./server.js";
 
@@ -68,7 +68,7 @@ export function showControls() {
     const shown = objects.filter((object) => object.class === index && isAbove(object));
     row.querySelector(".number").textContent = shown.length;
     row.querySelector(".own").hidden = row.querySelector(".value").hidden = !state.byClass;
-    row.querySelector(".value").textContent = thresholds()[index].toFixed(2);
+    row.querySelector(".value").textContent = thresholdOf(index).toFixed(2);
   });
 }
 

@@ -19,10 +19,12 @@ export function start(model) {
   state.shownClasses = model.classes.map(() => true);
 }
 
-export const thresholds = () =>
-  state.byClass ? state.classThresholds : state.classThresholds.map(() => state.threshold);
+export const thresholdOf = (index) =>
+  state.byClass ? state.classThresholds[index] : state.threshold;
 
-export const isAbove = (object) => object.score >= thresholds()[object.class];
+export const thresholds = () => state.classThresholds.map((_, index) => thresholdOf(index));
+
+export const isAbove = (object) => object.score >= thresholdOf(object.class);
 
 export const visibleObjects = (image) =>
   image.objects.filter((object) => isAbove(object) && state.shownClasses[object.class]);

@@ -15,6 +15,7 @@ from fcos_d2.evaluation.results import DetectionSet, read_results
 from fcos_deploy.text import shown
 
 from .model_choice import config_of
+from .training import request_of
 
 WIDEST_NAME = 40  # letters
 
@@ -44,7 +45,7 @@ def data_sets(arguments: argparse.Namespace) -> tuple[DetectionSet, DetectionSet
         if is_results(path):
             continue
         with tempfile.TemporaryDirectory() as made:
-            request = _request(path, given, arguments, request)
+            request = _request(path, arguments, request)
             _, found[path] = flow.detections_of(request, Path(made))
             _fix_data(request, found[path])
     _check_same(found)
@@ -68,24 +69,12 @@ def is_results(path: str) -> bool:
     return path.endswith(".json")
 
 
-def _request(
-    weights: str, given: DataFiles | None, arguments: argparse.Namespace, before: Request | None
-) -> Request:
+def _request(weights: str, arguments: argparse.Namespace, before: Request | None) -> Request:
     """To evaluate a checkpoint by its own config, on the data of the one before it."""
     config = config_of(argparse.Namespace(config=None, weights=weights))
-    request = Request(
-        config_file=config,
-        weights=weights,
-        device=arguments.device,
-        eval_only=True,
-        val_data=given.data if given else None,
-        val_images=given.images if given else None,
-        classes=arguments.classes,
-        data_format=arguments.data_format,
-        trust_checkpoint=arguments.trust_checkpoint,
-        trust_config=arguments.trust_config,
-        verbose=arguments.verbose,
-    )
+    model = argparse.Namespace(**vars(arguments), config=config, opts=[])
+    data = {"val_data": arguments.data, "val_images": arguments.images}
+    request = request_of(model, None, weights=weights, eval_only=True, **data)
     if before is not None:
         names = ("val_data", "val_images", "classes", "data_format")
         request = replace(request, **{name: getattr(before, name) for name in names})

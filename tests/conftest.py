@@ -1,6 +1,7 @@
 """Fixtures and settings for all tests."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,13 +34,17 @@ def fixed_seed() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_closed_handlers() -> None:
-    """Handlers of an earlier test that write to its captured output, which is closed."""
+def no_handlers_left() -> Iterator[None]:
+    """No handler outlives the captured output, or the folder, of its test: it would write there."""
+    yield
     for name in (None, "fcos_d2", "detectron2", "fvcore"):
         logger = logging.getLogger(name)
         for handler in logger.handlers[:]:
-            if getattr(getattr(handler, "stream", None), "closed", False):
+            file = getattr(handler, "baseFilename", None)
+            is_closed = getattr(getattr(handler, "stream", None), "closed", False)
+            if is_closed or (file is not None and not Path(file).parent.is_dir()):
                 logger.removeHandler(handler)
+                handler.close()
 
 
 @pytest.fixture(scope="session")

@@ -114,9 +114,9 @@ def data_in(
         raise ValueError(f"{folder}: no {wanted} set in it; take {others}")
     if files is not None:
         return files, found.lines
-    for place in beside:  # whatever was learned from is no test
-        if earlier := earlier_split(found.train, place, classes=classes):
-            return earlier, [f"the validation set that training made: {earlier.data}"]
+    # Whatever was learned from is no test.
+    if earlier := earlier_split(found.train, *beside, classes=classes):
+        return earlier, [f"the validation set that training made: {earlier.data}"]
     return found.train, [*found.lines, ALL_OF_IT]
 
 

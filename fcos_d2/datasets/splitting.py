@@ -63,14 +63,19 @@ def make_split(
 
 
 def earlier_split(
-    data: DataFiles, output_dir: str | Path, *, classes: str | None = None
+    data: DataFiles, *output_dirs: str | Path, classes: str | None = None
 ) -> DataFiles | None:
-    """The validation set that `make_split` has made of the same data; None where there is none."""
-    if not (Path(output_dir) / FOLDER / "val.json").is_file():
+    """The validation set that `make_split` has made of the same data, in the first of some output
+    folders that has one; None where none has.
+    """
+    once = dict.fromkeys(map(Path, output_dirs))
+    places = [x for x in once if (x / FOLDER / "val.json").is_file()]
+    if not places:
         return None
     read = read_dataset(data.data, images=data.images, classes=classes)
-    split = _Split(Path(output_dir), as_in_the_file(read.coco), read.images)
-    return split.files("val") if split.is_there() else None
+    coco = as_in_the_file(read.coco)
+    splits = (_Split(place, coco, read.images) for place in places)
+    return next((split.files("val") for split in splits if split.is_there()), None)
 
 
 class _Split:

@@ -25,9 +25,12 @@ Bar.set_lock(threading.RLock())
 
 def has_bars(stream: TextIO) -> bool:
     """Whether it is a terminal that can overwrite a line, with somebody in front of it."""
-    if not stream.isatty() or os.environ.get("TERM") == "dumb":
-        return False
-    return not any(map(_says_yes, ("CI", "TQDM_DISABLE")))
+    return is_terminal(stream) and not any(map(_says_yes, ("CI", "TQDM_DISABLE")))
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether it is a terminal that knows more than plain lines."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _says_yes(variable: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from detectron2.utils import comm
 from detectron2.utils.logger import _ColorfulFormatter
 
-from .bars import Bar, WatchedBatches, has_bars
+from .bars import Bar, WatchedBatches, has_bars, is_terminal
 from .keys import Kind, with_keys
 from .log_names import ShownNames
 
@@ -168,4 +168,4 @@ class Terminal(logging.StreamHandler):
 
 def has_colours(stream: TextIO) -> bool:
     """Whether it is a terminal whose user has not switched colours off (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")

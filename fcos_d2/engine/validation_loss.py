@@ -67,6 +67,7 @@ class ValidationLoss:
         self.run = run
         self.class_names = class_names
         self.batch_size = run.training().total_batch_size
+        self.crowd_boxes = getattr(run.build_train_mapper(), "use_crowd_boxes", False)
 
     def __call__(self, model: nn.Module, dataset_name: str) -> dict[str, float]:
         """
@@ -98,8 +99,7 @@ class ValidationLoss:
             ids: Sequence[int] | None = None
         else:
             ids = positions(classes, self.class_names or classes)
-        crowd_boxes = getattr(self.run.build_train_mapper(), "use_crowd_boxes", False)
-        mapper = WithTruth(self.run.build_test_mapper(), ids, crowd_boxes)
+        mapper = WithTruth(self.run.build_test_mapper(), ids, self.crowd_boxes)
         return self.run.build_test_loader(dataset_name, mapper)
 
     def _mean(

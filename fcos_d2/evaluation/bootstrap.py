@@ -8,6 +8,7 @@ import numpy as np
 
 RESAMPLES = 1000
 SEED = 0
+CONFIDENCE = 0.95  # of the intervals
 _NORMAL = NormalDist()
 
 
@@ -53,10 +54,9 @@ def interval(
         value: of the set itself.
         resampled: (B,); NaN where a resample has nothing to measure, which is left out.
         images: that have something to find.
-        confidence: in (0, 1).
     """
     centre, deviation = _spread(value, resampled, images)
-    reach = deviation * _t_quantile(_NORMAL.inv_cdf(0.5 + confidence / 2), max(images - 1, 1))
+    reach = deviation * _t_quantile(_NORMAL.inv_cdf(0.5 + CONFIDENCE / 2), max(images - 1, 1))
     return Interval(centre - reach, centre + reach)
 
 
@@ -66,7 +66,6 @@ def difference(
     firsts: np.ndarray,
     seconds: np.ndarray,
     images: int,
-    confidence: float = 0.95,
 ) -> Difference:
     """The difference of two detectors, whose resamples have the same images in the same order.
 
@@ -74,7 +73,6 @@ def difference(
         first, second: the figures of the set itself.
         firsts, seconds: (B,) of the resamples.
         images: that have something to find.
-        confidence: of the interval, in (0, 1).
     """
     value, resampled = second - first, seconds - firsts
     if value == 0 and not np.nan_to_num(resampled).any():
@@ -85,7 +83,7 @@ def difference(
         p = 2 * _NORMAL.cdf(-_normal_quantile(abs(centre) / deviation, images - 1))
     elif deviation == 0:
         p = 0.0
-    return Difference(value, interval(value, resampled, images, confidence), p)
+    return Difference(value, interval(value, resampled, images), p)
 
 
 def _spread(value: float, resampled: np.ndarray, images: int) -> tuple[float, float]:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from .bootstrap import RESAMPLES, SEED, difference, resample_counts
-from .matches import IOU_THRESHOLDS, Matches, average_precision, match
+from .matches import Matches, average_precision, match
 from .report.figures import FIGURES, few_boxes, mean_figure
 from .report.images import image_table
 from .results import DetectionSet
-from .thresholds import choose
+from .thresholds import working_threshold
 
 LEVEL = 0.05  # of significance
 # Images with objects that a p-value needs: the resamples of fewer are too much alike.
@@ -184,8 +184,7 @@ def _changed_images(
     """By F1 at an IoU of 0.5, each detector at its best threshold; the largest change first."""
     tables = []
     for data, matches in zip(sets, both, strict=True):
-        threshold = choose(matches, "f1", float(IOU_THRESHOLDS[0])).overall.threshold
-        rows = image_table(data, matches, 0.5 if threshold is None else threshold)
+        rows = image_table(data, matches, working_threshold(matches))
         tables.append({row["id"]: row for row in rows})
     changed = []
     for i, a in tables[0].items():

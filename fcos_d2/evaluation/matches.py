@@ -10,7 +10,7 @@ from torch.nn.functional import embedding_bag
 
 from .coco_limits import COCO_LIMIT
 from .coco_truth import hotcoco
-from .results import Boxes, DetectionSet
+from .results import Boxes, DetectionSet, by_image
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -71,7 +71,8 @@ def match(data: DetectionSet, max_dets_per_image: int = COCO_LIMIT) -> Matches:
     bounds = np.array(list(AREAS.values()))
     outside = (objects.area < bounds[:, :1]) | (objects.area > bounds[:, 1:])
     passed = outside | objects.crowd  # (A, M) objects that do not count
-    object_of = _assign(found, *_pairs(data, order), passed, objects.crowd)  # (A, T, D)
+    pairs = _pairs(found, objects, len(data.images))
+    object_of = _assign(found, *pairs, passed, objects.crowd)  # (A, T, D)
     matched = object_of >= 0
     passed_by = passed[np.arange(len(AREAS))[:, None, None], object_of] if len(objects) else matched
     small_or_large = (found.area < bounds[:, :1]) | (found.area > bounds[:, 1:])
@@ -109,18 +110,11 @@ def _turns(image: np.ndarray, label: np.ndarray) -> np.ndarray:
     return turns
 
 
-def _pairs(data: DetectionSet, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Detection (position in `order`), object and IoU of pairs of a class that could match."""
-    found, objects = data.found.of(order), data.objects
-    by_image = np.argsort(found.image, kind="stable")
-    objects_by_image = np.argsort(objects.image, kind="stable")
-    images = np.arange(len(data.images) + 1)
-    ends = np.searchsorted(found.image[by_image], images)
-    object_ends = np.searchsorted(objects.image[objects_by_image], images)
+def _pairs(found: Boxes, objects: Boxes, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Detection, object and IoU of pairs of a class that could match, in `count` images."""
     parts = []
-    for i in range(len(data.images)):
-        mine = by_image[ends[i] : ends[i + 1]]
-        theirs = objects_by_image[object_ends[i] : object_ends[i + 1]]
+    of_images = (by_image(x.image, count) for x in (found, objects))
+    for mine, theirs in zip(*of_images, strict=True):
         if len(mine) and len(theirs):
             iou = hotcoco.primitives.bbox_iou(
                 found.xywh[mine], objects.xywh[theirs], objects.crowd[theirs]

@@ -1,6 +1,5 @@
 """Detections of any detector beside the ground truth: read, checked, and as arrays."""
 
-import json
 import logging
 import math
 from collections import Counter
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from fcos_deploy.text import read_json
 
 from ..class_names import listed
 from ..datasets.ids import Id, find_id, number_ids
@@ -34,7 +35,6 @@ class Boxes:
         score: 1 for ground truth.
         area: px²; of ground truth what the file says, which for masks is less than the box.
         crowd: a region of many objects, which counts neither for nor against.
-        row: position in the file's list.
     """
 
     image: np.ndarray
@@ -43,7 +43,6 @@ class Boxes:
     score: np.ndarray
     area: np.ndarray
     crowd: np.ndarray
-    row: np.ndarray
 
     def __len__(self) -> int:
         return len(self.image)
@@ -157,8 +156,13 @@ class DetectionSet:
             score=np.array([row.get("score", 1.0) for row in rows], dtype=np.float64),
             area=area,
             crowd=np.array([bool(row.get("iscrowd", 0)) for row in rows], dtype=bool),
-            row=np.arange(len(rows)),
         )
+
+
+def by_image(image: np.ndarray, count: int) -> list[np.ndarray]:
+    """The positions of what each of `count` images has, in their order."""
+    order = np.argsort(image, kind="stable")
+    return np.split(order, np.searchsorted(image[order], np.arange(1, count)))
 
 
 def read_results(path: str | Path, truth: dict) -> list[dict]:
@@ -214,7 +218,7 @@ def _read(path: Path) -> list[dict]:
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file of results")
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows: Any = read_json(path)
     except ValueError as error:
         raise ValueError(f"{path}: no json ({error}); give a COCO results file") from None
     if not isinstance(rows, list):

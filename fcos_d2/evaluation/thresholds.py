@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .matches import IOU_THRESHOLDS, Matches
+from .matches import Matches
 
 IOU = 0.5  # from which an object counts as found
 KINDS = ("f1", "precision", "recall", "miss")
-_ALL = 0  # of the area ranges
+_ALL, _AT = 0, 0  # of the area ranges, and of the IoU thresholds: that of IOU
 
 
 class Wanted(NamedTuple):
@@ -102,27 +102,25 @@ class ThresholdChoice:
     by_class: dict[str, Choice]
 
 
-def curve(matches: Matches, label: int | None = None, iou: float = IOU) -> Curve:
+def curve(matches: Matches, label: int | None = None) -> Curve:
     """Of all classes together, or of one.
 
     Args:
         matches: of the set.
         label: index of the class.
-        iou: one of `IOU_THRESHOLDS`.
     """
-    t = int(np.abs(IOU_THRESHOLDS - iou).argmin())
-    counts = ~matches.ignored[_ALL, t]
+    counts = ~matches.ignored[_ALL, _AT]
     objects = matches.object_counts[_ALL]
     if label is not None:
         counts = counts & (matches.label == label)
         objects = objects[label]
-    score, true = matches.score[counts], matches.true[_ALL, t, counts]
+    score, true = matches.score[counts], matches.true[_ALL, _AT, counts]
     last = np.flatnonzero(np.diff(score, append=-1))  # equal scores stay or go together
     found = np.cumsum(true)[last]
     return Curve(score[last], found, last + 1 - found, int(objects.sum()))
 
 
-def choose(matches: Matches, wanted: Wanted | str, iou: float = IOU) -> ThresholdChoice:
+def choose(matches: Matches, wanted: Wanted | str) -> ThresholdChoice:
     """The threshold that gives what is wanted.
 
     f1: the highest F1. precision=P: the lowest threshold, so the most objects, with at least that
@@ -134,13 +132,19 @@ def choose(matches: Matches, wanted: Wanted | str, iou: float = IOU) -> Threshol
     wish = Wanted.parse(wanted) if isinstance(wanted, str) else wanted
     return ThresholdChoice(
         wish,
-        _choose(matches, None, wish, iou),
-        {name: _choose(matches, k, wish, iou) for k, name in enumerate(matches.class_names)},
+        _choose(matches, None, wish),
+        {name: _choose(matches, k, wish) for k, name in enumerate(matches.class_names)},
     )
 
 
-def _choose(matches: Matches, label: int | None, wanted: Wanted, iou: float) -> Choice:
-    found = curve(matches, label, iou)
+def working_threshold(matches: Matches) -> float:
+    """The score from which detections count where one threshold is needed: that of the best F1."""
+    best = _choose(matches, None, Wanted("f1")).threshold
+    return 0.5 if best is None else best
+
+
+def _choose(matches: Matches, label: int | None, wanted: Wanted) -> Choice:
+    found = curve(matches, label)
     if not found.objects:
         return Choice(None, reason="there is no object to find")
     if not len(found.score):
@@ -149,7 +153,7 @@ def _choose(matches: Matches, label: int | None, wanted: Wanted, iou: float) -> 
     reason = ""
     if wanted.kind == "miss":
         assert wanted.value is not None, wanted
-        row, reason = miss_limit(matches, label, wanted.value, found, iou)
+        row, reason = miss_limit(matches, label, wanted.value, found)
     else:
         row, reason = _row(found, wanted)
     if row is None:
@@ -174,8 +178,8 @@ def _row(found: Curve, wanted: Wanted) -> tuple[int | None, str]:
 
 
 def misses_by_image(
-    matches: Matches, label: int | None, scores: np.ndarray, iou: float = IOU
-) -> tuple[np.ndarray, np.ndarray]:
+    matches: Matches, label: int | None, scores: np.ndarray
+) -> tuple[np.ndarray, int]:
     """The mean over images of the share of their objects that is missed, at each score.
 
     Args:
@@ -186,20 +190,19 @@ def misses_by_image(
     Returns:
         (S,) in [0, 1], and n, the images that have objects; others have no share.
     """
-    t = int(np.abs(IOU_THRESHOLDS - iou).argmin())
     objects = matches.object_counts[_ALL]
     objects = objects.sum(axis=0) if label is None else objects[label]  # (N,)
-    true = matches.true[_ALL, t]
+    true = matches.true[_ALL, _AT]
     if label is not None:
         true = true & (matches.label == label)
     images = int((objects > 0).sum())
     gain = np.cumsum(1 / np.maximum(objects, 1)[matches.image[true]])
     kept = np.searchsorted(-matches.score[true], -scores, side="right")
-    return 1 - np.concatenate(([0.0], gain))[kept] / max(images, 1), np.array(images)
+    return 1 - np.concatenate(([0.0], gain))[kept] / max(images, 1), images
 
 
 def miss_limit(
-    matches: Matches, label: int | None, limit: float, found: Curve, iou: float = IOU
+    matches: Matches, label: int | None, limit: float, found: Curve
 ) -> tuple[int | None, str]:
     """The row of the highest threshold at which a new image misses at most a share of its objects.
 
@@ -219,7 +222,7 @@ def miss_limit(
 
     Source: Angelopoulos et al., "Conformal Risk Control", arXiv 2208.02814, theorem 1.
     """
-    risk, n = misses_by_image(matches, label, found.score, iou)
+    risk, n = misses_by_image(matches, label, found.score)
     bound = (n * risk + 1) / (n + 1)
     enough = np.flatnonzero(bound <= limit)
     if len(enough):

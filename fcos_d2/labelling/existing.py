@@ -12,6 +12,7 @@ from fcos_deploy.vision import image_extensions
 from ..datasets.formats import read_dataset
 from ..datasets.formats.content import holds
 from ..datasets.formats.labelme import is_labelme
+from ..datasets.formats.yolo import with_other_folder
 from ..datasets.layouts import LAYOUTS, Tree
 from ..datasets.layouts.coco import KEYS
 from ..datasets.layouts.tree import lies_in, sample
@@ -67,12 +68,7 @@ def labelled_in(folder: Path, names: Iterable[str], output: Path) -> set[str]:
 
 def _has_file(image: Path, files: set[Path]) -> bool:
     """Whether an image has a label file of YOLO, VOC or labelme."""
-    stems = [image.with_suffix("")]
-    for position in range(len(image.parts) - 2, -1, -1):
-        if other := _BESIDE.get(image.parts[position]):
-            parts = (*image.parts[:position], other, *image.parts[position + 1 :])
-            stems.append(Path(*parts).with_suffix(""))
-            break
+    stems = [x.with_suffix("") for x in (image, with_other_folder(image, _BESIDE))]
     kinds = ((".txt", _is_yolo), (".xml", _is_voc), (".json", is_labelme))
     candidates = [(stem.with_name(stem.name + x), judge) for stem in stems for x, judge in kinds]
     return any(path in files and judge(path) for path, judge in candidates)

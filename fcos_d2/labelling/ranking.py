@@ -29,9 +29,7 @@ class Ranking:
         self._predictor = predictor
         self._thresholds = thresholds
         self._pooled: list[Tensor] = []  # of the views of the image that was looked at last
-        self._names: list[str] = []
-        self._doubts: list[tuple[Doubts, str]] = []
-        self._features: list[np.ndarray] = []
+        self._looked: list[tuple[str, Doubts, str, np.ndarray]] = []  # with the features
         predictor.model.backbone.register_forward_hook(self._pool)
 
     def _pool(self, _module: nn.Module, _inputs: object, levels: dict[str, Tensor]) -> None:
@@ -47,21 +45,19 @@ class Ranking:
         """
         self._pooled.clear()
         found = self._predictor.detect(image)
-        self._features.append(torch.cat(self._pooled).mean(dim=0).cpu().numpy())
+        features = torch.cat(self._pooled).mean(dim=0).cpu().numpy()
         width = image.shape[1]
         mirrored = mirror(self._predictor.detect(np.ascontiguousarray(image[:, ::-1])), width)
-        self._doubts.append(doubts_of(found, mirrored, self._thresholds))
-        self._names.append(name)
+        self._looked.append((name, *doubts_of(found, mirrored, self._thresholds), features))
         return found
 
     def first(self, count: int) -> list[tuple[str, Doubts, str]]:
         """The images to label first: name, doubts, and the same in words."""
-        # After Ctrl-C the image that was being looked at has features and no doubts.
-        features = np.array(self._features[: len(self._names)])
-        chosen = (
-            spread([x.total for x, _ in self._doubts], features, count) if len(features) else []
-        )
-        return [(self._names[i], *self._doubts[i]) for i in chosen]
+        if not self._looked:
+            return []
+        totals = [doubts.total for _, doubts, _, _ in self._looked]
+        chosen = spread(totals, np.array([x[3] for x in self._looked]), count)
+        return [self._looked[i][:3] for i in chosen]
 
 
 def write_ranking(path: Path, rows: list[tuple[str, Doubts, str]]) -> None:

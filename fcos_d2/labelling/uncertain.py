@@ -43,7 +43,8 @@ def doubts_of(
         mirrored: in the mirror image, mirrored back.
         thresholds: score that makes a detection a label, by class, (K,).
     """
-    nearness = _nearness(found, thresholds)
+    positions = _candidates(found, thresholds)
+    nearness = _nearness(found, positions, thresholds)
     rivals, pair = _rivals(found, thresholds)
     here, there = (_labels(x, thresholds) for x in (found, mirrored))
     doubts = Doubts(
@@ -54,7 +55,7 @@ def doubts_of(
     words = []
     if len(nearness) and nearness.max() >= 0.5:
         i = int(nearness.argmax())
-        position = _candidates(found, thresholds)[i]
+        position = positions[i]
         words.append(
             f"{(nearness >= 0.5).sum()} near the threshold, such as "
             f"{found.class_names[position]} {found.scores[position]:.0%}"
@@ -123,9 +124,8 @@ def _candidates(found: ImageDetections, thresholds: np.ndarray) -> np.ndarray:
     return np.flatnonzero(found.scores >= thresholds[found.classes] / 2)
 
 
-def _nearness(found: ImageDetections, thresholds: np.ndarray) -> np.ndarray:
+def _nearness(found: ImageDetections, positions: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """Of each candidate, from 1 at the threshold to 0 at its half, and at score 1."""
-    positions = _candidates(found, thresholds)
     scores = found.scores[positions].astype(np.float64)
     limits = thresholds[found.classes[positions]].astype(np.float64)
     room = np.where(scores < limits, limits / 2, 1 - limits)
@@ -134,15 +134,14 @@ def _nearness(found: ImageDetections, thresholds: np.ndarray) -> np.ndarray:
 
 def _rivals(found: ImageDetections, thresholds: np.ndarray) -> tuple[float, tuple[str, str] | None]:
     """The strongest case of two classes for one object, and their names."""
-    positions = _candidates(found, thresholds)
     winners = np.flatnonzero(found.scores >= thresholds[found.classes])
-    if not len(winners) or not len(found):
+    if not len(winners):
         return 0.0, None
     overlap = _iou(found.boxes[winners], found.boxes)
     other = found.classes[winners][:, None] != found.classes
     weaker = found.scores <= found.scores[winners][:, None]
     shares = found.scores / found.scores[winners][:, None] * (overlap >= SAME) * other * weaker
-    if not len(positions) or shares.max() <= 0:
+    if shares.max() <= 0:
         return 0.0, None
     i, j = np.unravel_index(int(shares.argmax()), shares.shape)
     return float(shares.max()), (found.class_names[winners[i]], found.class_names[j])

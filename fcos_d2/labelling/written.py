@@ -21,7 +21,6 @@ from ..datasets.formats.write_folders import (
     yolo_name,
 )
 
-FORMATS = ("coco", "yolo", "voc", "label-studio", "cvat")
 COCO_FILE = "annotations.json"
 
 
@@ -119,7 +118,7 @@ def write_labels(
         coco: images, annotations with scores, and categories.
         images: folder that its file names are relative to.
         output: the output folder.
-        format: one of FORMATS.
+        format: one of `fcos label`.
         there: of `read_written`.
         image_url, model_version: see `write_label_studio`.
 

@@ -1,15 +1,14 @@
 """From what is asked for to a plan, and to its config in the output folder."""
 
-import json
 import os
 import time
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
-from fcos_deploy.text import read_text
+from fcos_deploy.text import read_json
 
 from ..checkpoint.starts import Start, choose_start
 from ..config import get_cfg
@@ -83,7 +82,8 @@ def write_plan(planned: Planned) -> str:
 
 def _facts(data: OwnData) -> Facts:
     """Of the repaired annotations, as they are registered."""
-    return facts_of(json.loads(read_text(MetadataCatalog.get(data.train).json_file)))
+    coco: Any = read_json(MetadataCatalog.get(data.train).json_file)
+    return facts_of(coco)
 
 
 def _wanted(request: Request) -> Wanted:

@@ -9,7 +9,6 @@ from fcos_deploy.writing import temporary_name, write_text
 
 from .tracks import Tracks
 
-COLUMNS = ("frame", "id", "left", "top", "width", "height", "score", "class", "visibility")
 UNKNOWN = -1  # visibility
 
 

@@ -1,6 +1,7 @@
 """YOLO txt: a data.yaml or obj.data, images in folders, and a file of boxes for each image."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from fcos_deploy.files import files_below
@@ -90,14 +91,19 @@ def _images_of(data: Description, part: str) -> list[Path]:
 
 def _label_file(image: Path, data: Description) -> Path:
     """a/images/b.jpg -> a/labels/b.txt: the last folder called images counts."""
-    if data.labels_beside:
-        return image.with_suffix(".txt")
+    if not data.labels_beside:
+        image = with_other_folder(image, {"images": "labels"})
+    return image.with_suffix(".txt")
+
+
+def with_other_folder(image: Path, others: Mapping[str, str]) -> Path:
+    """The same path, but the last folder that has another has that instead."""
     parts = list(image.parts)
     for i in range(len(parts) - 2, -1, -1):
-        if parts[i] == "images":
-            parts[i] = "labels"
+        if other := others.get(parts[i]):
+            parts[i] = other
             break
-    return Path(*parts).with_suffix(".txt")
+    return Path(*parts)
 
 
 def _read_labels(

@@ -10,7 +10,6 @@ from fcos_deploy.text import shown
 
 WIDTH, HEIGHT = 360, 236  # px of a chart; as wide as a phone, so that its text stays readable
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 36  # px around the axes
-POINTS = 200  # of a curve, at most: more are not seen
 ACROSS, UP = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
 
@@ -124,9 +123,6 @@ def _axes(x_label: str, y_label: str) -> Markup:
 def _path(x: np.ndarray, y: np.ndarray) -> str:
     """The `d` of a path; a gap where a value is none."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if len(x) > POINTS:
-        chosen = np.unique(np.linspace(0, len(x) - 1, POINTS).round().astype(int))
-        x, y = x[chosen], y[chosen]
     steps, command = [], "M"
     for a, b in zip(x.tolist(), y.tolist(), strict=True):
         if not (np.isfinite(a) and np.isfinite(b)):

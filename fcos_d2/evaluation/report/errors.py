@@ -60,11 +60,11 @@ def confusion(data: DetectionSet, rows: np.ndarray, threshold: float) -> dict[st
         "threshold": threshold,
         "iou": IOU,
         "names": [*data.class_names, "background"],
-        "matrix": _without_crowds(data, rows, matrix).tolist(),
+        "matrix": _without_crowds(data, matrix).tolist(),
     }
 
 
-def _without_crowds(data: DetectionSet, rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _without_crowds(data: DetectionSet, matrix: np.ndarray) -> np.ndarray:
     """The matrix with misses that add up to the objects: crowds are none."""
     counts = np.bincount(data.objects.label[~data.objects.crowd], minlength=len(data.categories))
     matrix[:-1, -1] = counts - matrix[:-1, :-1].sum(axis=1)

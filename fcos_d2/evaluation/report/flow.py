@@ -12,6 +12,7 @@ from typing import Any
 from detectron2.data import MetadataCatalog
 from tqdm import tqdm
 
+from fcos_deploy.text import read_json
 from fcos_deploy.vision import read_image
 from fcos_deploy.writing import write_text
 
@@ -21,6 +22,7 @@ from ...datasets.own_data import DataFiles
 from ...datasets.problems import summarise
 from ...datasets.splitting import as_in_the_file
 from ...engine import Request, Run, prepare
+from ...engine.best import RESULTS as MADE
 from ...engine.evaluating import evaluate_weights
 from ...engine.summary import say_evaluation
 from ..coco_limits import COCO_LIMIT
@@ -169,7 +171,7 @@ def _data_of(run: Run, results: str | Path) -> DetectionSet:
 
 def _keep_results(run: Run, output: Path) -> Path:
     """Moves the detections that an evaluation has written into the folder of the report."""
-    made = Path(run.output_dir, "inference", "coco_instances_results.json")
+    made = Path(run.output_dir, MADE)
     if not made.is_file():
         raise ValueError(
             f"{run.test_datasets[0]}: its evaluation gives no COCO results, which a report needs; "
@@ -196,7 +198,7 @@ def truth_of(dataset_name: str) -> tuple[dict, Path, str]:
     if json_file is None:
         raise ValueError(f"{dataset_name} has no COCO file; name its annotations with --data")
     source = metadata.get("source", json_file)
-    truth = json.loads(Path(json_file).read_text(encoding="utf-8"))
+    truth: Any = read_json(json_file)
     images = metadata.get("source_image_ids") or {}
     categories = metadata.get("source_category_ids") or {}
     for image in truth["images"]:
@@ -213,7 +215,7 @@ def _take_fields(truth: dict, source: str, json_file: str) -> None:
     """Gives the images the fields that the user's COCO file has of them, such as the camera."""
     if source == json_file or not os.path.isfile(source) or recognise(Path(source)) != "coco":
         return
-    given = json.loads(Path(source).read_text(encoding="utf-8"))
+    given: Any = read_json(source)
     fields = {x["id"]: x for x in given["images"]}
     truth["images"] = [{**fields.get(x["id"], {}), **x} for x in truth["images"]]
 
@@ -301,10 +303,10 @@ def _earlier(path: Path | None) -> dict[str, Any] | None:
     if path is None:
         return None
     file = path / NUMBERS if path.is_dir() else path
+    if not file.is_file():
+        raise ValueError(f"{file}: no such report to compare with")
     try:
-        numbers = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{file}: no such report to compare with") from None
+        numbers: Any = read_json(file)
     except ValueError as error:
         raise ValueError(f"{file}: no report ({error})") from None
     if not isinstance(numbers, dict) or "figures" not in numbers:

@@ -104,8 +104,8 @@ class Commands:
 
 
 def corners(xywh: np.ndarray) -> np.ndarray:
-    """(n, 4) xyxy."""
-    return np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)
+    """(..., 4) xyxy."""
+    return np.concatenate((xywh[..., :2], xywh[..., :2] + xywh[..., 2:]), axis=-1)
 
 
 def spread(mistakes: Iterable[Mistake], most: int, per_image: int = 2) -> list[Mistake]:

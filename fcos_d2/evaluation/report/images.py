@@ -75,11 +75,10 @@ def slices(
         found["brightness"] = _by_number(brightness, "of 255")
     for name in sorted({key for image in data.images for key in image} - KNOWN_FIELDS):
         found[name] = _by_field([image.get(name) for image in data.images])
-    return [
-        {"by": name, "parts": of_parts(matches, parts)}
-        for name, parts in found.items()
-        if len(parts) > 1
-    ]
+    found = {name: parts for name, parts in found.items() if len(parts) > 1}
+    everything = [part for parts in found.values() for part in parts]
+    rows = iter(of_parts(matches, everything) if everything else ())
+    return [{"by": name, "parts": [next(rows) for _ in parts]} for name, parts in found.items()]
 
 
 def _by_number(values: Sequence[float], unit: str) -> list[Part]:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..matches import Matches
 from ..results import DetectionSet
 from .errors import evaluation
+from .gallery import corners
 
 SURE = 0.5  # score, unless the threshold is higher
 KINDS = {
@@ -13,13 +13,11 @@ KINDS = {
 }
 
 
-def label_errors(
-    data: DetectionSet, matches: Matches, rows: np.ndarray, threshold: float
-) -> list[dict[str, object]]:
+def label_errors(data: DetectionSet, rows: np.ndarray, threshold: float) -> list[dict[str, object]]:
     """Candidates, the surest first, by hotcoco.
 
     Args:
-        data, matches: of the set.
+        data: ground truth and detections.
         rows: detections above the threshold, see `kept_rows`.
         threshold: of them.
 
@@ -43,7 +41,7 @@ def _candidate(data: DetectionSet, rows: np.ndarray, found: dict) -> dict[str, o
         "file_name": str(data.images[image].get("file_name", "")),
         "name": found["dt_category"],
         "score": found["dt_score"],
-        "box": _corners(rows[found["dt_id"] - 1, 1:5]),
+        "box": corners(rows[found["dt_id"] - 1, 1:5]).tolist(),
         "label": None,
         "label_box": None,
         "annotation": None,
@@ -52,12 +50,7 @@ def _candidate(data: DetectionSet, rows: np.ndarray, found: dict) -> dict[str, o
         m = found["gt_id"] - 1
         result |= {
             "label": found["gt_category"],
-            "label_box": _corners(data.objects.xywh[m]),
+            "label_box": corners(data.objects.xywh[m]).tolist(),
             "annotation": m,
         }
     return result
-
-
-def _corners(xywh: np.ndarray) -> list[float]:
-    x, y, w, h = xywh.tolist()
-    return [x, y, x + w, y + h]

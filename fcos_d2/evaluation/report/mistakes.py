@@ -6,10 +6,10 @@ import numpy as np
 
 from ..coco_truth import hotcoco
 from ..matches import Matches
-from ..results import DetectionSet
-from .gallery import Box, Mistake
+from ..results import DetectionSet, by_image
+from ..thresholds import IOU
+from .gallery import Box, Mistake, corners
 
-IOU = 0.5  # from which on a detection finds an object
 NEAR = 0.1  # IoU below which a detection is on nothing
 AREA, FIRST = 0, 0  # of `Matches`: objects of all sizes, at an IoU of 0.5
 
@@ -39,11 +39,10 @@ def find_mistakes(data: DetectionSet, matches: Matches, threshold: float) -> Mis
     wrong = np.flatnonzero(kept & ~matches.true[AREA, FIRST] & ~matches.ignored[AREA, FIRST])
     missing = ~data.objects.crowd
     missing[object_of[kept & (object_of >= 0)]] = False
-    by_image = np.argsort(data.objects.image, kind="stable")
-    ends = np.searchsorted(data.objects.image[by_image], np.arange(len(data.images) + 1))
+    of_image = by_image(data.objects.image, len(data.images))
     result = Mistakes()
     for d in wrong.tolist():  # best first
-        theirs = by_image[ends[matches.image[d]] : ends[matches.image[d] + 1]]
+        theirs = of_image[matches.image[d]]
         overlaps = _overlaps(data, matches, d, theirs)
         others = missing[theirs] & (data.objects.label[theirs] != matches.label[d])
         rivals = np.where(others, overlaps, 0.0)
@@ -81,8 +80,8 @@ def _found_box(data: DetectionSet, matches: Matches, d: int) -> Box:
 
 
 def _box(xywh: np.ndarray) -> Box:
-    x, y, w, h = xywh.tolist()
-    return x, y, x + w, y + h
+    x1, y1, x2, y2 = corners(xywh).tolist()
+    return x1, y1, x2, y2
 
 
 def _said(matches: Matches, d: int) -> str:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..bootstrap import RESAMPLES, SEED, resample_counts
+from ..bootstrap import CONFIDENCE, RESAMPLES, SEED, resample_counts
 from ..coco_limits import COCO_LIMIT
 from ..matches import AREAS, IOU_THRESHOLDS, Matches, match
 from ..results import DetectionSet
-from ..thresholds import IOU, Curve, ThresholdChoice, choose, curve
+from ..thresholds import IOU, Curve, ThresholdChoice, choose, curve, working_threshold
 from .errors import calibration, confusion, kept_rows, tide
 from .figures import figures
 from .images import image_table, slices
@@ -61,7 +61,7 @@ def report_numbers(
     choices = [choose(matches, text) for text in wanted]
     threshold = working_threshold(matches)
     rows = kept_rows(data, matches, threshold)
-    doubtful = label_errors(data, matches, rows, threshold)
+    doubtful = label_errors(data, rows, threshold)
     found: dict[str, Any] = {
         "format": FORMAT,
         "data": _facts(data),
@@ -69,7 +69,7 @@ def report_numbers(
             "max_dets_per_image": max_dets_per_image,
             "iou_thresholds": IOU_THRESHOLDS.round(2).tolist(),
             "areas": {name: list(bounds) for name, bounds in AREAS.items()},
-            "interval": {"confidence": 0.95, "resamples": resamples, "seed": SEED},
+            "interval": {"confidence": CONFIDENCE, "resamples": resamples, "seed": SEED},
         },
         "figures": overall,
         "classes": classes,
@@ -83,12 +83,6 @@ def report_numbers(
         "slices": slices(data, matches, brightness),
     }
     return plain(found | _origin(found["data"], origin or {}))
-
-
-def working_threshold(matches: Matches) -> float:
-    """The score from which detections count where one threshold is needed: that of the best F1."""
-    best = choose(matches, "f1").overall.threshold
-    return 0.5 if best is None else best
 
 
 def plain(value: Any) -> Any:

@@ -116,7 +116,7 @@ class LabelledImages:
             boxes=torch.cat([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], dim=1),
             classes=torch.from_numpy(self.to_detector[boxes.label[rows]]),
             crowd=torch.from_numpy(boxes.crowd[rows]),
-            ids=[annotations[boxes.row[row]]["id"] for row in rows],
+            ids=[annotations[row]["id"] for row in rows],
         )
 
     def of_annotation(self, wanted: str) -> tuple[int, int]:

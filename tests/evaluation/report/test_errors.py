@@ -67,7 +67,7 @@ def test_doubtful_labels():
     ]
     data = detection_set(objects, found, images=2)
     matches = match(data)
-    wrong, missing = label_errors(data, matches, kept_rows(data, matches, 0.4), 0.4)
+    wrong, missing = label_errors(data, kept_rows(data, matches, 0.4), 0.4)
     assert (wrong["kind"], wrong["name"], wrong["label"]) == ("wrong_label", "a", "b")
     assert (wrong["score"], wrong["annotation"], wrong["image"]) == (0.8, 1, 0)
     assert wrong["box"] == wrong["label_box"] == [50, 0, 60, 10]
@@ -83,4 +83,4 @@ def test_doubtful_labels():
 def test_nothing_is_doubtful_where_nothing_is_detected():
     data = detection_set([(0, 0, A)], [])
     matches = match(data)
-    assert label_errors(data, matches, kept_rows(data, matches, 0.5), 0.5) == []
+    assert label_errors(data, kept_rows(data, matches, 0.5), 0.5) == []

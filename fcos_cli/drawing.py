@@ -23,14 +23,13 @@ from fcos_d2.visualization import (
 )
 from fcos_deploy.pipeline import buffered
 from fcos_deploy.text import say, shown
-from fcos_deploy.thresholds import in_words
+from fcos_deploy.thresholds import DRAWN, in_words
 from fcos_deploy.vision import ImageError, check_display, list_images, read_image, show
 
 from .model_choice import model_options, view_options
 from .tracking import LOWEST_TRACKED, Tracking, check_tracking, start_tracking
 
 TITLE = "fcos"
-DRAWN = 0.5  # lowest score where neither command line nor config says one
 AHEAD = 4  # frames that are decoded, and that are looked at, before they are wanted
 
 

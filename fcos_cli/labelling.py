@@ -2,11 +2,15 @@
 
 import argparse
 import os
+import signal
 import sys
-from contextlib import closing, suppress
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 from tqdm import tqdm
 
 from fcos_d2.labelling.detecting import Looked, as_coco, read_images
@@ -29,6 +33,8 @@ from fcos_deploy.vision import ImageError
 from .drawing import load_predictor, lowered
 from .exit_codes import DONE, FAILED
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WRITTEN_EVERY = 60.0  # s
 SHOWN = 10  # of the images to label first, in the terminal
 
 
@@ -54,29 +60,87 @@ def label(arguments: argparse.Namespace) -> int:
     if not wanted:
         return DONE
     ranking = Ranking(predictor, thresholds) if arguments.uncertain else None
-    looked, skipped, failed = _look(predictor, folder, wanted, formats, ranking)
-    coco = as_coco(looked, predictor.class_names, lambda x: x.scores >= thresholds[x.classes])
-    if looked:
-        place = quote(os.fsencode(folder.resolve().name))
-        url = arguments.image_url or f"/data/local-files/?d={place}/"
-        # Which run and file, but not whose machine.
-        version = "/".join(Path(arguments.weights or arguments.config).parts[-2:])
-        for format in formats:
-            written = write_labels(
-                *(coco, folder, output, format),
-                there=there[format],
-                image_url=url,
-                model_version=version,
-            )
-            say(f"{format}: {shown(written)}")
-    if looked and ranking is not None:
+    labels = _Labels(arguments, formats, predictor.class_names, thresholds)
+    skipped, failed = _look(predictor, folder, wanted, formats, ranking, labels)
+    labels.write()
+    for format, path in labels.files.items():
+        say(f"{format}: {shown(path)}")
+    if labels.images and ranking is not None:
         _write_ranking(ranking, output, arguments.uncertain)
-    count = len(coco["annotations"])
-    print(f"{count} boxes in {len(looked)} of {len(wanted)} images, {len(skipped)} skipped", end="")
+    images = f"{labels.images} of {len(wanted)} images"
+    print(f"{labels.boxes} boxes in {images}, {len(skipped)} skipped", end="")
     say("\n  ".join([":" if skipped else "", *skipped]))
     if failed is not None:
         raise failed
-    return DONE if looked else FAILED
+    return DONE if labels.images else FAILED
+
+
+class _Labels:
+    """What was found, on its way to the output folder: a kill loses a minute of it at most."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        formats: list[str],
+        class_names: list[str],
+        thresholds: np.ndarray,
+    ) -> None:
+        self.files: dict[str, Path] = {}  # written, by format
+        self.images = self.boxes = 0  # written
+        self._folder, self._output, self._formats = arguments.folder, arguments.output, formats
+        self._class_names, self._thresholds = class_names, thresholds
+        place = quote(os.fsencode(arguments.folder.resolve().name))
+        # Which run and file, but not whose machine.
+        version = "/".join(Path(arguments.weights or arguments.config).parts[-2:])
+        self._options = {
+            "image_url": arguments.image_url or f"/data/local-files/?d={place}/",
+            "model_version": version,
+        }
+        self._waiting: list[Looked] = []
+        self._written_at = time.monotonic()
+
+    def add(self, looked: Looked) -> None:
+        """Takes an image, and writes from time to time."""
+        self._waiting.append(looked)
+        if time.monotonic() - self._written_at >= WRITTEN_EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Writes what waits.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed meanwhile; all is written.
+            ValueError, OSError: naming the file.
+        """
+        if not self._waiting:
+            return
+        thresholds = self._thresholds
+        coco = as_coco(
+            self._waiting, self._class_names, lambda x: x.scores >= thresholds[x.classes]
+        )
+        with _ctrl_c_waits():
+            for format in self._formats:
+                there = read_written(self._output, format, self._class_names, self._folder)
+                where = coco, self._folder, self._output, format
+                self.files[format] = write_labels(*where, there=there, **self._options)
+            self.images += len(self._waiting)
+            self.boxes += len(coco["annotations"])
+            self._waiting = []
+            self._written_at = time.monotonic()
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C and a request to end take effect when this is done."""
+    pressed: list[int] = []
+    before = {x: signal.signal(x, lambda number, _: pressed.append(number)) for x in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _write_ranking(ranking: Ranking, output: Path, count: int) -> None:
@@ -114,10 +178,10 @@ def _look(
     names: list[str],
     formats: list[str],
     ranking: Ranking | None,
-) -> tuple[list[Looked], list[str], Exception | None]:
-    """What is found in the images, until Ctrl-C or an error, and why others are skipped."""
-    looked: list[Looked] = []
-    skipped: list[str] = []
+    labels: _Labels,
+) -> tuple[list[str], Exception | None]:
+    """Looks at the images, until Ctrl-C or an error; why some were skipped, and the error."""
+    looked, skipped = 0, list[str]()
 
     def skip(why: str) -> None:
         skipped.append(why)
@@ -138,9 +202,10 @@ def _look(
                     continue
                 height, width = image.shape[:2]
                 found = predictor.detect(image) if ranking is None else ranking.look(name, image)
-                looked.append(Looked(name, height, width, found))
+                looked += 1
+                labels.add(Looked(name, height, width, found))
         except Exception as error:  # such as a GPU without memory: what was found is kept
             failed = error
-    if len(looked) + len(skipped) < len(names):
-        say(f"stopped after {len(looked) + len(skipped)} of {len(names)} images")
-    return looked, skipped, failed
+    if looked + len(skipped) < len(names):
+        say(f"stopped after {looked + len(skipped)} of {len(names)} images")
+    return skipped, failed

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 Thresholds = tuple[float, ...]  # one for each class, in their order
 
+DRAWN = 0.5  # the score from which detections are shown where nobody has chosen one
+
 
 def thresholds_of(value: object, class_names: Sequence[str]) -> Thresholds:
     """The threshold of each class.

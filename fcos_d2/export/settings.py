@@ -7,15 +7,13 @@ from detectron2.data import transforms as T
 from torch import Tensor
 
 from fcos_deploy.settings import FILE_NAME, FORMAT_VERSION
-from fcos_deploy.thresholds import as_written
+from fcos_deploy.thresholds import DRAWN, as_written
 from fcos_deploy.vision import class_color
 from fcos_deploy.writing import write_text
 
 from ..data.augmentation import TorchResizeShortestEdge
 from ..data.mapper import FCOSDatasetMapper
 from ..modeling import FCOS
-
-DRAWN = 0.5  # the score above which a detection is drawn where none has been chosen
 
 HEADER = """\
 # How fcos_deploy runs the model beside this file. Everything above `graph` can be edited, and is

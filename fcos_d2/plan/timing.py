@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -160,7 +161,7 @@ class _Steps:
                 if len(times) > 1 and time.monotonic() + times[-1] > end:
                     break
         step._data_loader_iter_obj = None  # ends its workers
-        return sum(times[1:]) / len(times[1:])
+        return statistics.median(times[1:])  # another program may slow down one of them
 
     def _wait(self) -> None:
         if self.cfg.MODEL.DEVICE.startswith("cuda"):

@@ -6,7 +6,7 @@ from threading import Lock
 
 import numpy as np
 
-from fcos_deploy.thresholds import as_written
+from fcos_deploy.thresholds import DRAWN, as_written
 from fcos_deploy.vision import Color, class_color, read_image, resized
 
 from ..evaluation.why import explain
@@ -16,7 +16,6 @@ from ..predictor import Predictor
 
 # The page gets all detections from it and applies its own thresholds to them.
 FLOOR = 0.05
-THRESHOLD = 0.5  # where the page begins, unless the config has its own
 MAX_SIDE = 4096  # of the pictures that go to the page, px; boxes stay in the pixels of the image
 THUMBNAIL = 240  # px, likewise
 QUALITY = 92  # of these pictures, as JPEG
@@ -35,7 +34,7 @@ class Looker:
         self._predictor, self._name = predictor, Path(name).name
         self._lock = Lock()
         names = predictor.class_names
-        self._thresholds = predictor.config_thresholds or (THRESHOLD,) * len(names)
+        self._thresholds = predictor.config_thresholds or (DRAWN,) * len(names)
         self._floor = min(FLOOR, *self._thresholds)
 
     def describe(self) -> dict:

@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -11,7 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from fcos_cli import drawing
+from fcos_cli import drawing, labelling
+from fcos_cli.commands.label import FORMATS
 from fcos_cli.main import main
 from fcos_d2.datasets.formats import read_dataset
 from fcos_d2.detections import ImageDetections
@@ -406,6 +409,51 @@ def test_an_error_keeps_what_was_found(photos: Path, tmp_path: Path, monkeypatch
         run(photos, tmp_path / "out")
     coco = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert len(coco["images"]) == 2 and coco["annotations"]
+
+
+def test_a_kill_loses_no_more_than_what_was_found_since(
+    photos: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(labelling, "WRITTEN_EVERY", 0.0)
+    monkeypatch.setattr(SpotFinder, "stop_at", 3)
+    monkeypatch.setattr(SpotFinder, "stop_by", SystemExit)  # nothing is done after it
+    with pytest.raises(SystemExit):
+        run(photos, tmp_path / "out")
+    path = tmp_path / "out" / "annotations.json"
+    assert content(json.loads(path.read_text())) == EXPECTED[:3]
+    monkeypatch.setattr(SpotFinder, "stop_at", None)
+    assert run(photos, tmp_path / "out") == 0
+    assert content(json.loads(path.read_text())) == EXPECTED
+
+
+def test_written_now_and_then_or_at_once_is_the_same(photos: Path, tmp_path: Path, monkeypatch):
+    formats = ["--format", *FORMATS]
+    assert run(photos, tmp_path / "at once", *formats) == 0
+    monkeypatch.setattr(labelling, "WRITTEN_EVERY", 0.0)
+    assert run(photos, tmp_path / "each", *formats) == 0
+
+    def files(folder: Path) -> dict[str, str]:
+        found = (x for x in folder.rglob("*") if x.is_file() and x.suffix != ".png")
+        return {str(x.relative_to(folder)): x.read_text() for x in found}
+
+    there = files(tmp_path / "at once")
+    assert len(there) > 10
+    assert files(tmp_path / "each") == there
+
+
+def test_ctrl_c_while_labels_are_written(photos: Path, tmp_path: Path, monkeypatch) -> None:
+    write = labelling.write_labels
+
+    def interrupted(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(labelling, "WRITTEN_EVERY", 0.0)
+    monkeypatch.setattr(labelling, "write_labels", interrupted)
+    assert run(photos, tmp_path / "out", "--format", "coco", "yolo") == 0
+    first = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert content(first) == EXPECTED[:2]  # of one image, and in both formats
+    assert [x.name for x in (tmp_path / "out" / "yolo" / "labels").rglob("*.txt")] == ["a.txt"]
 
 
 @pytest.mark.parametrize("format", ["yolo", "voc"])

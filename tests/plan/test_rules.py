@@ -33,6 +33,10 @@ def affordable(seconds, per_megapixel=1.0):
         (1000, 0.02, 150, 512),
         # There, in 75 s, 500 fit at 387.
         (1000, 0.02, 75, 384),
+        # 650 images in 35 s fit at 232, but up to 256 px four fifths of them will do.
+        (1000, 0.1, 35, 256),
+        # Large objects have 154 px at 256, and no more are needed.
+        (1000, 0.6, 300, 256),
         # The least, though fewer images fit.
         (1000, 0.2, 1, 192),
         # Pictures of 64 px whose objects have 8 px are enlarged, to 16.

@@ -67,8 +67,8 @@ VOCABULARY: dict[str, dict] = {
     },
     "--flip": {
         "action": argparse.BooleanOptionalAction,
-        "default": None,  # the names of the classes say
-        "help": "train on mirror images, too; default: unless class names speak against it",
+        "default": None,  # names and pictures of the classes say
+        "help": "train on mirror images, too; default: where classes have no side",
     },
     # detecting
     "--threshold": {"type": float, "metavar": "SCORE", "help": "lowest score of a detection"},

@@ -1,6 +1,7 @@
 """What a training set looks like, in the numbers that a plan needs."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +22,7 @@ class Facts:
         boxes: (M, 4) xyxy of the objects that count (no crowds), in shares of the short side.
         image_idxs: (M,) the image of each box.
         most_of_a_class: largest number of objects of one class in an image.
+        one_sided: classes whose mirror images look like nothing that there is.
     """
 
     num_images: int
@@ -29,6 +31,7 @@ class Facts:
     boxes: np.ndarray = field(repr=False)
     image_idxs: np.ndarray = field(repr=False)
     most_of_a_class: int
+    one_sided: tuple[str, ...] = ()
 
     @property
     def num_boxes(self) -> int:
@@ -81,7 +84,7 @@ class Facts:
 
     @property
     def with_a_side(self) -> list[str]:
-        """Classes that mirror images would change."""
+        """Classes that mirror images would change, by their names."""
         return names_with_a_side(self.class_names)
 
     @property
@@ -90,11 +93,12 @@ class Facts:
         return names_with_a_colour(self.class_names)
 
 
-def facts_of(coco: dict[str, list[dict]]) -> Facts:
+def facts_of(coco: dict[str, list[dict]], one_sided: Iterable[str] = ()) -> Facts:
     """Measures a training set.
 
     Args:
         coco: repaired COCO dict, with the sizes of the images.
+        one_sided: see `one_sided_classes`.
 
     Raises:
         ValueError: no image, or no box to learn.
@@ -117,4 +121,5 @@ def facts_of(coco: dict[str, list[dict]]) -> Facts:
         boxes=xyxy / sizes.min(axis=1)[image_idxs, None],
         image_idxs=image_idxs,
         most_of_a_class=max(of_a_class.values()),
+        one_sided=tuple(one_sided),
     )

@@ -144,7 +144,9 @@ def _precision(amounts: Amounts) -> Decision:
 
 def _rate(amounts: Amounts) -> Decision:
     optimizer = str(amounts.given_or("SOLVER.OPTIMIZER", "AdamW"))
-    rate = rules.learning_rate(amounts.start.name, amounts.batch, optimizer)
+    rate = rules.learning_rate(
+        amounts.start.name, amounts.batch, optimizer, bodies.is_light(amounts.body)
+    )
     values = {
         "SOLVER.OPTIMIZER": optimizer,
         "SOLVER.BASE_LR": rate,
@@ -176,11 +178,13 @@ def _frozen(amounts: Amounts) -> Decision:
 
 
 def _mirror(amounts: Amounts) -> Decision:
-    speaking = amounts.facts.with_a_side
-    flip = not speaking if amounts.wanted.flip is None else amounts.wanted.flip
-    reason = "no class name speaks of a side, of letters or of signs"
+    speaking, facing = amounts.facts.with_a_side, amounts.facts.one_sided
+    flip = not (speaking or facing) if amounts.wanted.flip is None else amounts.wanted.flip
+    reason = "no class has a left and a right, by its name or its pictures"
     if speaking:
         reason = f"{listed(speaking)}: mirrored, they are something else"
+    elif facing:
+        reason = f"{listed(facing)}: mirrored, they look like nothing in these pictures"
     if amounts.wanted.flip is not None:
         reason = "yours"
     values = {"INPUT.RANDOM_FLIP": "horizontal" if flip else "none"}

@@ -22,6 +22,7 @@ from .decisions import Plan
 from .facts import Facts, facts_of
 from .machine import Machine, this_machine
 from .making import make_plan
+from .mirrored import one_sided_classes
 from .timing import accumulation_on_gpu, time_steps
 from .write import write_config
 
@@ -49,8 +50,8 @@ def plan_request(request: Request, output_dir: str, timing: bool = True) -> Plan
     data = own_data(request, output_dir, compare=False)  # training does, and says so
     if data is None or data.train is None:
         raise ValueError("a plan needs data: a folder, or --train-data")
-    facts = _facts(data)
     wanted = _wanted(request)
+    facts = _facts(data, look=wanted.flip is None and "INPUT.RANDOM_FLIP" not in wanted.given)
     if wanted.budget is not None and wanted.epochs is not None:
         raise ValueError("--budget and --epochs are two lengths of one run; leave one out")
     machine = this_machine(_device(request, wanted))
@@ -80,10 +81,11 @@ def write_plan(planned: Planned) -> str:
     return path
 
 
-def _facts(data: OwnData) -> Facts:
-    """Of the repaired annotations, as they are registered."""
-    coco: Any = read_json(MetadataCatalog.get(data.train).json_file)
-    return facts_of(coco)
+def _facts(data: OwnData, look: bool) -> Facts:
+    """Of the repaired annotations, as they are registered; `look` at the images, too."""
+    metadata = MetadataCatalog.get(data.train)
+    coco: Any = read_json(metadata.json_file)
+    return facts_of(coco, one_sided_classes(coco, metadata.image_root) if look else ())
 
 
 def _wanted(request: Request) -> Wanted:

@@ -40,7 +40,6 @@ PLAIN: dict[str, Callable] = MODELS | {"fcos_d2 in the plain loop": starting_mod
 SETS = {"val": "own_val", "test": "own_test"}  # as `register_own_data` calls them
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 DATA = ("folder", "train_data", "train_images", "val_data", "val_images")  # of a Request
-BATCH = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -165,13 +164,12 @@ def _run(arguments: argparse.Namespace, folder: Path, config: Path | str, opts: 
 
 
 def plain_settings(config: str, size: int | None, seed: int) -> list[str]:
-    """Overrides that take from a config what is our recipe; its input size and flips stay."""
+    """Overrides that take from a config what is our recipe; its size, batch and flips stay."""
     given = model_zoo.get_config(config).INPUT
     short = size or given.MIN_SIZE_TEST
     settings = {
         "SEED": seed,
         "MODEL.BACKBONE.FREEZE_AT": 0,
-        "SOLVER.IMS_PER_BATCH": BATCH,
         "SOLVER.ACCUMULATE_STEPS": 1,
         "INPUT.MIN_SIZE_TRAIN": (short,),
         "INPUT.MAX_SIZE_TRAIN": given.MAX_SIZE_TEST,

@@ -284,7 +284,7 @@ def test_foreign_parts_are_passed_over():
 
 def test_a_config_that_was_saved_says_nothing_new(tmp_path):
     """yaml has lists where defaults are tuples, also of tuples."""
-    cfg = model_zoo.get_config("Quickstart/Shapes-R18")
+    cfg = model_zoo.get_config("Recipes/R18-Scratch")
     (tmp_path / "config.yaml").write_text(cfg.dump())
     saved = model_zoo.get_config(str(tmp_path / "config.yaml"))
     with key_effects.our_tool():

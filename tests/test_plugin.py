@@ -28,7 +28,7 @@ NAMES = [name for name in model_zoo.list_configs() if not name.startswith("lazy/
 LAZY_NAMES = [name for name in model_zoo.list_configs() if name.startswith("lazy/")]
 # One of each kind of solver, data and model; the others take their time in the slow suite.
 TRAINED = (
-    "Quickstart/Shapes-R18",
+    "Recipes/R18-Scratch",
     "Recipes/R50-Modern",
     "Recipes/R50-640",
     "TwoStage/FasterRCNN-R50-FCOS-1x",

@@ -9,7 +9,7 @@ from ..exit_codes import WrongUse
 SUMMARY = "see what training sees: augmented images, boxes, locations that learn them"
 
 EXAMPLES = """\
-fcos browse --config Quickstart/Shapes-R18 --output shapes.png
+fcos browse --config output/quickstart/config.yaml --output shapes.png
 fcos browse --config FCOS-RT/R50 --train-data train.json --train-images train/ \
   --output page.html --num-images 40
 fcos browse --augmentations --output augmentations.jpg

@@ -9,11 +9,12 @@ SUMMARY = "train a small detector on drawn shapes, in minutes on a CPU, and see 
 
 EXAMPLES = """\
 fcos quickstart
-fcos quickstart --output output/short SOLVER.MAX_ITER 100
+fcos quickstart --budget 2m --output output/short
 
-Draws the pictures into datasets/shapes, or $DETECTRON2_DATASETS/shapes."""
+Draws the pictures into datasets/shapes, or $DETECTRON2_DATASETS/shapes, and does with them what
+`fcos train FOLDER --budget TIME` does with yours."""
 
-CONFIG = "Quickstart/Shapes-R18"
+BUDGET = 7 * 60.0  # s; the installation takes four minutes more
 NUM_PICTURES = 6
 
 
@@ -22,13 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add(
         parser, "--output", default="output/quickstart", note="a folder; default: output/quickstart"
     )
+    flags.add(parser, "--budget", default=BUDGET, note="default: 7m")
     flags.add(parser, "--device", "--verbose")
     flags.add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains and writes pictures of what was learned."""
+    from fcos_d2.datasets.shapes import make_shapes
     from fcos_d2.engine import run as train
+    from fcos_d2.plan import plan_request, write_plan
     from fcos_d2.predictor import Predictor
     from fcos_d2.visualization import write_image
     from fcos_d2.visualization.beside_truth import predictions_beside_truth
@@ -36,13 +40,17 @@ def run(arguments: argparse.Namespace) -> None:
 
     from ..training import request_of
 
-    output, arguments.config = Path(arguments.output), CONFIG
+    output, arguments.config = Path(arguments.output), None
     # A finished run of before would add its curve to this one's.
     (output / "metrics.json").unlink(missing_ok=True)
-    results = train(request_of(arguments, output_dir=str(output)))
+    request = request_of(arguments, output_dir=str(output), folder=str(make_shapes()))
+    planned = plan_request(request, str(output))
+    say(planned.plan.says())
+    request.config_file, request.budget = write_plan(planned), None  # the config has it
+    results = train(request)
 
-    config, weights = str(output / "config.yaml"), str(output / "model_final.pth")
-    predictor = Predictor(config, weights, confidence_threshold=0.5)
+    weights = str(output / "model_final.pth")
+    predictor = Predictor(request.config_file, weights, confidence_threshold=0.5)
     picture = predictions_beside_truth(predictor, "shapes_val", NUM_PICTURES)
     write_image(output / "predictions.png", picture)
     say(next_steps(output, results["bbox"]))
@@ -53,11 +61,12 @@ def next_steps(output: Path, metrics: dict) -> str:
     return f"""
 Shapes validation set: AP {metrics["AP"]:.1f}, AP50 {metrics["AP50"]:.1f}
 
-  {output}/predictions.png   ground truth and predictions side by side
-  {output}/training.png      losses and AP over time
-  {output}/model_final.pth   the detector; config.yaml beside it is its configuration
+  {output}/predictions.png     ground truth and predictions side by side
+  {output}/training.png        losses and AP over time
+  {output}/report/report.html  what it gets right and wrong, and which threshold
+  {output}/model_final.pth     the detector; config.yaml beside it is its configuration
 
 Next:
   detect in your images   fcos predict IMAGE --weights {output}/model_final.pth --output drawn/
-  train on your data      fcos train --help
+  train on your data      fcos train FOLDER --budget 20m
 """

@@ -70,7 +70,6 @@ MODELS = {
         _entry("Recipes/R50-Modern"),
         _entry("Recipes/R50-P2-SmallObjects"),
         _entry("Recipes/MobileNetV2-RT"),
-        _entry("Quickstart/Shapes-R18", measured="on Shapes: docs/results.md"),
     )
 }
 

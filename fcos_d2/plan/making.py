@@ -214,7 +214,7 @@ def _mixing(amounts: Amounts) -> Decision:
         "INPUT.MIX.CLOSE_SHARE": rules.MOSAIC_CLOSE_SHARE if scratch else 0.0,
     }
     shown = "Mosaic in half of the images" if scratch else "none"
-    reason = "helps from random weights, not from good ones"
+    reason = "seen to help from random weights only"
     return Decision(title="mixing", values=values, shown=shown, reason=reason)
 
 

@@ -49,10 +49,13 @@ def test_bad_input_is_one_line(capsys):
 def test_quickstart(monkeypatch, capsys):
     monkeypatch.setattr(shapes, "NUM_IMAGES", {"train": 4, "val": 2})
     monkeypatch.setattr(quickstart, "NUM_PICTURES", 2)
-    assert main(["quickstart", "--output", "made", *OPTS, "SOLVER.MAX_ITER", "1"]) == 0
+    short = ["SOLVER.BUDGET", "0.0", "SOLVER.MAX_ITER", "1"]
+    assert main(["quickstart", "--output", "made", *OPTS, *short]) == 0
     assert Path("datasets/shapes/shapes.json").is_file()
     assert Path("made/predictions.png").is_file() and Path("made/training.png").is_file()
-    assert "fcos predict IMAGE --weights made/model_final.pth" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "fcos predict IMAGE --weights made/model_final.pth" in said
+    assert "shapes" in said and "7 min" in said  # the plan
 
 
 def test_the_flags_of_train_net():

@@ -157,7 +157,7 @@ def test_yours_win_and_the_rest_follows():
     cfg = plan.config()
     assert (cfg.INPUT.MIN_SIZE_TEST, cfg.SOLVER.IMS_PER_BATCH, cfg.SEED) == (96, 1, 5)
     assert cfg.INPUT.MAX_SIZE_TEST == 128  # 4:3
-    assert (value(usual, "SOLVER.BASE_LR"), cfg.SOLVER.BASE_LR) == (2e-3, 1.41e-3)  # by the root of 2
+    assert value(usual, "SOLVER.BASE_LR") == 2e-3 and cfg.SOLVER.BASE_LR == 1.41e-3  # by the root
     assert value(usual, "SOLVER.MAX_ITER") < cfg.SOLVER.MAX_ITER
     bounds = value(usual, "MODEL.FCOS.SIZES_OF_INTEREST")
     assert max(cfg.MODEL.FCOS.SIZES_OF_INTEREST, default=0) < max(bounds)

@@ -2,7 +2,6 @@
 
 import json
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from fcos_d2.data.augmentation import ResizeShortestEdge
 from fcos_d2.data.input_size import sizes_after
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.datasets.check import level_statistics
-from fcos_d2.datasets.shapes import make_shapes
 from fcos_d2.modeling import FCOSProposalGenerator
 
 LETTERBOX = ["INPUT.RESIZE_RULE_TRAIN", "letterbox", "INPUT.SQUARE_SIZE", "160"]
@@ -112,10 +110,3 @@ def test_every_level_of_the_recipe_learns_blood_cells(shared_dir):
     """With the published ranges 97, 3 and 0 %."""
     path = shared_dir / "data" / "bccd" / "coco" / "instances_train.json"
     assert min(shares(json.loads(path.read_text()), "Recipes/R18-Scratch")) > 0.02
-
-
-def test_every_level_of_the_quickstart_learns_shapes(tmp_path):
-    """With the published ranges 99, 1 and 0 %."""
-    folder = Path(make_shapes(tmp_path, {"train": 40, "val": 1}))
-    coco = json.loads((folder / "annotations" / "instances_train.json").read_text())
-    assert min(shares(coco, "Quickstart/Shapes-R18")) > 0.05

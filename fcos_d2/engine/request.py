@@ -34,7 +34,7 @@ class Request:
         start: "coco", "scratch" or a file; for a plan also "auto" and "imagenet"; None: what the
             config names, and auto for a plan.
         accept_noncommercial: start from weights whose licence allows no commercial use, too.
-        flip: mirror images in a plan; None: where the names of the classes allow it.
+        flip: mirror images in a plan; None: where names and pictures of the classes allow it.
     """
 
     config_file: str

@@ -27,7 +27,7 @@ class Wanted:
         spent: seconds of it that are gone when training begins.
         epochs: over the training set; None: by `budget`.
         by_default: nobody has said how long; the budget is the usual one.
-        flip: mirror images; None: by the names of the classes.
+        flip: mirror images; None: by names and pictures of the classes.
         opts: overrides, KEY VALUE.
     """
 

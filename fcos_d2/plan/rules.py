@@ -23,17 +23,19 @@ LEAST_ITERATIONS = 50
 TIMING_SHARE = 0.04
 TIMING_SECONDS = 40.0
 
-# Input size. A size must leave time for so many images, and for more where there are more classes
-# to tell apart. Measured in equal times on three kinds of blood cells (docs/recipes.md): 224 px
-# with 2000 images AP 52.5, 320 px with 1000 54.5, 416 px with 600 52.5; in a quarter of that time
-# 192 px with 870 49.5, 256 px with 740 54.0.
+# Input size. A size must leave time for so many images, more where there are more classes to tell
+# apart, and in proportion to its square: larger inputs show more, and need more to be learned.
+# Measured on three kinds of blood cells (docs/recipes.md), in equal times: 256 px with 740 images
+# AP 54.0, 192 px with 870 49.5; 320 px with 1000 54.5, 416 px with 600 52.5, 224 px with 2000 52.5;
+# 384 px with 870 images reached no more than 288 px with 730, and with 1500 3.4 to 4.3 AP more.
 ENOUGH_IMAGES, ENOUGH_PER_CLASS = 500, 75
+ENOUGH_AT = 288  # px
 # Measured on small defects: 448 px with 1120 images beats 224 px with 3200. So below a least
 # number of px for the smallest tenth of the objects, images are given up for size, down to:
 FEWEST_IMAGES = 500
-# Up to this size, px, a share of them will do, and large objects gain, too: on blood cells 192 px
-# stays at AP 50 to 52 whether it sees 870, 960 or 2640 images.
-MODEST_SIZE, MODEST_SHARE = 256, 0.8
+# Inputs become so large, px, however large the objects are: 192 px stays at AP 50 to 52 on blood
+# cells whether it sees 870, 960 or 2640 images.
+MODEST_SIZE = 256
 # Where so many fit, there is time for a larger size, whatever the objects.
 PLENTY_OF_IMAGES = 12000
 SMALLEST_TENTH_LEAST = 10.0  # px, a little more than a cell of stride 8
@@ -159,22 +161,26 @@ def size_for(pixels: float, smallest_tenth: float) -> int:
 
 
 def input_size(
-    native: int, smallest_tenth: float, num_classes: int, affordable: Callable[[float], int]
+    native: int,
+    smallest_tenth: float,
+    num_classes: int,
+    affordable: Callable[[Callable[[int], float]], int],
 ) -> tuple[int, str]:
     """The short side of the network input, and why.
 
     Args:
         native, smallest_tenth: see `largest_size`.
         num_classes: to tell apart.
-        affordable: the largest size at which there is time to learn from so many images.
+        affordable: the largest size at which there is time to learn from so many images, which may
+            depend on the size.
     """
     most = largest_size(native, smallest_tenth)
     least = min(size_for(SMALLEST_TENTH_LEAST, smallest_tenth), most)
     enough = max(size_for(SMALLEST_TENTH_ENOUGH, smallest_tenth), MODEST_SIZE)
-    enough = min(max(enough, affordable(PLENTY_OF_IMAGES)), most)
+    enough = min(max(enough, affordable(lambda _: PLENTY_OF_IMAGES)), most)
     images = ENOUGH_IMAGES + ENOUGH_PER_CLASS * num_classes
-    in_time = max(affordable(images), min(affordable(MODEST_SHARE * images), MODEST_SIZE))
-    at_worst = affordable(FEWEST_IMAGES)
+    in_time = affordable(lambda size: images * (size / ENOUGH_AT) ** 2)
+    at_worst = affordable(lambda _: FEWEST_IMAGES)
     floor = min(SMALLEST_SIZE, most)
     size = max(min(enough, in_time), min(least, at_worst), floor)
     seen = f"the smallest tenth of the objects has {smallest_tenth * size:.0f} px there"

@@ -69,15 +69,17 @@ class Resize:
         return facts.boxes * self.short_sides(facts.aspects)[facts.image_idxs, None]
 
 
-def affordable(facts: Facts, cost: StepCost, seconds: float | None) -> Callable[[float], int]:
-    """The largest short side at which a number of images fit into `seconds`; None: any."""
+def affordable(
+    facts: Facts, cost: StepCost, seconds: float | None
+) -> Callable[[Callable[[int], float]], int]:
+    """The largest short side at which as many images as it wants fit into `seconds`; None: any."""
     sizes = range(rules.SIZE_STEP, rules.LARGEST_SIZE + 1, rules.SIZE_STEP)
     costs = {x: cost.seconds(1, Resize.of(x, facts).pixels(facts.aspects)) for x in sizes}
 
-    def largest(images: float) -> int:
+    def largest(images: Callable[[int], float]) -> int:
         if seconds is None:
             return sizes[-1]
-        fitting = [size for size, each in costs.items() if images * each <= seconds]
+        fitting = [size for size, each in costs.items() if images(size) * each <= seconds]
         return max(fitting, default=sizes[0])
 
     return largest

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fcos_d2.plan import mirrored
+from fcos_d2.engine import Request
+from fcos_d2.plan import mirrored, plan_request
 from fcos_d2.plan.mirrored import one_sided_classes
 
 SIZE = 96  # px of an image, which holds one object
@@ -117,3 +118,30 @@ def test_blood_cells_and_everyday_objects_may_be_mirrored(shared_dir: Path) -> N
         folder = shared_dir / "data" / name
         coco = json.loads((folder / file).read_text(encoding="utf-8"))
         assert one_sided_classes(coco, folder / images) == []
+
+
+@pytest.mark.parametrize(
+    ("draw", "flag", "expected", "words"),
+    [
+        (letter, None, "none", "thing: mirrored, they look like nothing in these pictures"),
+        (letter, True, "horizontal", "yours"),
+        (ring, None, "horizontal", "no class has a left and a right"),
+    ],
+)
+def test_the_plan_obeys(tmp_path: Path, draw: Draw, flag, expected: str, words: str) -> None:
+    (tmp_path / "images").mkdir()
+    coco = made(tmp_path / "images", count=40, thing=draw)
+    (tmp_path / "train.json").write_text(json.dumps(coco))
+    request = Request(
+        config_file="",
+        train_data=str(tmp_path / "train.json"),
+        train_images=str(tmp_path / "images"),
+        val_data=str(tmp_path / "train.json"),
+        val_images=str(tmp_path / "images"),
+        start="scratch",
+        device="cpu",
+        flip=flag,
+    )
+    planned = plan_request(request, str(tmp_path / "out"), timing=False)
+    assert expected == planned.cfg.INPUT.RANDOM_FLIP
+    assert words in planned.plan.reasons()["INPUT.RANDOM_FLIP"]

@@ -10,7 +10,8 @@ def affordable(seconds, per_megapixel=1.0):
     """Square images that cost this many seconds a megapixel."""
 
     def largest(images):
-        fits = [x for x in range(32, 1281, 32) if images * per_megapixel * x * x / 1e6 <= seconds]
+        cost = {x: images(x) * per_megapixel * x * x / 1e6 for x in range(32, 1281, 32)}
+        fits = [x for x in cost if cost[x] <= seconds]
         return max(fits, default=32)
 
     return largest
@@ -19,22 +20,23 @@ def affordable(seconds, per_megapixel=1.0):
 @pytest.mark.parametrize(
     ("native", "smallest_tenth", "seconds", "expected"),
     [
-        # With 2 classes, 650 images are needed. At 1 s a megapixel they fit into 225 s at
-        # sqrt(225 / 650 * 1e6) = 588 px, so 576.
-        (1000, 0.05, 225, 576),
+        # With 2 classes, 650 images are needed at 288 px, and 650 (x / 288)^2 at x px. At 1 s a
+        # megapixel they fit into 225 s at (225e6 * 288^2 / 650)^(1/4) = 412 px, so 384.
+        (1000, 0.05, 225, 384),
         # Objects of a tenth of the side have 64 px at 640, and no more are needed ...
         (1000, 0.1, 2500, 640),
         # ... unless there is plenty of time: 12000 images in 12000 s fit at 1000, so 992.
         (1000, 0.1, 12000, 992),
         # No larger than the images.
         (320, 0.1, 5000, 320),
-        # Small objects, 0.02: 10 px need 500 px, though 900 images in 150 s only fit at 408;
+        # Small objects, 0.02: 10 px need 500 px, though enough images in 150 s only fit at 372;
         # 500 fit at 547.
         (1000, 0.02, 150, 512),
         # There, in 75 s, 500 fit at 387.
         (1000, 0.02, 75, 384),
-        # 650 images in 35 s fit at 232, but up to 256 px four fifths of them will do.
+        # At 256 px 514 images are needed, which take 34 s.
         (1000, 0.1, 35, 256),
+        (1000, 0.1, 33, 224),
         # Large objects have 154 px at 256, and no more are needed.
         (1000, 0.6, 300, 256),
         # The least, though fewer images fit.
@@ -52,8 +54,8 @@ def test_input_size(native, smallest_tenth, seconds, expected):
 
 
 def test_more_classes_need_more_images():
-    # 10 classes need 1250 images, which fit into 225 s at 424 px.
-    assert rules.input_size(1000, 0.05, 10, affordable(225))[0] == 416
+    # 10 classes need 1250 (x / 288)^2 images, which fit into 225 s at 350 px.
+    assert rules.input_size(1000, 0.05, 10, affordable(225))[0] == 320
 
 
 def test_reasons_of_sizes():

@@ -45,6 +45,7 @@ def test_affordable():
     cost = StepCost(0.1, 10.0)
     assert cost.seconds(2, 320 * 320) == pytest.approx(2.248)
     largest = affordable(found, cost, seconds=225)
-    assert largest(200) == 320 and largest(201) == 288
-    assert largest(1e9) == 32
-    assert affordable(found, cost, seconds=None)(1e9) == 1280
+    assert largest(lambda _: 200) == 320 and largest(lambda _: 201) == 288
+    assert largest(lambda size: size) == 256  # 193 s, and 268 s at 288 px
+    assert largest(lambda _: 1e9) == 32
+    assert affordable(found, cost, seconds=None)(lambda _: 1e9) == 1280

@@ -121,8 +121,9 @@ class _Labels:
         with _ctrl_c_waits():
             for format in self._formats:
                 there = read_written(self._output, format, self._class_names, self._folder)
-                where = coco, self._folder, self._output, format
-                self.files[format] = write_labels(*where, there=there, **self._options)
+                self.files[format] = write_labels(
+                    coco, self._folder, self._output, format, there=there, **self._options
+                )
             self.images += len(self._waiting)
             self.boxes += len(coco["annotations"])
             self._waiting = []

@@ -112,21 +112,20 @@ class _Labels:
             KeyboardInterrupt: Ctrl-C was pressed meanwhile; all is written.
             ValueError, OSError: naming the file.
         """
-        if not self._waiting:
+        # What fails is not written again: some formats have it already.
+        looked, self._waiting = self._waiting, []
+        if not looked:
             return
         thresholds = self._thresholds
-        coco = as_coco(
-            self._waiting, self._class_names, lambda x: x.scores >= thresholds[x.classes]
-        )
+        coco = as_coco(looked, self._class_names, lambda x: x.scores >= thresholds[x.classes])
         with _ctrl_c_waits():
             for format in self._formats:
                 there = read_written(self._output, format, self._class_names, self._folder)
                 self.files[format] = write_labels(
                     coco, self._folder, self._output, format, there=there, **self._options
                 )
-            self.images += len(self._waiting)
+            self.images += len(looked)
             self.boxes += len(coco["annotations"])
-            self._waiting = []
             self._written_at = time.monotonic()
 
 

@@ -441,6 +441,25 @@ def test_written_now_and_then_or_at_once_is_the_same(photos: Path, tmp_path: Pat
     assert files(tmp_path / "each") == there
 
 
+def test_labels_that_cannot_be_written_are_not_written_twice(
+    photos: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """As on a full disk: COCO has the image, and YOLO fails."""
+    write = labelling.write_labels
+
+    def full(*arguments, **options):
+        if "yolo" in arguments:
+            raise OSError("no space left")
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(labelling, "WRITTEN_EVERY", 0.0)
+    monkeypatch.setattr(labelling, "write_labels", full)
+    assert run(photos, tmp_path / "out", "--format", "coco", "yolo") == 1
+    assert "no space left" in capsys.readouterr().err
+    written = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [x["file_name"] for x in written["images"]] == ["a.png"]
+
+
 def test_ctrl_c_while_labels_are_written(photos: Path, tmp_path: Path, monkeypatch) -> None:
     write = labelling.write_labels
 

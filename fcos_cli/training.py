@@ -30,22 +30,30 @@ def start_planned(request: Request) -> int:
     Args:
         request: without a config.
     """
-    from fcos_d2.plan import plan_request, write_plan
     from fcos_d2.plan.folders import folder_to_resume, new_folder
     from fcos_deploy.text import say
 
     if request.resume:
         request.output_dir = folder_to_resume(request)
+        request.config_file = os.path.join(request.output_dir, "config.yaml")
     else:
         request.output_dir, line = new_folder(request)
         say(line)
-        planned = plan_request(request, request.output_dir)
-        say(planned.plan.says())
-        say(f"wrote {write_plan(planned)}")
-    request.config_file = os.path.join(request.output_dir, "config.yaml")
+        write_planned(request, request.output_dir)
     request.start = None  # the plan has chosen
     launch(process, request)
     return 0
+
+
+def write_planned(request: Request, output_dir: str) -> None:
+    """Plans, says the plan, and names its config in the request."""
+    from fcos_d2.plan import plan_request, write_plan
+    from fcos_deploy.text import say
+
+    planned = plan_request(request, output_dir)
+    say(planned.plan.says())
+    request.config_file = write_plan(planned)
+    say(f"wrote {request.config_file}")
 
 
 def request_of(

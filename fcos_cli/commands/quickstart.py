@@ -32,21 +32,19 @@ def run(arguments: argparse.Namespace) -> None:
     """Trains and writes pictures of what was learned."""
     from fcos_d2.datasets.shapes import make_shapes
     from fcos_d2.engine import run as train
-    from fcos_d2.plan import plan_request, write_plan
     from fcos_d2.predictor import Predictor
     from fcos_d2.visualization import write_image
     from fcos_d2.visualization.beside_truth import predictions_beside_truth
     from fcos_deploy.text import say
 
-    from ..training import request_of
+    from ..training import request_of, write_planned
 
     output, arguments.config = Path(arguments.output), None
     # A finished run of before would add its curve to this one's.
     (output / "metrics.json").unlink(missing_ok=True)
     request = request_of(arguments, output_dir=str(output), folder=str(make_shapes()))
-    planned = plan_request(request, str(output))
-    say(planned.plan.says())
-    request.config_file, request.budget = write_plan(planned), None  # the config has it
+    write_planned(request, str(output))
+    request.budget = None  # the config has it, or what the overrides say
     results = train(request)
 
     weights = str(output / "model_final.pth")

@@ -40,9 +40,7 @@ def resample_counts(image_count: int, resamples: int = RESAMPLES, seed: int = SE
     return np.stack([np.bincount(row, minlength=image_count) for row in drawn])
 
 
-def interval(
-    value: float, resampled: np.ndarray, images: int, confidence: float = 0.95
-) -> Interval:
+def interval(value: float, resampled: np.ndarray, images: int) -> Interval:
     """Where a figure lies, by its resamples: the value less their bias, and Student's t times
     their deviation to both sides.
 

@@ -23,6 +23,7 @@ from .facts import Facts, facts_of
 from .machine import Machine, this_machine
 from .making import make_plan
 from .mirrored import one_sided_classes
+from .names import names_with_a_side
 from .timing import accumulation_on_gpu, time_steps
 from .write import write_config
 
@@ -85,6 +86,7 @@ def _facts(data: OwnData, look: bool) -> Facts:
     """Of the repaired annotations, as they are registered; `look` at the images, too."""
     metadata = MetadataCatalog.get(data.train)
     coco: Any = read_json(metadata.json_file)
+    look = look and not names_with_a_side(metadata.thing_classes)  # else the names decide
     return facts_of(coco, one_sided_classes(coco, metadata.image_root) if look else ())
 
 

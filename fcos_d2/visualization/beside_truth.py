@@ -1,10 +1,9 @@
 """Detections beside the ground truth."""
 
-import cv2
 import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from fcos_deploy.vision import read_image
+from fcos_deploy.vision import read_image, resized
 
 from ..predictor import Predictor
 from . import contact_sheet, draw_detections
@@ -25,7 +24,7 @@ def predictions_beside_truth(predictor: Predictor, dataset: str, num_images: int
     for record in DatasetCatalog.get(dataset)[:num_images]:
         image = read_image(record["file_name"])
         found = predictor(image)
-        image = cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+        image = resized(image, ENLARGED)
         true_boxes = np.array([annotation["bbox"] for annotation in record["annotations"]])
         true_boxes[:, 2:] += true_boxes[:, :2]  # xywh -> xyxy
         true_classes = np.array([annotation["category_id"] for annotation in record["annotations"]])

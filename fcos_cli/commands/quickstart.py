@@ -59,10 +59,9 @@ def next_steps(output: Path, metrics: dict) -> str:
     return f"""
 Shapes validation set: AP {metrics["AP"]:.1f}, AP50 {metrics["AP50"]:.1f}
 
-  {output}/predictions.png     ground truth and predictions side by side
-  {output}/training.png        losses and AP over time
-  {output}/report/report.html  what it gets right and wrong, and which threshold
-  {output}/model_final.pth     the detector; config.yaml beside it is its configuration
+  {output}/predictions.png   ground truth and predictions side by side
+  {output}/training.png      losses and AP over time
+  {output}/model_final.pth   the detector; config.yaml beside it is its configuration
 
 Next:
   detect in your images   fcos predict IMAGE --weights {output}/model_final.pth --output drawn/

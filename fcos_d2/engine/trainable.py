@@ -7,6 +7,7 @@ from detectron2.layers import FrozenBatchNorm2d, NaiveSyncBatchNorm
 from torch import nn
 
 from ..modeling.backbone import TimmBackbone
+from ..modeling.backbone.called_pairs import evaluation_mode
 from ..modeling.batch_norms import exchange_batch_norms
 from ..modeling.meta_arch import AnyDetector
 
@@ -79,17 +80,13 @@ def unused_parameters(model: nn.Module) -> list[str]:
         return []
     names = [name for name, x in backbone.named_parameters() if x.requires_grad]
     parameters = [backbone.get_parameter(name) for name in names]
-    modes = [(module, module.training) for module in backbone.modules()]
-    backbone.eval()  # one image has no batch statistics, and must not change any
     try:
-        features = backbone(_small_image(model))
+        with evaluation_mode(backbone):  # one image has no batch statistics
+            features = backbone(_small_image(model))
     except (RuntimeError, AssertionError, ValueError) as error:
         # A backbone of images of one size: not to know is no reason not to train.
         logger.info("no look for unused parameters of the backbone: %s", error)
         return []
-    finally:
-        for module, training in modes:
-            module.training = training
     read = _features_read(model, backbone) & features.keys() or features.keys()
     total = sum(features[name].sum() for name in read)
     if not total.requires_grad:

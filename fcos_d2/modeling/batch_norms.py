@@ -29,6 +29,11 @@ def activated(kind: type[nn.Module]) -> type[nn.Module]:
     return type(f"Activated{kind.__name__}", (kind,), {"forward": forward})
 
 
+def is_activated(norm: nn.Module) -> bool:
+    """Whether a batch norm is one of `activated`, or timm's."""
+    return {name for name, _ in norm.named_children()} == {"act", "drop"}
+
+
 @cache
 def of_vectors(kind: type[nn.Module]) -> type[nn.Module]:
     """The norm `kind`, which is of images, for (N, C) and (N, C, L)."""
@@ -103,7 +108,7 @@ def _variant(norm: Any, name: str) -> Callable[[Any], type[nn.Module]]:
         raise ValueError(f"{name} keeps no statistics: it cannot be another kind of batch norm")
     if isinstance(norm, nn.BatchNorm1d) or own in map(of_vectors, KINDS.values()):
         return of_vectors
-    if {child for child, _ in norm.named_children()} == {"act", "drop"}:
+    if is_activated(norm):
         return activated
     if own.forward in [kind.forward for kind in KINDS.values()]:
         return lambda kind: kind

@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.layers import ShapeSpec
+from detectron2.layers import FrozenBatchNorm2d, ShapeSpec
 from detectron2.modeling.backbone import Backbone
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...choices import check_choice
 from ..batch_norms import exchange_batch_norms
 from .body import check_features, freeze_parameters
+from .called_pairs import called_pairs
 from .same_padding import exchange_same_padding
 from .timm_stages import layers_of, parameters_up_to
 
@@ -28,6 +30,7 @@ _KEYS = {
     "pixel_std": "MODEL.PIXEL_STD (model.pixel_std)",
     "input_format": "INPUT.FORMAT (image_format of the mappers)",
 }
+_SIDE = 64  # px, of an image that shows in which order modules are called
 _FETCHING = ContextVar("fetching", default=True)  # see `weights_come_later`
 
 
@@ -84,6 +87,7 @@ class TimmBackbone(Backbone):
         if norm:
             exchange_batch_norms(model, norm)
         self.name = name
+        self.in_channels = in_channels
         self.model = model
         self.pretrained = pretrained
         self.statistics = _statistics(model) if fetch and in_channels == 3 else None
@@ -101,6 +105,19 @@ class TimmBackbone(Backbone):
     @property
     def size_divisibility(self) -> int:
         return max(self._out_feature_strides.values())
+
+    @property
+    def conv_norm_pairs(self) -> list[tuple[str, str]]:
+        """For `pairs_of`: timm's blocks do not say what follows a convolution, so one runs them."""
+        norms = [x for x in self.modules() if isinstance(x, (_BatchNorm, FrozenBatchNorm2d))]
+        if not norms:
+            return []
+        side = max(2 * self.size_divisibility, _SIDE)
+        image = next(self.parameters()).new_zeros(1, self.in_channels, side, side)
+        try:
+            return called_pairs(self, lambda: self(image))
+        except (RuntimeError, AssertionError, ValueError):  # images of one size, or half precision
+            return []
 
     def parameter_layers(self) -> dict[str, int]:
         """The layer of each parameter, see `timm_stages.layers_of`."""

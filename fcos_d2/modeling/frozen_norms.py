@@ -29,16 +29,15 @@ def absorb_frozen_norms(model: nn.Module) -> int:
         How many norms it did this with.
     """
     pairs = [
-        pair
+        (pair.conv, pair.norm)
         for pair in pairs_of(model)
         if isinstance(pair.norm, FrozenBatchNorm2d)
         and not isinstance(pair.conv, ModulatedDeformConv)
     ]
-    for conv, owner, name in pairs:
-        norm: Any = owner.get_submodule(name)
+    for conv, norm in pairs:
         conv.absorbed = (norm,)  # in a tuple, so that it is no second child with keys of its own
-        conv.__class__ = _absorbing(type(conv))
-        norm.__class__ = _absorbed(type(norm))
+        conv.__class__ = _absorbing(conv.__class__)
+        norm.__class__ = _absorbed(norm.__class__)
     return len(pairs)
 
 

@@ -71,11 +71,12 @@ P2_BELOW = 8.0  # px of the smallest tenth: one cell of stride 8
 # From this length of the largest tenth a level of stride 64 is added.
 P6_ABOVE = 512.0
 
-# Several training sizes (shares of the test size) help where images come again and again: 7 epochs
-# of blood cells at 384 px AP 59.3, and at one size, where the loss falls and AP does not, 56.3 (and
-# half the learning rate, docs/recipes.md). With 300 iterations they cost 2 AP.
+# Several training sizes (shares of the test size) help where images come again and again. Measured
+# on blood cells (docs/recipes.md): in 7 epochs at 384 px AP 59.3, at one size, where the loss falls
+# and AP does not, 56.3 (and half the learning rate); in 5 epochs at 320 px 57.1 and 56.5, though
+# steps were fewer; in 3 epochs at 288 px 53.4 and 53.9.
 SIZES_LONG = (0.84, 0.92, 1.0, 1.08, 1.16)
-SIZES_FROM_EPOCHS = 6.0
+SIZES_FROM_EPOCHS = 5.0
 
 # Bodies, where the weights to start from leave the choice. From random weights ResNet-18 learned
 # most in the same time on a CPU (AP 25.6, EfficientNet-Lite0 10.0).

@@ -34,7 +34,6 @@ SECTIONS = {
         "measure_folding",
         (["FCOS-RT/R50", "FCOS-RT/DLA34"], (512, 736), 15),
     ),
-    "frozen-norms": Section("frozen_norms", "measure_frozen_norms", ((320, 448), 9)),
     "winograd": Section("inference", "measure_winograd", (["FCOS-RT/R50"], (512, 736), 15)),
     "peers": Section("inference", "measure_peers", ((800, 1088), 5)),
     "mapper": Section("data", "measure_mapper", (5,)),

@@ -25,7 +25,6 @@ from ..data.loader import follow, start_at
 from ..evaluation.classes import check_test_classes
 from ..evaluation.metrics import check_metric
 from ..modeling.backbone import weights_come_later
-from ..modeling.frozen_norms import absorb_frozen_norms
 from .best import EarlyStop
 from .cadence import Cadence, Every, PreciseNorms
 from .class_count import check_class_count
@@ -108,7 +107,6 @@ class Trainer(DefaultTrainer):
     def _build_step(self, model: nn.Module) -> StepTrainer:
         settings = self.settings
         choose_what_learns(model, from_scratch=not self.run.weights)
-        absorb_frozen_norms(model)
         optimizer = self.build_optimizer(self.cfg, model)
         data_loader = self.build_train_loader(self.cfg)
         if comm.is_main_process():

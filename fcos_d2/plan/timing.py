@@ -19,7 +19,6 @@ from ..engine.step import StepTrainer
 from ..engine.trainable import choose_what_learns
 from ..engine.wrapping import prepare_for_training
 from ..modeling.backbone import weights_come_later
-from ..modeling.frozen_norms import absorb_frozen_norms
 from . import rules
 from .facts import Facts
 from .sizes import Resize, StepCost
@@ -125,7 +124,6 @@ class _Steps:
         with weights_come_later():
             self.model = prepare_for_training(run.build_model()).train()
         choose_what_learns(self.model, from_scratch=not run.weights)
-        absorb_frozen_norms(self.model)
         self.optimizer = run.make_optimizer(self.model)
 
     def __enter__(self) -> "_Steps":

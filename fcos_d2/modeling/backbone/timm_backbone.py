@@ -108,7 +108,7 @@ class TimmBackbone(Backbone):
 
     @property
     def conv_norm_pairs(self) -> list[tuple[str, str]]:
-        """For `pairs_of`: timm's blocks do not say what follows a convolution, so one runs them."""
+        """See `fold_batch_norms`. timm's blocks do not say what follows a convolution: they run."""
         norms = [x for x in self.modules() if isinstance(x, (_BatchNorm, FrozenBatchNorm2d))]
         if not norms:
             return []

@@ -7,7 +7,7 @@ from torch import nn
 
 from fcos_d2.modeling import TimmBackbone
 from fcos_d2.modeling.backbone.called_pairs import called_pairs
-from fcos_d2.modeling.folding import fold_batch_norms, pairs_of
+from fcos_d2.modeling.folding import fold_batch_norms
 
 
 class Block(nn.Module):
@@ -89,26 +89,25 @@ def test_pairs(kind, expected, device):
 
 
 @pytest.mark.parametrize(
-    ("name", "left"),
+    "name",
     [
-        ("resnet18", 0),
-        ("tf_efficientnet_lite0", 0),
-        ("efficientnet_b0", 0),
-        ("mobilenetv3_small_050", 0),
-        ("regnety_002", 0),
-        ("ghostnet_050", 0),
-        ("ese_vovnet19b_slim", 0),
-        ("convnext_atto", 0),  # has none
+        "resnet18",
+        "tf_efficientnet_lite0",
+        "efficientnet_b0",
+        "mobilenetv3_small_050",
+        "regnety_002",
+        "ghostnet_050",
+        "ese_vovnet19b_slim",
     ],
 )
-def test_all_norms_of_a_body_of_timm(name, left):
+def test_all_norms_of_a_body_of_timm_are_folded(name):
+    """And it gives the same, whatever its norms do beside."""
     pytest.importorskip("timm")
     torch.manual_seed(0)
     body = randomise_norms(TimmBackbone(name=name, out_features=["res3", "res4", "res5"]))
     folded = fold_batch_norms(body)
-    assert sum(hasattr(x, "running_mean") for x in folded.modules()) == left
-    norms = sum(hasattr(x, "running_mean") for x in body.modules())
-    assert len(list(pairs_of(body))) == norms
+    norms = [sum(hasattr(x, "running_mean") for x in one.modules()) for one in (body, folded)]
+    assert norms[0] > 10 and norms[1] == 0
     x = torch.randn(1, 3, 96, 64)
     with torch.no_grad():
         expected, actual = body(x), folded(x)

@@ -105,9 +105,10 @@ class Amounts:
         if "INPUT.MIN_SIZE_TEST" in self.given:
             return int(self.given["INPUT.MIN_SIZE_TEST"]), "yours"
         fits = affordable(self.facts, self.step_cost, self.seconds)
-        return rules.input_size(
-            self.facts.native, self.facts.side(0.1), len(self.facts.class_names), fits
-        )
+        facts = self.facts
+        objects = facts.num_boxes / max(facts.num_images, 1)
+        num_classes = len(facts.class_names)
+        return rules.input_size(facts.native, facts.side(0.1), num_classes, objects, fits)
 
     @cached_property
     def resize(self) -> Resize:

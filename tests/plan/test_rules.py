@@ -48,19 +48,36 @@ def affordable(seconds, per_megapixel=1.0):
     ],
 )
 def test_input_size(native, smallest_tenth, seconds, expected):
-    size, reason = rules.input_size(native, smallest_tenth, 2, affordable(seconds))
+    size, reason = rules.input_size(native, smallest_tenth, 2, 5, affordable(seconds))
     assert size == expected
     assert f"{smallest_tenth * size:.0f} px there" in reason
 
 
 def test_more_classes_need_more_images():
     # 10 classes need 1250 (x / 288)^2 images, which fit into 225 s at 350 px.
-    assert rules.input_size(1000, 0.05, 10, affordable(225))[0] == 320
+    assert rules.input_size(1000, 0.05, 10, 5, affordable(225))[0] == 320
+
+
+@pytest.mark.parametrize(
+    ("smallest_tenth", "objects", "expected"),
+    [
+        (0.05, 14, 320),
+        # With 4 x 14 objects half as many: they fit at 2^(1/4) times 322 px, that is 383.
+        (0.05, 56, 352),
+        # 10 px of the smallest tenth need 500 px; 500 images in 84 s fit at 410 px, ...
+        (0.02, 3, 384),
+        # ... and 250, which are enough of such images, at 579.
+        (0.02, 56, 512),
+    ],
+)
+def test_crowded_images_are_needed_less_often(smallest_tenth, objects, expected):
+    found = rules.input_size(1000, smallest_tenth, 2, objects, affordable(84))
+    assert found[0] == expected
 
 
 def test_reasons_of_sizes():
     def reason(native, smallest_tenth, seconds):
-        found = rules.input_size(native, smallest_tenth, 2, affordable(seconds))
+        found = rules.input_size(native, smallest_tenth, 2, 5, affordable(seconds))
         return found[1].split("px there")[1]
 
     assert reason(1000, 0.05, seconds=225) == "; larger ones would leave time for too few images"

@@ -29,7 +29,10 @@ def choose_what_learns(model: nn.Module, from_scratch: bool) -> None:
     for name in unused:
         model.get_parameter(name).requires_grad = False
     if unused:
-        logger.warning(
+        # That heads leave out outputs of a neck is a choice of the config, as plans make it.
+        chosen = all(name.startswith("backbone.fpn_output") for name in unused)
+        logger.log(
+            logging.INFO if chosen else logging.WARNING,
             "%d tensors of the backbone have no way to a loss, because no head reads what they "
             "make: they are frozen, as several processes could not train otherwise. The first is "
             "%s. Are all levels of the neck among the IN_FEATURES of the head?",

@@ -41,7 +41,6 @@ def compare(
     tolerance: float = 0.0,
     figure: str = "AP",
     resamples: int = RESAMPLES,
-    seed: int = SEED,
     names: tuple[str, str] = ("A", "B"),
 ) -> tuple[dict[str, object], Verdict]:
     """The differences, second less first, in percent; ready for JSON.
@@ -51,7 +50,6 @@ def compare(
         tolerance: percent that the second may lose.
         figure: of `FIGURES`, by which it is judged.
         resamples: of the images.
-        seed: of the resamples.
         names: of the two in messages.
 
     Raises:
@@ -60,7 +58,7 @@ def compare(
     """
     check_sets(first, second, names)
     both = match(first), match(second)
-    counts = resample_counts(both[0].image_count, resamples, seed)
+    counts = resample_counts(both[0].image_count, resamples, SEED)
     values = [(average_precision(m), average_precision(m, counts)) for m in both]
     overall = {
         name: _difference(both[0], values, name, ALL_CLASSES, tolerance if name == figure else 0.0)
@@ -73,7 +71,7 @@ def compare(
         "images": both[0].image_count,
         "objects": int(both[0].object_counts[0].sum()),
         "resamples": resamples,
-        "seed": seed,
+        "seed": SEED,
         "level": LEVEL,
         "judged_by": figure,
         "tolerance": tolerance,

@@ -78,6 +78,17 @@ class Amounts:
         return int(self.given_or("SOLVER.IMS_PER_BATCH", fits))
 
     @cached_property
+    def leaves_out_empty(self) -> bool:
+        """Whether images without objects are not learned from."""
+        by_rule = self.facts.num_empty > rules.MOST_EMPTY * self.facts.num_images
+        return bool(self.given_or("DATALOADER.FILTER_EMPTY_ANNOTATIONS", by_rule))
+
+    @cached_property
+    def num_images(self) -> int:
+        """To learn from."""
+        return self.facts.num_images - self.leaves_out_empty * self.facts.num_empty
+
+    @cached_property
     def step_cost(self) -> StepCost:
         guess = rules.GUESS_CPU if self.machine.is_cpu else rules.GUESS_GPU
         return self.cost or StepCost(*guess, measured=False)
@@ -106,7 +117,7 @@ class Amounts:
             return int(self.given["INPUT.MIN_SIZE_TEST"]), "yours"
         fits = affordable(self.facts, self.step_cost, self.seconds)
         facts = self.facts
-        objects = facts.num_boxes / max(facts.num_images, 1)
+        objects = facts.num_boxes / self.num_images
         num_classes = len(facts.class_names)
         return rules.input_size(facts.native, facts.side(0.1), num_classes, objects, fits)
 
@@ -123,12 +134,12 @@ class Amounts:
         if "SOLVER.MAX_ITER" in self.given:
             return int(self.given["SOLVER.MAX_ITER"])
         if self.seconds is None:
-            return max(round((self.wanted.epochs or 1) * self.facts.num_images / self.batch), 1)
+            return max(round((self.wanted.epochs or 1) * self.num_images / self.batch), 1)
         return max(int(self.seconds / self.step_seconds), rules.LEAST_ITERATIONS)
 
     @property
     def epochs(self) -> float:
-        return self.iterations * self.batch / self.facts.num_images
+        return self.iterations * self.batch / self.num_images
 
     @cached_property
     def level_choice(self) -> tuple[list[int], list[int], list[float]]:

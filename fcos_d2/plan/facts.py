@@ -73,6 +73,11 @@ class Facts:
         return np.bincount(self.image_idxs, minlength=self.num_images)
 
     @property
+    def num_empty(self) -> int:
+        """Images without objects."""
+        return int((self.per_image == 0).sum())
+
+    @property
     def most_objects(self) -> int:
         """In one image."""
         return int(self.per_image.max())

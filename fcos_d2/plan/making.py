@@ -218,6 +218,20 @@ def _mixing(amounts: Amounts) -> Decision:
     return Decision(title="mixing", values=values, shown=shown, reason=reason)
 
 
+def _background(amounts: Amounts) -> Decision:
+    empty, all_images = amounts.facts.num_empty, amounts.facts.num_images
+    left_out = amounts.leaves_out_empty
+    shown = f"{empty:,} of {all_images:,} images have no object, and are "
+    shown += "left out" if left_out else "learned from"
+    reason = "too few objects would be seen" if left_out else "they show what is none"
+    return Decision(
+        title="background" if empty else "",
+        values={"DATALOADER.FILTER_EMPTY_ANNOTATIONS": left_out},
+        shown=shown,
+        reason=reason,
+    )
+
+
 def _selection(amounts: Amounts) -> Decision:
     most = amounts.facts.most_objects
     keep = rules.detections(most)
@@ -282,6 +296,7 @@ _DECISIONS = (
     _mirror,
     _colour,
     _mixing,
+    _background,
     _selection,
     _pace,
     _loading,

@@ -120,6 +120,9 @@ MOSAIC_FROM_SCRATCH, MOSAIC_CLOSE_SHARE = 0.5, 0.2
 LIGHT_JITTER = 0.2  # brightness and contrast
 COLOUR_JITTER = 0.2  # saturation, where colours tell no classes
 
+# Images without objects show what is none. They are learned from unless they are more than this
+# share of all, when too few objects would be seen in the time.
+MOST_EMPTY = 0.5
 
 # Selection. The model returns so many times the largest number of objects seen in an image.
 DETECTIONS_PER_OBJECT = 1.5

@@ -65,6 +65,18 @@ def test_every_parameter_that_learns_gets_a_gradient(name, opts, num_unused, cap
     assert without_gradient(model) == []
 
 
+def test_outputs_of_the_neck_that_a_config_leaves_out_are_no_warning(caplog):
+    """Plans do so; the line is in the log."""
+    two = ("MODEL.FCOS.IN_FEATURES", "['p3','p4']", "MODEL.FCOS.FPN_STRIDES", "[8,16]")
+    model = build("FCOS-RT/R50", *two, "MODEL.FCOS.SIZES_OF_INTEREST", "[64]")
+    caplog.clear()
+    with caplog.at_level("INFO", "fcos_d2"):
+        choose_what_learns(model, from_scratch=False)
+    assert "The first is backbone.fpn_output5.weight" in caplog.text
+    assert [x.levelname for x in caplog.records] == ["INFO"]
+    assert without_gradient(model) == []
+
+
 @pytest.mark.parametrize("route", ["yaml", "lazy"])
 @pytest.mark.parametrize(
     ("name", "tensors", "norms"), [("FCOS-RT/R50", 11, 11), ("FCOS/R50-1x", 11, 53)]

@@ -171,6 +171,34 @@ def test_flips_can_be_asked_for():
     assert value(plan_of("one class", flip=False), "INPUT.RANDOM_FLIP") == "none"
 
 
+def plan_with_empty(number, *opts):
+    """20 images of one object, and some without."""
+    coco = make_set(KINDS["as large as the image"])
+    coco["images"] += [{**coco["images"][0], "id": 100 + i} for i in range(number)]
+    wanted = Wanted(epochs=3, opts=opts)
+    return make_plan(facts_of(coco), CPU, wanted, LITE, COST)
+
+
+@pytest.mark.parametrize(
+    ("number", "opts", "left_out", "iterations"),
+    [
+        (0, (), False, 30),  # 3 times 20 images, 2 at a time
+        (20, (), False, 60),
+        (21, (), True, 30),
+        (20, ("DATALOADER.FILTER_EMPTY_ANNOTATIONS", "True"), True, 30),
+        (21, ("DATALOADER.FILTER_EMPTY_ANNOTATIONS", "False"), False, 62),
+    ],
+)
+def test_images_without_objects(number, opts, left_out, iterations):
+    """They are learned from unless they are more than half, and epochs count what is learned."""
+    plan = plan_with_empty(number, *opts)
+    assert value(plan, "DATALOADER.FILTER_EMPTY_ANNOTATIONS") == left_out
+    assert value(plan, "SOLVER.MAX_ITER") == iterations
+    assert (f"{number} of {20 + number} images have no object" in plan.says()) == (
+        number > 0 and not opts
+    )
+
+
 @pytest.mark.parametrize("opts", [("NO.SUCH_KEY", "1"), ("SOLVER.MAX_ITER", "many")])
 def test_wrong_overrides(opts):
     with pytest.raises(ValueError, match="the overrides: "):

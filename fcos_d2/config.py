@@ -224,6 +224,8 @@ def _add_augmentation_config(cfg: CfgNode) -> None:
     # px, padded to a square in training; or "large_scale_jitter": a square of SQUARE_SIZE px cut
     # out of the image at LSJ_SCALES times that size.
     cfg.INPUT.RESIZE_RULE_TRAIN = "short_edge"
+    # "short_edge" draws from MIN_SIZE_TRAIN once for all images of a batch: less is padded.
+    cfg.INPUT.ONE_SIZE_PER_BATCH = False
     # "short_edge" (MIN_SIZE_TEST, MAX_SIZE_TEST) or "letterbox".
     cfg.INPUT.RESIZE_RULE_TEST = "short_edge"
     cfg.INPUT.SQUARE_SIZE = 640

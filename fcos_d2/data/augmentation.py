@@ -1,11 +1,15 @@
 """Augmentations that detectron2 lacks or gets wrong."""
 
+import sys
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from detectron2.data import transforms as T
+from PIL import Image
 
 from .resize import FastResizeTransform
+from .seeding import as_the_batch
 
 
 class ResizeShortestEdge(T.ResizeShortestEdge):
@@ -16,14 +20,38 @@ class ResizeShortestEdge(T.ResizeShortestEdge):
 
     transform: type[T.ResizeTransform] = T.ResizeTransform
 
+    def __init__(
+        self,
+        short_edge_length: int | tuple[int, ...],
+        max_size: int = sys.maxsize,
+        sample_style: str = "range",
+        interp: int = Image.Resampling.BILINEAR,
+        one_size_per_batch: bool = False,
+    ) -> None:
+        """As detectron2's.
+
+        Args:
+            short_edge_length, max_size, sample_style, interp: see detectron2.
+            one_size_per_batch: a short side is drawn for each batch of `build_training_loader`, on
+                all processes, and not for each image: less is padded.
+        """
+        super().__init__(short_edge_length, max_size, sample_style, interp)
+        self.one_size_per_batch = one_size_per_batch
+
     @classmethod
-    def like(cls, other: T.ResizeShortestEdge) -> "ResizeShortestEdge":
-        """The same settings as `other`."""
+    def like(
+        cls, other: T.ResizeShortestEdge, one_size_per_batch: bool = False
+    ) -> "ResizeShortestEdge":
+        """The same settings as `other`, and whether a batch has one size."""
         style = "range" if other.is_range else "choice"
-        return cls(other.short_edge_length, other.max_size, style, other.interp)
+        return cls(other.short_edge_length, other.max_size, style, other.interp, one_size_per_batch)
 
     def get_transform(self, image: np.ndarray) -> T.Transform:
         """`image` is (H, W, C); see detectron2."""
+        with as_the_batch(self.one_size_per_batch):
+            return self._drawn_transform(image)
+
+    def _drawn_transform(self, image: np.ndarray) -> T.Transform:
         transform = super().get_transform(image)
         is_resize = isinstance(transform, T.ResizeTransform)
         return _at_least_one_pixel(self.transform, transform) if is_resize else transform
@@ -54,8 +82,7 @@ class TorchResizeShortestEdge(ResizeShortestEdge):
     Source: `GeneralizedRCNNTransform` of torchvision.
     """
 
-    def get_transform(self, image: np.ndarray) -> T.Transform:
-        """`image` is (H, W, C); see detectron2."""
+    def _drawn_transform(self, image: np.ndarray) -> T.Transform:
         height, width = image.shape[:2]
         if self.is_range:
             short, last = self.short_edge_length

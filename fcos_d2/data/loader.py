@@ -18,7 +18,7 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .forking import use_one_opencv_thread_in_forks
-from .seeding import seeded
+from .seeding import seeded, within_batch
 from .workers import follow_parent
 
 use_one_opencv_thread_in_forks()
@@ -30,6 +30,7 @@ class Draw(NamedTuple):
     record: int  # index into the dataset
     iteration: int  # of the schedule, as known when the sample was drawn
     seed: int  # of the random numbers that augment it
+    batch_seed: int  # of those that its whole batch shares, on all processes
 
 
 class SeededRecords(Dataset):
@@ -51,7 +52,7 @@ class SeededRecords(Dataset):
         return len(self.records)
 
     def __getitem__(self, draw: Draw) -> dict:
-        with seeded(draw.seed):
+        with seeded(draw.seed), within_batch(draw.batch_seed):
             return self.mapper({**self.records[draw.record], "iteration": draw.iteration})
 
 
@@ -91,8 +92,9 @@ class TrainingBatches(Sampler):
             iteration = number // self.accumulate_steps
             if self.position is not None:
                 iteration = int(self.position())
+            of_all = _seed_of(self.seed, number)
             yield [
-                Draw(record, iteration, _sample_seed(self.seed, rank, position))
+                Draw(record, iteration, _seed_of(self.seed, rank, position), of_all)
                 for position, record in batch
             ]
 
@@ -196,7 +198,7 @@ def follow(loader: Iterable, position: Callable[[], float]) -> None:
         batches.position = position
 
 
-def _sample_seed(*words: int) -> int:
+def _seed_of(*words: int) -> int:
     """A number in [0, 2 ** 32) that differs for each row of words."""
     return int(np.random.SeedSequence(words).generate_state(1)[0])
 

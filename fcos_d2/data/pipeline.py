@@ -74,7 +74,7 @@ def _resize(cfg: CfgNode, is_train: bool, short_edge: T.Augmentation) -> list[T.
     check_choice(f"INPUT.{key}", rule, TRAIN_RULES if is_train else TEST_RULES)
     kind = RESIZES[cfg.INPUT.RESIZE][0 if is_train else 1]
     if rule == "short_edge":
-        return [kind.like(short_edge)]
+        return [kind.like(short_edge, is_train and cfg.INPUT.ONE_SIZE_PER_BATCH)]
     side = cfg.INPUT.SQUARE_SIZE
     square = CropOrPadToSquare(side, cfg.INPUT.PAD_VALUE)
     if rule == "large_scale_jitter":

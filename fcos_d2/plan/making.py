@@ -70,6 +70,7 @@ def _size(amounts: Amounts) -> Decision:
     sizes = rules.training_sizes(size, amounts.epochs)
     values: dict[str, object] = {
         "INPUT.MIN_SIZE_TRAIN": sizes,
+        "INPUT.ONE_SIZE_PER_BATCH": len(sizes) > 1,  # else a ninth of the pixels pads
         "INPUT.MAX_SIZE_TRAIN": rules.multiple(resize.longest * max(sizes) / size),
         "INPUT.MIN_SIZE_TEST": size,
         "INPUT.MAX_SIZE_TEST": resize.longest,

@@ -9,8 +9,10 @@ import pytest
 import torch
 from detectron2.data.samplers import TrainingSampler
 
+from fcos_d2.config import get_cfg
 from fcos_d2.data.loader import TrainingBatches, build_training_loader, follow
-from fcos_d2.data.seeding import seeded
+from fcos_d2.data.mapper import FCOSDatasetMapper
+from fcos_d2.data.seeding import as_the_batch, seeded, within_batch
 
 # Four lying and two standing images.
 RECORDS = [
@@ -96,6 +98,7 @@ def test_ranks_get_different_samples(monkeypatch):
     first, second = draws(0), draws(1)
     assert {x.record for x in first + second} == {0, 1, 2, 3}
     assert len({x.seed for x in first + second}) == 4
+    assert len({x.batch_seed for x in first + second}) == 1  # no process waits for a larger image
 
 
 @pytest.mark.parametrize(
@@ -143,3 +146,43 @@ def test_a_schedule_that_is_followed(num_workers):
         again = build_training_loader(RECORDS, mapper=mapper, total_batch_size=2)
     follow(again, lambda: 99.0)
     assert [[x["drawn"] for x in batch] for batch in islice(again, 12)] == plain
+
+
+def test_numbers_that_a_batch_shares():
+    with seeded(3), within_batch(7):
+        with as_the_batch():
+            shared = np.random.rand()
+        own = np.random.rand()
+    with seeded(4), within_batch(7), as_the_batch():
+        assert np.random.rand() == shared
+    for really in (True, False):  # outside of a batch, and where they are not wanted
+        with seeded(3), as_the_batch(really):
+            assert np.random.rand() == own
+    with seeded(3), within_batch(7), as_the_batch(False):
+        assert np.random.rand() == own
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("resize", ["PIL", "torch"])
+def test_one_size_per_batch(tmp_path, resize, num_workers):
+    """Sizes of 60 images in batches of 2: one in each batch, but all of the three in some batch."""
+    path = tmp_path / "image.png"
+    cv2.imwrite(str(path), np.zeros((40, 60, 3), np.uint8))
+    record = {"file_name": str(path), "height": 40, "width": 60, "annotations": []}
+    cfg = get_cfg()
+    cfg.merge_from_list(["INPUT.MIN_SIZE_TRAIN", (32, 64, 96), "INPUT.RESIZE", resize])
+
+    def heights(per_batch):
+        cfg.INPUT.ONE_SIZE_PER_BATCH = per_batch
+        with seeded(0):
+            loader = build_training_loader(
+                [{**record, "image_id": i} for i in range(6)],
+                mapper=FCOSDatasetMapper(cfg, is_train=True),
+                total_batch_size=2,
+                num_workers=num_workers,
+            )
+        return [{x["image"].shape[1] for x in batch} for batch in islice(loader, 30)]
+
+    assert {len(found) for found in heights(True)} == {1}
+    assert set.union(*heights(True)) == {32, 64, 96}
+    assert {len(found) for found in heights(False)} == {1, 2}

@@ -28,11 +28,42 @@ class HueSaturationTransform(T.NoOpTransform):
         # The hue is in [0, 256), whose overflow is the way around the circle.
         hsv = cv2.cvtColor(_to_uint8(img), _TO_HSV[self.image_format])
         levels = np.arange(256)
-        hues = ((levels + round(self.turn * 256)) % 256).astype(np.uint8)
-        saturations = np.clip(levels * self.factor, 0, 255).round().astype(np.uint8)
-        hsv[..., 0] = hues[hsv[..., 0]]
-        hsv[..., 1] = saturations[hsv[..., 1]]
-        return cv2.cvtColor(hsv, _FROM_HSV[self.image_format])
+        hues = (levels + round(self.turn * 256)) % 256
+        saturations = np.clip(levels * self.factor, 0, 255).round()
+        table = np.stack((hues, saturations, levels), axis=-1).astype(np.uint8)
+        return cv2.cvtColor(cv2.LUT(hsv, table[None]), _FROM_HSV[self.image_format])
+
+
+class BlendByTable(T.BlendTransform):
+    """detectron2's blend with one grey level: the same pixels, about ten times as fast."""
+
+    @classmethod
+    def like(cls, other: T.BlendTransform) -> "BlendByTable":
+        """The same blend as `other`, whose image is a number."""
+        return cls(other.src_image, other.src_weight, other.dst_weight)
+
+    def apply_image(self, img: np.ndarray, interp: str | None = None) -> np.ndarray:
+        """(H, W, C) grey levels -> the same; see detectron2."""
+        if img.dtype != np.uint8:
+            return super().apply_image(img, interp)
+        table = super().apply_image(np.arange(256, dtype=np.uint8), interp)
+        return cv2.LUT(img, table).reshape(img.shape)  # OpenCV drops a single channel
+
+
+class RandomBrightness(T.RandomBrightness):
+    """detectron2's, faster."""
+
+    def get_transform(self, image: np.ndarray) -> BlendByTable:
+        """`image` is (H, W, C)."""
+        return BlendByTable.like(super().get_transform(image))
+
+
+class RandomContrast(T.RandomContrast):
+    """detectron2's, faster."""
+
+    def get_transform(self, image: np.ndarray) -> BlendByTable:
+        """`image` is (H, W, C)."""
+        return BlendByTable.like(super().get_transform(image))
 
 
 class RandomHueSaturation(T.Augmentation):
@@ -84,9 +115,9 @@ def color_jitter(
         raise ValueError(f"INPUT.FORMAT must be BGR or RGB to change colours, got {image_format!r}")
     augmentations = []
     if brightness:
-        augmentations.append(T.RandomBrightness(1 - brightness, 1 + brightness))
+        augmentations.append(RandomBrightness(1 - brightness, 1 + brightness))
     if contrast:
-        augmentations.append(T.RandomContrast(1 - contrast, 1 + contrast))
+        augmentations.append(RandomContrast(1 - contrast, 1 + contrast))
     if saturation or hue:
         augmentations.append(RandomHueSaturation(hue, saturation, image_format))
     return augmentations

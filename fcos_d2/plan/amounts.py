@@ -80,8 +80,8 @@ class Amounts:
     @cached_property
     def leaves_out_empty(self) -> bool:
         """Whether images without objects are not learned from."""
-        by_rule = self.facts.num_empty > rules.MOST_EMPTY * self.facts.num_images
-        return bool(self.given_or("DATALOADER.FILTER_EMPTY_ANNOTATIONS", by_rule))
+        key = "DATALOADER.FILTER_EMPTY_ANNOTATIONS"
+        return bool(self.given_or(key, rules.LEAVE_OUT_EMPTY))
 
     @cached_property
     def num_images(self) -> int:

@@ -221,15 +221,12 @@ def _mixing(amounts: Amounts) -> Decision:
 
 def _background(amounts: Amounts) -> Decision:
     empty, all_images = amounts.facts.num_empty, amounts.facts.num_images
-    left_out = amounts.leaves_out_empty
-    shown = f"{empty:,} of {all_images:,} images have no object, and are "
-    shown += "left out" if left_out else "learned from"
-    reason = "too few objects would be seen" if left_out else "they show what is none"
+    key = "DATALOADER.FILTER_EMPTY_ANNOTATIONS"
     return Decision(
         title="background" if empty else "",
-        values={"DATALOADER.FILTER_EMPTY_ANNOTATIONS": left_out},
-        shown=shown,
-        reason=reason,
+        values={key: rules.LEAVE_OUT_EMPTY},
+        shown=f"{empty:,} of {all_images:,} images, which have no object, are left out",
+        reason=f"more objects are seen in the time; {key} False learns from all",
     )
 
 

@@ -120,9 +120,9 @@ MOSAIC_FROM_SCRATCH, MOSAIC_CLOSE_SHARE = 0.5, 0.2
 LIGHT_JITTER = 0.2  # brightness and contrast
 COLOUR_JITTER = 0.2  # saturation, where colours tell no classes
 
-# Images without objects show what is none. They are learned from unless they are more than this
-# share of all, when too few objects would be seen in the time.
-MOST_EMPTY = 0.5
+# Images without objects are left out: 96 images with one or two objects each gave AP 7.2 in 3
+# minutes, and 4.2 with 44 more that had none. Whether they help in long runs was not measured.
+LEAVE_OUT_EMPTY = True
 
 # Selection. The model returns so many times the largest number of objects seen in an image.
 DETECTIONS_PER_OBJECT = 1.5

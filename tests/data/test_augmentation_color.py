@@ -2,8 +2,14 @@
 
 import numpy as np
 import pytest
+from detectron2.data import transforms as T
 
-from fcos_d2.data.augmentation_color import HueSaturationTransform, color_jitter
+from fcos_d2.data.augmentation_color import (
+    HueSaturationTransform,
+    RandomBrightness,
+    RandomContrast,
+    color_jitter,
+)
 
 RED, GREEN, BLUE = [255, 0, 0], [0, 255, 0], [0, 0, 255]  # as RGB
 
@@ -51,6 +57,23 @@ def test_ranges_and_boxes():
         means.append(transform.apply_image(image).mean())
         assert transform.apply_box(np.array([[1.0, 1.0, 2.0, 2.0]])).tolist() == [[1, 1, 2, 2]]
     assert 79 <= min(means) < 90 and 110 < max(means) <= 121
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(RandomBrightness, T.RandomBrightness), (RandomContrast, T.RandomContrast)],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_are_those_of_detectron2(ours, theirs, dtype, channels):
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, channels)).astype(dtype)
+    for seed in range(10):
+        changed = []
+        for kind in (ours, theirs):
+            np.random.seed(seed)
+            changed.append(kind(0.3, 1.9).get_transform(image).apply_image(image))
+        np.testing.assert_array_equal(*changed)
+        assert changed[0].dtype == changed[1].dtype
 
 
 def test_float_images_are_clipped():

@@ -7,7 +7,11 @@ from detectron2.data import transforms as T
 
 from fcos_d2.config import get_cfg
 from fcos_d2.data.augmentation import FastResizeShortestEdge, ResizeScale
-from fcos_d2.data.augmentation_color import RandomHueSaturation
+from fcos_d2.data.augmentation_color import (
+    RandomBrightness,
+    RandomContrast,
+    RandomHueSaturation,
+)
 from fcos_d2.data.augmentation_geometry import RandomAffine, RandomCropWithBoxes
 from fcos_d2.data.augmentation_square import CropOrPadToSquare
 from fcos_d2.data.mapper import FCOSDatasetMapper
@@ -33,8 +37,8 @@ def lazy_mapper(resize, **options):
         L(RandomCropWithBoxes)(prob=0.3, min_scale=0.3),
         *resize,
         L(T.RandomFlip)(),
-        L(T.RandomBrightness)(intensity_min=0.6, intensity_max=1.4),
-        L(T.RandomContrast)(intensity_min=0.7, intensity_max=1.3),
+        L(RandomBrightness)(intensity_min=0.6, intensity_max=1.4),
+        L(RandomContrast)(intensity_min=0.7, intensity_max=1.3),
         L(RandomHueSaturation)(hue=0.1, saturation=0.5, image_format="BGR"),
     ]
     return instantiate(

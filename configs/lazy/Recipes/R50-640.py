@@ -4,7 +4,11 @@ from fvcore.common.param_scheduler import CosineParamScheduler
 from torch.optim import Adam
 
 from fcos_d2.data.augmentation import FastResizeShortestEdge, ResizeShortestEdge
-from fcos_d2.data.augmentation_color import RandomHueSaturation
+from fcos_d2.data.augmentation_color import (
+    RandomBrightness,
+    RandomContrast,
+    RandomHueSaturation,
+)
 from fcos_d2.data.augmentation_square import CropOrPadToSquare
 from fcos_d2.data.mixing import ImageMixing
 
@@ -23,8 +27,8 @@ dataloader.train.mapper.augmentations = [
     L(FastResizeShortestEdge)(short_edge_length=(640, 640), max_size=640),
     L(CropOrPadToSquare)(side=640),
     L(T.RandomFlip)(horizontal=True),
-    L(T.RandomBrightness)(intensity_min=0.8, intensity_max=1.2),
-    L(T.RandomContrast)(intensity_min=0.8, intensity_max=1.2),
+    L(RandomBrightness)(intensity_min=0.8, intensity_max=1.2),
+    L(RandomContrast)(intensity_min=0.8, intensity_max=1.2),
     L(RandomHueSaturation)(hue=0.02, saturation=0.5, image_format="BGR"),
 ]
 dataloader.train.mapper.mixing = L(ImageMixing)(

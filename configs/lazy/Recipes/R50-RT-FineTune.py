@@ -1,7 +1,8 @@
-import detectron2.data.transforms as T
 from detectron2.config import LazyCall as L
 from fvcore.common.param_scheduler import CosineParamScheduler
 from torch.optim import AdamW
+
+from fcos_d2.data.augmentation_color import RandomBrightness, RandomContrast
 
 from ..common.coco import dataloader
 from ..common.fcos import model
@@ -30,8 +31,8 @@ dataloader.train.mapper.augmentations[0].max_size = 900
 dataloader.test.mapper.augmentations[0].short_edge_length = 512
 dataloader.test.mapper.augmentations[0].max_size = 736
 dataloader.train.mapper.augmentations += [
-    L(T.RandomBrightness)(intensity_min=0.8, intensity_max=1.2),
-    L(T.RandomContrast)(intensity_min=0.8, intensity_max=1.2),
+    L(RandomBrightness)(intensity_min=0.8, intensity_max=1.2),
+    L(RandomContrast)(intensity_min=0.8, intensity_max=1.2),
 ]
 dataloader.train.total_batch_size = 8
 

@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch.utils.data import DataLoader
 
+from ..modeling.modes import evaluating
 from .budget import Budget
-from .example_images import evaluating
 from .measuring import Measuring
 from .run_parts import Run
 from .validation_loss import sums_of_batch

@@ -1,8 +1,7 @@
 """A few test images with what the model finds in them, drawn again at each evaluation."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from fcos_deploy.text import shown
 from fcos_deploy.vision import contact_sheet, draw_detections
 
 from ..class_names import only_in, positions
+from ..modeling.modes import evaluating
 from .cadence import Cadence
 
 MAX_SIDE = 640  # px, of what is drawn
@@ -181,18 +181,6 @@ def with_ground_truth(entry: dict, record: dict, class_ids: Sequence[int] | None
     gt_classes = torch.tensor(classes, dtype=torch.int64)
     instances = Instances(size, gt_boxes=Boxes(torch.from_numpy(boxes)), gt_classes=gt_classes)
     return {**entry, "instances": instances}
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode; afterwards each of its modules is in its mode again."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _xyxy_scale(size: tuple[int, int], old_size: tuple[int, int]) -> np.ndarray:

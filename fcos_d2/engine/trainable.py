@@ -7,9 +7,9 @@ from detectron2.layers import FrozenBatchNorm2d, NaiveSyncBatchNorm
 from torch import nn
 
 from ..modeling.backbone import TimmBackbone
-from ..modeling.backbone.called_pairs import evaluation_mode
 from ..modeling.batch_norms import exchange_batch_norms
 from ..modeling.meta_arch import AnyDetector
+from ..modeling.modes import evaluating
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def unused_parameters(model: nn.Module) -> list[str]:
     names = [name for name, x in backbone.named_parameters() if x.requires_grad]
     parameters = [backbone.get_parameter(name) for name in names]
     try:
-        with evaluation_mode(backbone):  # one image has no batch statistics
+        with evaluating(backbone):  # one image has no batch statistics
             features = backbone(_small_image(model))
     except (RuntimeError, AssertionError, ValueError) as error:
         # A backbone of images of one size: not to know is no reason not to train.

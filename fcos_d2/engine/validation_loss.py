@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ..class_names import positions
 from ..modeling import FCOS, FCOSProposalGenerator
+from ..modeling.modes import evaluating
 from .console import watched
-from .example_images import evaluating, with_ground_truth
+from .example_images import with_ground_truth
 from .run_parts import Run
 from .wrapping import unwrapped
 

@@ -78,15 +78,11 @@ class Amounts:
         return int(self.given_or("SOLVER.IMS_PER_BATCH", fits))
 
     @cached_property
-    def leaves_out_empty(self) -> bool:
-        """Whether images without objects are not learned from."""
-        key = "DATALOADER.FILTER_EMPTY_ANNOTATIONS"
-        return bool(self.given_or(key, rules.LEAVE_OUT_EMPTY))
-
-    @cached_property
     def num_images(self) -> int:
         """To learn from."""
-        return self.facts.num_images - self.leaves_out_empty * self.facts.num_empty
+        key = "DATALOADER.FILTER_EMPTY_ANNOTATIONS"
+        left_out = self.facts.num_empty if self.given_or(key, rules.LEAVE_OUT_EMPTY) else 0
+        return self.facts.num_images - left_out
 
     @cached_property
     def step_cost(self) -> StepCost:
@@ -115,8 +111,8 @@ class Amounts:
     def chosen_size(self) -> tuple[int, str]:
         if "INPUT.MIN_SIZE_TEST" in self.given:
             return int(self.given["INPUT.MIN_SIZE_TEST"]), "yours"
-        fits = affordable(self.facts, self.step_cost, self.seconds)
         facts = self.facts
+        fits = affordable(facts, self.step_cost, self.seconds)
         objects = facts.num_boxes / self.num_images
         num_classes = len(facts.class_names)
         return rules.input_size(facts.native, facts.side(0.1), num_classes, objects, fits)

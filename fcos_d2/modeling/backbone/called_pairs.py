@@ -1,8 +1,7 @@
 """Which batch norms get what a convolution gives, seen while a model runs."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from ..modes import evaluating
 
 
 def called_pairs(model: nn.Module, run: Callable[[], object]) -> list[tuple[str, str]]:
@@ -29,25 +30,13 @@ def called_pairs(model: nn.Module, run: Callable[[], object]) -> list[tuple[str,
             handles.append(module.register_forward_pre_hook(seen.normalises(name)))
             handles.append(module.register_forward_hook(seen.normalised))
     try:
-        with torch.no_grad(), evaluation_mode(model), seen:
+        with torch.no_grad(), evaluating(model), seen:
             given = run()
     finally:
         for handle in handles:
             handle.remove()
     seen.count(given)
     return seen.pairs()
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """All modules of `model` are in evaluation within; afterwards each is as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 class _Seen(TorchDispatchMode):

@@ -139,7 +139,8 @@ def add_fcos_config(cfg: CfgNode) -> None:
     cfg.DATASETS.OWN.CLASSES = ""
     cfg.DATASETS.OWN.DATA_FORMAT = "auto"
 
-    # AdelaiDet's switch; False: no flips, whatever INPUT.RANDOM_FLIP says.
+    # AdelaiDet's switch; False: no flips, whatever INPUT.RANDOM_FLIP says: "horizontal", "vertical"
+    # and "none" of detectron2, or "both".
     cfg.INPUT.HFLIP_TRAIN = True
     # Training fails when more of its images than this share cannot be read; up to it each is
     # logged and replaced by another.

@@ -20,6 +20,8 @@ from .mixing import ImageMixing
 
 TRAIN_RULES = ("short_edge", "letterbox", "large_scale_jitter")
 TEST_RULES = ("short_edge", "letterbox")
+# "both" is this project's: each in half of the images, so that all four views come equally often.
+FLIPS = ("horizontal", "vertical", "both", "none")
 # In training and at test time: what is published as results comes from Pillow's very pixels.
 RESIZES = {
     "PIL": (FastResizeShortestEdge, ResizeShortestEdge),
@@ -33,6 +35,12 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     Raises:
         ValueError: a value that is not legal.
     """
+    check_choice("INPUT.RANDOM_FLIP", cfg.INPUT.RANDOM_FLIP, FLIPS)
+    flips_both = cfg.INPUT.RANDOM_FLIP == "both"
+    if flips_both:
+        cfg = cfg.clone()  # for detectron2, which knows one direction at a time
+        cfg.defrost()
+        cfg.INPUT.RANDOM_FLIP = "horizontal"
     augmentations = []
     if is_train and cfg.INPUT.AFFINE.PROB > 0:
         augmentations.append(
@@ -56,6 +64,8 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
             augmentations += _resize(cfg, is_train, augmentation)
         elif cfg.INPUT.HFLIP_TRAIN or not isinstance(augmentation, T.RandomFlip):
             augmentations.append(augmentation)
+            if flips_both and isinstance(augmentation, T.RandomFlip):
+                augmentations.append(T.RandomFlip(horizontal=False, vertical=True))
     if is_train:
         augmentations += color_jitter(
             brightness=cfg.INPUT.COLOR_JITTER.BRIGHTNESS,

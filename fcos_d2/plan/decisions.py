@@ -36,12 +36,14 @@ class Decision:
 class Plan:
     """Attributes:
     decisions: in the order in which people read them.
+    epochs: how often it shows each image.
     opts: overrides of the user, KEY VALUE.
     facts: what the data are, in lines for people.
     advice: what would give more than this plan can.
     """
 
     decisions: tuple[Decision, ...]
+    epochs: float
     opts: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
     advice: tuple[str, ...] = field(default=())

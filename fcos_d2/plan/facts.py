@@ -23,6 +23,7 @@ class Facts:
         image_idxs: (M,) the image of each box.
         most_of_a_class: largest number of objects of one class in an image.
         one_sided: classes whose mirror images look like nothing that there is.
+        same_upside_down: nothing shows what is up; False: not looked at, too.
     """
 
     num_images: int
@@ -32,6 +33,7 @@ class Facts:
     image_idxs: np.ndarray = field(repr=False)
     most_of_a_class: int
     one_sided: tuple[str, ...] = ()
+    same_upside_down: bool = False
 
     @property
     def num_boxes(self) -> int:

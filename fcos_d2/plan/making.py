@@ -28,6 +28,7 @@ def make_plan(
     return Plan(
         decisions=tuple(with_yours(decisions, amounts.given)),
         opts=wanted.opts,
+        epochs=amounts.epochs,
         facts=facts_in_words(facts),
         advice=tuple(_advice(amounts)),
     )
@@ -186,10 +187,15 @@ def _mirror(amounts: Amounts) -> Decision:
         reason = f"{listed(speaking)}: mirrored, they are something else"
     elif facing:
         reason = f"{listed(facing)}: mirrored, they look like nothing in these pictures"
+    direction, shown = "horizontal", "half of the images"
+    if not flip:
+        direction, shown = "none", "none; --flip allows it"
+    elif amounts.wanted.flip is None and amounts.facts.same_upside_down:
+        direction, shown = "both", "half of the images, and half from top to bottom"
+        reason = "no class has a left and a right, and the pictures have no up and down"
     if amounts.wanted.flip is not None:
         reason = "yours"
-    values = {"INPUT.RANDOM_FLIP": "horizontal" if flip else "none"}
-    shown = "half of the images" if flip else "none; --flip allows it"
+    values = {"INPUT.RANDOM_FLIP": direction}
     return Decision(title="mirrored", values=values, shown=shown, reason=reason)
 
 

@@ -22,14 +22,18 @@ BLUR = 4.0  # px, standard deviation; light and shade wider than this do not cou
 MOST_OF_A_CLASS, LEAST_OF_A_CLASS = 400, 20  # objects
 MOST_IMAGES, MOST_MEGAPIXELS = 300, 200.0  # decoded: about two seconds
 SMALLEST = 6  # px of a box, which shows nothing below
+TOP_TO_BOTTOM, LEFT_TO_RIGHT = 1, 2  # axes of patches (N, h, w)
 
 
-def one_sided_classes(coco: Mapping[str, Any], image_root: str | Path, seed: int = 0) -> list[str]:
+def one_sided_classes(
+    coco: Mapping[str, Any], image_root: str | Path, axis: int = LEFT_TO_RIGHT, seed: int = 0
+) -> list[str]:
     """Classes whose objects, mirrored, look like nothing that the pictures show.
 
     Args:
         coco: COCO dict with the sizes of the images.
         image_root: folder of the images; those that cannot be read are left out.
+        axis: along which they are mirrored, LEFT_TO_RIGHT or TOP_TO_BOTTOM.
         seed: of the choice of images, where there are many.
 
     Returns:
@@ -37,7 +41,7 @@ def one_sided_classes(coco: Mapping[str, Any], image_root: str | Path, seed: int
     """
     objects = _objects(coco, Path(image_root), seed)
     classes = [x for x in coco["categories"] if x["id"] in objects]
-    nearer = {x["name"]: _nearer(*objects[x["id"]]) for x in classes}
+    nearer = {x["name"]: _nearer(*objects[x["id"]], axis) for x in classes}
     if _mostly(np.concatenate([*nearer.values(), np.empty(0)]), rules.FACING_ALL):
         return [name for name, found in nearer.items() if found.mean() > 0.5]
     return [name for name, found in nearer.items() if _mostly(found, rules.FACING_CLASS)]
@@ -51,17 +55,18 @@ def _mostly(nearer: np.ndarray, share: float) -> bool:
     return mean >= share and (mean - 0.5) * 2 * math.sqrt(len(nearer)) >= rules.FACING_SURE
 
 
-def _nearer(patches: np.ndarray, images: np.ndarray) -> np.ndarray:
+def _nearer(patches: np.ndarray, images: np.ndarray, axis: int) -> np.ndarray:
     """For each object, whether it resembles another one more than any that is mirrored.
 
     Args:
         patches: (N, SIDE, SIDE) of length 1.
         images: (N,) where they come from; objects of one image are not compared.
+        axis: of `patches`, which is mirrored.
 
     Returns:
         (M,) of 0, 0.5 and 1, of those that there is something to compare with.
     """
-    flat, mirrored = patches.reshape(len(patches), -1), patches[:, :, ::-1]
+    flat, mirrored = patches.reshape(len(patches), -1), np.flip(patches, axis)
     same = images[:, None] == images
     alike, alike_mirrored = (
         np.where(same, -np.inf, flat @ x.reshape(len(x), -1).T).max(axis=1)
@@ -81,7 +86,7 @@ def _objects(
             of_image[annotation["image_id"]].append(annotation)
     found: dict[int, list[tuple[np.ndarray, int]]] = defaultdict(list)
     with_objects = [x for x in coco["images"] if x["id"] in of_image]
-    for i, image in enumerate(_chosen(with_objects, seed)):
+    for i, image in enumerate(some_images(with_objects, seed)):
         try:
             grey = cv2.cvtColor(read_image(root / image["file_name"]), cv2.COLOR_BGR2GRAY)
         except ImageError:  # which the check of the data reports
@@ -98,9 +103,9 @@ def _objects(
     }
 
 
-def _chosen(images: Sequence[dict], seed: int) -> list[dict]:
-    """Images to look at, in random order."""
-    order = np.random.default_rng(seed).permutation(len(images))[:MOST_IMAGES]
+def some_images(images: Sequence[dict], seed: int, most: int = MOST_IMAGES) -> list[dict]:
+    """Images of COCO to look at, in random order."""
+    order = np.random.default_rng(seed).permutation(len(images))[:most]
     megapixels = np.cumsum([images[i]["height"] * images[i]["width"] / 1e6 for i in order])
     return [images[i] for i in order[: 1 + int((megapixels <= MOST_MEGAPIXELS).sum())]]
 

@@ -25,6 +25,7 @@ from .making import make_plan
 from .mirrored import one_sided_classes
 from .names import names_with_a_side
 from .timing import accumulation_on_gpu, time_steps
+from .upright import same_upside_down
 from .write import write_config
 
 
@@ -67,6 +68,10 @@ def plan_request(request: Request, output_dir: str, timing: bool = True) -> Plan
         cost = time_steps(cfg, facts, rules.timing_seconds(budget))
     wanted = replace(wanted, spent=time.monotonic() - begun)
     plan = make_plan(facts, machine, wanted, start, cost)
+    if _may_turn(plan, wanted, start):
+        facts = replace(facts, same_upside_down=_same_upside_down(data, start, machine.device))
+        wanted = replace(wanted, spent=time.monotonic() - begun)
+        plan = make_plan(facts, machine, wanted, start, cost)
     cfg = _whole_config(plan, request, data, output_dir)
     if cost and not machine.is_cpu and "SOLVER.ACCUMULATE_STEPS" not in wanted.given:
         cost = replace(cost, accumulate=accumulation_on_gpu(cfg, facts))
@@ -80,6 +85,20 @@ def write_plan(planned: Planned) -> str:
     path = os.path.join(planned.cfg.OUTPUT_DIR, "config.yaml")
     write_config(path, *planned)
     return path
+
+
+def _may_turn(plan: Plan, wanted: Wanted, start: Start) -> bool:
+    """Whether it is worth a look at the images if they may be turned upside down."""
+    undecided = wanted.flip is None and "INPUT.RANDOM_FLIP" not in wanted.given
+    often = plan.epochs >= rules.UPSIDE_DOWN_FROM_EPOCHS
+    mirrored = plan.value("INPUT.RANDOM_FLIP") == "horizontal"
+    return undecided and often and mirrored and start.name == "imagenet"
+
+
+def _same_upside_down(data: OwnData, start: Start, device: str) -> bool:
+    metadata = MetadataCatalog.get(data.train)
+    coco: Any = read_json(metadata.json_file)
+    return same_upside_down(coco, metadata.image_root, start, device)
 
 
 def _facts(data: OwnData, look: bool) -> Facts:

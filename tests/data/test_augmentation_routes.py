@@ -1,6 +1,7 @@
 """A yaml config and a LazyConfig that ask for the same augmentations."""
 
 import numpy as np
+import pytest
 from detectron2.config import LazyCall as L
 from detectron2.config import instantiate
 from detectron2.data import transforms as T
@@ -16,6 +17,7 @@ from fcos_d2.data.augmentation_geometry import RandomAffine, RandomCropWithBoxes
 from fcos_d2.data.augmentation_square import CropOrPadToSquare
 from fcos_d2.data.mapper import FCOSDatasetMapper
 from fcos_d2.data.mixing import ImageMixing
+from fcos_d2.data.pipeline import build_augmentations
 
 
 def settings(value):
@@ -133,3 +135,34 @@ def test_a_difference_is_seen():
     """The comparison of this file looks at the settings, not only at the types."""
     first, second = (RandomAffine(scale=(0.5, x)) for x in (1.5, 1.6))
     assert settings(first) != settings(second)
+
+
+def test_flips_in_both_directions_show_all_four_views_equally_often():
+    cfg = get_cfg()
+    cfg.INPUT.RANDOM_FLIP = "both"
+    cfg.INPUT.MIN_SIZE_TRAIN = (4,)
+    image = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    views = [image, image[:, ::-1], image[::-1], image[::-1, ::-1]]
+    boxes = [[0, 0, 2, 1], [4, 0, 6, 1], [0, 3, 2, 4], [4, 3, 6, 4]]
+    flips = T.AugmentationList(build_augmentations(cfg, is_train=True))
+    counts = np.zeros(4)
+    for _ in range(400):
+        found = T.AugInput(image.copy(), boxes=np.array([[0.0, 0.0, 2.0, 1.0]]))
+        flips(found)
+        (view,) = (i for i, x in enumerate(views) if np.array_equal(found.image, x))
+        assert found.boxes.tolist() == [boxes[view]]
+        counts[view] += 1
+    assert counts.min() > 60  # of 100; 4.6 standard deviations
+
+
+def test_other_flips_are_detectron2s_and_a_wrong_word_is_named():
+    cfg = get_cfg()
+    flips = {}
+    for word in ("horizontal", "vertical", "none"):
+        cfg.INPUT.RANDOM_FLIP = word
+        found = build_augmentations(cfg, is_train=True)
+        flips[word] = [(x.horizontal, x.vertical) for x in found if isinstance(x, T.RandomFlip)]
+    assert flips == {"horizontal": [(True, False)], "vertical": [(False, True)], "none": []}
+    cfg.INPUT.RANDOM_FLIP = "sideways"
+    with pytest.raises(ValueError, match=r"INPUT\.RANDOM_FLIP must be one of .*'both'.*sideways"):
+        build_augmentations(cfg, is_train=True)

@@ -76,7 +76,7 @@ def test_writing_has_a_side_and_rings_have_none(tmp_path: Path) -> None:
 def test_all_classes_together_or_one(monkeypatch, nearer: list[int], found: list[str]) -> None:
     classes = [{"id": i, "name": name} for i, name in enumerate("abc")]
     monkeypatch.setattr(mirrored, "_objects", lambda *_: {i: (i, None) for i in range(3)})
-    monkeypatch.setattr(mirrored, "_nearer", lambda i, _: np.arange(100) < nearer[i])
+    monkeypatch.setattr(mirrored, "_nearer", lambda i, *_: np.arange(100) < nearer[i])
     assert one_sided_classes({"categories": classes}, "") == found
 
 

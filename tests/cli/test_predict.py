@@ -275,7 +275,9 @@ def test_signal_keeps_what_was_written(
     demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, number: int
 ) -> None:
     """It comes while the third frame is drawn and other threads are ahead."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {x: signal.getsignal(x) for x in (signal.SIGINT, signal.SIGTERM)}
+    # A shell that starts this in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     drawn = []
 
     def draw_or_end(*arguments: object) -> np.ndarray:
@@ -289,7 +291,8 @@ def test_signal_keeps_what_was_written(
     try:
         assert run(demo, "--video", path, "--output", target) == 0
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for known, handler in before.items():
+            signal.signal(known, handler)
     assert len(list(VideoReader(target))) == 2
     assert "2 frames drawn, stopped before its end" in capsys.readouterr().out
     assert not [t for t in threading.enumerate() if t.name == "buffered"]

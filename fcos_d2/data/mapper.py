@@ -19,7 +19,7 @@ from fcos_deploy.vision import ImageError, read_reduced
 from ..sample import Sample, boxes_of, visible_share
 from .input_size import InputSize, Size
 from .mixing import SCALES, TRIES, ImageMixing
-from .pipeline import build_augmentations, build_mixing, build_test_resize
+from .pipeline import as_detectron2_knows_it, build_augmentations, build_mixing, build_test_resize
 from .resize import to_planes
 from .unreadable import UnreadableCounter, read_patiently
 
@@ -82,7 +82,7 @@ class FCOSDatasetMapper(DatasetMapper):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict:
-        theirs = super().from_config(cfg, is_train)
+        theirs = super().from_config(as_detectron2_knows_it(cfg), is_train)
         return {
             "is_train": is_train,
             "augmentations": build_augmentations(cfg, is_train),

@@ -35,12 +35,6 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     Raises:
         ValueError: a value that is not legal.
     """
-    check_choice("INPUT.RANDOM_FLIP", cfg.INPUT.RANDOM_FLIP, FLIPS)
-    flips_both = cfg.INPUT.RANDOM_FLIP == "both"
-    if flips_both:
-        cfg = cfg.clone()  # for detectron2, which knows one direction at a time
-        cfg.defrost()
-        cfg.INPUT.RANDOM_FLIP = "horizontal"
     augmentations = []
     if is_train and cfg.INPUT.AFFINE.PROB > 0:
         augmentations.append(
@@ -59,12 +53,13 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
             RandomCropWithBoxes(cfg.INPUT.CROP_WITH_BOXES.PROB, cfg.INPUT.CROP_WITH_BOXES.MIN_SCALE)
         )
     # detectron2's own: maybe a crop, the resize to a short side, maybe a flip.
-    for augmentation in DatasetMapper.from_config(cfg, is_train)["augmentations"]:
+    theirs = DatasetMapper.from_config(as_detectron2_knows_it(cfg), is_train)
+    for augmentation in theirs["augmentations"]:
         if type(augmentation) is T.ResizeShortestEdge:
             augmentations += _resize(cfg, is_train, augmentation)
         elif cfg.INPUT.HFLIP_TRAIN or not isinstance(augmentation, T.RandomFlip):
             augmentations.append(augmentation)
-            if flips_both and isinstance(augmentation, T.RandomFlip):
+            if cfg.INPUT.RANDOM_FLIP == "both" and isinstance(augmentation, T.RandomFlip):
                 augmentations.append(T.RandomFlip(horizontal=False, vertical=True))
     if is_train:
         augmentations += color_jitter(
@@ -75,6 +70,21 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
             image_format=cfg.INPUT.FORMAT,
         )
     return augmentations
+
+
+def as_detectron2_knows_it(cfg: CfgNode) -> CfgNode:
+    """A config with flips in one direction at most, which is all that detectron2 builds.
+
+    Raises:
+        ValueError: a value that is not legal.
+    """
+    check_choice("INPUT.RANDOM_FLIP", cfg.INPUT.RANDOM_FLIP, FLIPS)
+    if cfg.INPUT.RANDOM_FLIP != "both":
+        return cfg
+    known = cfg.clone()
+    known.defrost()
+    known.INPUT.RANDOM_FLIP = "horizontal"
+    return known
 
 
 def _resize(cfg: CfgNode, is_train: bool, short_edge: T.Augmentation) -> list[T.Augmentation]:

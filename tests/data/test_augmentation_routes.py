@@ -144,7 +144,7 @@ def test_flips_in_both_directions_show_all_four_views_equally_often():
     image = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
     views = [image, image[:, ::-1], image[::-1], image[::-1, ::-1]]
     boxes = [[0, 0, 2, 1], [4, 0, 6, 1], [0, 3, 2, 4], [4, 3, 6, 4]]
-    flips = T.AugmentationList(build_augmentations(cfg, is_train=True))
+    flips = FCOSDatasetMapper(cfg, is_train=True).augmentations
     counts = np.zeros(4)
     for _ in range(400):
         found = T.AugInput(image.copy(), boxes=np.array([[0.0, 0.0, 2.0, 1.0]]))
@@ -165,4 +165,4 @@ def test_other_flips_are_detectron2s_and_a_wrong_word_is_named():
     assert flips == {"horizontal": [(True, False)], "vertical": [(False, True)], "none": []}
     cfg.INPUT.RANDOM_FLIP = "sideways"
     with pytest.raises(ValueError, match=r"INPUT\.RANDOM_FLIP must be one of .*'both'.*sideways"):
-        build_augmentations(cfg, is_train=True)
+        FCOSDatasetMapper(cfg, is_train=True)

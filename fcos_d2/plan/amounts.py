@@ -38,6 +38,11 @@ class Wanted:
     flip: bool | None = None
     opts: tuple[str, ...] = ()
 
+    @property
+    def leaves_flips_open(self) -> bool:
+        """Nobody has said whether images are mirrored."""
+        return self.flip is None and "INPUT.RANDOM_FLIP" not in self.given
+
     @cached_property
     def given(self) -> dict[str, object]:
         """The user's values by key.

@@ -53,7 +53,7 @@ def plan_request(request: Request, output_dir: str, timing: bool = True) -> Plan
     if data is None or data.train is None:
         raise ValueError("a plan needs data: a folder, or --train-data")
     wanted = _wanted(request)
-    facts = _facts(data, look=wanted.flip is None and "INPUT.RANDOM_FLIP" not in wanted.given)
+    facts = _facts(data, look=wanted.leaves_flips_open)
     if wanted.budget is not None and wanted.epochs is not None:
         raise ValueError("--budget and --epochs are two lengths of one run; leave one out")
     machine = this_machine(_device(request, wanted))
@@ -89,10 +89,9 @@ def write_plan(planned: Planned) -> str:
 
 def _may_turn(plan: Plan, wanted: Wanted, start: Start) -> bool:
     """Whether it is worth a look at the images if they may be turned upside down."""
-    undecided = wanted.flip is None and "INPUT.RANDOM_FLIP" not in wanted.given
     often = plan.epochs >= rules.UPSIDE_DOWN_FROM_EPOCHS
     mirrored = plan.value("INPUT.RANDOM_FLIP") == "horizontal"
-    return undecided and often and mirrored and start.name == "imagenet"
+    return wanted.leaves_flips_open and often and mirrored and start.name == "imagenet"
 
 
 def _same_upside_down(data: OwnData, start: Start, device: str) -> bool:

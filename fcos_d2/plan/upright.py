@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from fcos_deploy.vision import ImageError, read_image
 
 from ..checkpoint.packages import PYPI, packaged_file
+from ..checkpoint.sources.efficientnet_lite import COUNTER
+from ..checkpoint.sources.source import without
 from ..checkpoint.starts import Start
 from ..modeling.modes import evaluating
 from . import rules
@@ -87,9 +89,8 @@ def imagenet_classifier(start: Start) -> nn.Module:
     model = timm.create_model(body)
     # The same layers in the same order, with other names; counters are of no use.
     state = torch.load(packaged_file(start.weights), weights_only=True)
-    tensors = [value for key, value in state.items() if not key.endswith("num_batches_tracked")]
-    keys = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
-    model.load_state_dict(dict(zip(keys, tensors, strict=True)), strict=False)
+    theirs, ours = (without(tensors, COUNTER) for tensors in (state, model.state_dict()))
+    model.load_state_dict(dict(zip(ours, theirs.values(), strict=True)), strict=False)
     return model
 
 

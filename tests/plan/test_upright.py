@@ -6,22 +6,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from made_sets import LITE
 from torch import Tensor, nn
 
 from fcos_d2.checkpoint.packages import is_installed
-from fcos_d2.checkpoint.starts import Start, choose_start, statistics
+from fcos_d2.checkpoint.starts import choose_start, statistics
 from fcos_d2.engine import Request
 from fcos_d2.plan import plan_request, planning, upright
 from fcos_d2.plan.upright import same_upside_down, surer_upright
 
-START = Start(
-    name="imagenet",
-    weights="",
-    body="any",
-    source="here",
-    licence="MIT",
-    settings=statistics([100.0, 50.0, 0.0], [10.0, 10.0, 10.0]),
-)
+START = replace(LITE, settings=statistics([100.0, 50.0, 0.0], [10.0, 10.0, 10.0]))
 
 
 class SurerWhereTheTopIsBright(nn.Module):

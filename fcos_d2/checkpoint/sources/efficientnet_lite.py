@@ -7,7 +7,7 @@ MEAN, STD = [127.0] * 3, [128.0] * 3
 
 _ANCHOR = "conv_stem.weight"
 _CLASSIFIER = r"^_(conv_head|bn1|fc)\."
-_COUNTER = r"num_batches_tracked$"
+COUNTER = r"num_batches_tracked$"
 
 
 def _convert(state: State, model_state: State) -> State:
@@ -17,8 +17,8 @@ def _convert(state: State, model_state: State) -> State:
         ValueError: a pair of different shapes or kinds, as of another size of the model.
     """
     prefix = body_prefix(_ANCHOR, model_state)
-    theirs = without(without(state, _CLASSIFIER), _COUNTER)
-    ours = [key for key in without(model_state, _COUNTER) if key.startswith(prefix)]
+    theirs = without(without(state, _CLASSIFIER), COUNTER)
+    ours = [key for key in without(model_state, COUNTER) if key.startswith(prefix)]
     paired = dict(zip(ours, theirs, strict=False))
     for key, other in paired.items():
         kinds = key.rpartition(".")[2], other.rpartition(".")[2]

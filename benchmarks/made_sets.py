@@ -45,11 +45,11 @@ class MadeSet:
 
 SETS = {
     "print": MadeSet(
-        classes=("KA 317", "KA 371", "KR 317", "KR 371", "HA 317", "HA 371"),
+        classes=("KA 317", "KA 842", "XR 317", "XR 842", "HE 317", "HE 842"),
         images=(200, 60, 60),
         objects=(1, 6),
         sides=(90, 260),
-        turn=0.5,
+        turn=0.3,
         contrast=(0.5, 1.0),
         min_inside=0.97,
         min_visible=0.9,

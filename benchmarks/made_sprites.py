@@ -133,7 +133,7 @@ def _label(rng: np.random.Generator, code: str, side: float) -> Sprite:
             break
     print_ = Image.new("L", (width, height))
     pen = ImageDraw.Draw(print_)
-    size = height * rng.uniform(0.26, 0.36)
+    size = height * rng.uniform(0.32, 0.42)
     x, y = width * rng.uniform(0.03, 0.1), height * rng.uniform(0.25, 0.6)
     pen.text((x, y), code, fill=255, font=ImageFont.load_default(size=size))
     small = ImageFont.load_default(size=max(6.0, size / 2.5))

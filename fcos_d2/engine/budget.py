@@ -21,6 +21,7 @@ SAVE_SHARE, SAVE_SECONDS = 0.05, 60.0  # of the budget, or s, between checkpoint
 LANDING_STEPS, LANDING_SHARE = 10, 0.02  # of the budget, at most, where time ran out at once
 LANDED = 0.9  # progress from which on the schedule counts as passed through
 FINISH = 0.5  # s, from the last result to the last line
+SECOND_LOOK = 0.5  # progress at which an evaluation is guessed again, if none has been made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +57,10 @@ class Budget:
         self._steps: deque[float] = deque(maxlen=WINDOW)  # s
         # What was measured last: s, and the pace at that time.
         self._costs: dict[str, deque[tuple[float, float]]] = {}
-        self._expected: dict[str, float] = {}  # s, at the pace of the first steps
+        # What is expected: s, and the pace at that time; None: that of the first steps.
+        self._expected: dict[str, tuple[float, float | None]] = {}
         self._first_pace = math.inf
+        self._looked = -1.0  # progress when an evaluation was guessed last
         self._announced: dict[str, float] = {}
         self._last: float | None = None  # s used when the last step was looked at
         self._paused = 0.0  # s since then
@@ -72,6 +75,7 @@ class Budget:
     def begin(self, used: float) -> None:
         """The first step of this process begins now; `used` s of the budget are gone."""
         self._last = self._saved = used
+        self._paused = 0.0
 
     def announce(self, what: str, seconds: float) -> None:
         """Keeps time free for something that is done once, after the last evaluation."""
@@ -79,15 +83,27 @@ class Budget:
 
     def expect(self, what: str, seconds: float) -> None:
         """What an "evaluation" or a "save" is thought to take, until one has been measured."""
-        self._expected[what] = seconds
+        self._expected[what] = seconds, self._recent() if self._steps else None
+        if what == "evaluation":
+            self._looked = self.progress
 
-    def knows(self, what: str) -> bool:
-        """Whether there is a time for it, measured or expected."""
-        return what in self._costs or what in self._expected
+    def must_guess(self) -> bool:
+        """Whether to find out what an evaluation will take: before the first step, and half way.
+
+        A guess from the start is made while the machine is busy with the start, by a model that
+        finds nothing yet; what it is too high by, the run would end too early.
+        """
+        if "evaluation" in self._costs or self.progress >= 1:
+            return False
+        return "evaluation" not in self._expected or self._looked < SECOND_LOOK <= self.progress
 
     def paused(self, what: str, seconds: float) -> None:
         """An "evaluation" (with what belongs to it) or a "save" took this long since the step."""
         self._costs.setdefault(what, deque(maxlen=2)).append((seconds, self._recent()))
+        self.pause(seconds)
+
+    def pause(self, seconds: float) -> None:
+        """So much of the time since the step went into something else."""
         self._paused += seconds
 
     def after_step(self, used: float, done: int) -> Decision:
@@ -159,11 +175,12 @@ class Budget:
 
         Of two times the longer one counts: not each evaluation finds new best weights to save.
         """
-        times = self._costs.get(what) or [(self._expected.get(what, 0.0), self._first_pace)]
+        expected, then = self._expected.get(what, (0.0, None))
+        times = self._costs.get(what) or [(expected, then or self._first_pace)]
         if not self._steps:
             return max(seconds for seconds, _ in times)
         now = self._recent()
-        return max(seconds * min(max(now / then, 0.25), 4.0) for seconds, then in times)
+        return max(seconds * min(max(now / pace, 0.25), 4.0) for seconds, pace in times)
 
     def _recent(self) -> float:
         """s that each of the last few steps took, which tells soonest how fast the machine is."""
@@ -216,4 +233,4 @@ class Budget:
         share = min(state["seconds"] / self.seconds, 1.0)
         self.progress = state["progress"] * share
         self._evaluated = state["evaluated"] * share
-        self._expected |= state["costs"]
+        self._expected |= {what: (seconds, None) for what, seconds in state["costs"].items()}

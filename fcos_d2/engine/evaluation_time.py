@@ -1,4 +1,4 @@
-"""How long an evaluation will take, before there has been one."""
+"""How long an evaluation will take, while there has been none."""
 
 import logging
 import time
@@ -23,17 +23,19 @@ SHARE = 0.01  # of a budget, to find out
 def expect_evaluations(
     budget: Budget, run: Run, measuring: Measuring, build_loader: Callable[[str], DataLoader]
 ) -> None:
-    """Has a budget know what an evaluation takes, before the first one.
+    """Has a budget know what an evaluation takes, where it has to guess.
 
     Args:
         budget: of the run.
         run, measuring, build_loader: as in `expected_time`.
     """
-    if budget.knows("evaluation"):
+    if not budget.must_guess():
         return
+    begin = time.monotonic()
     seconds = expected_time(run, measuring, build_loader, SHARE * budget.seconds)
     logger.info("an evaluation is expected to take %.1f s", seconds)
     budget.expect("evaluation", seconds)
+    budget.pause(time.monotonic() - begin)
 
 
 def expected_time(

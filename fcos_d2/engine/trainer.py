@@ -209,9 +209,7 @@ class Trainer(DefaultTrainer):
         self._say_if_finished()
         quiet_train_loop()
         with adding_keys(self.run.kind), suppress(EarlyStop):
-            if self.clock is not None:
-                build_loader = partial(self.build_test_loader, self.cfg)
-                expect_evaluations(self.clock.budget, self.run, self.measuring, build_loader)
+            self._expect_evaluations()
             TrainerBase.train(self, self.start_iter, self.max_iter)
         if self.settings.expected_results and comm.is_main_process():
             test = SimpleNamespace(EXPECTED_RESULTS=self.settings.expected_results)
@@ -224,6 +222,12 @@ class Trainer(DefaultTrainer):
             super().after_step()
         else:
             self.clock.end_step(self, super().after_step)
+            self._expect_evaluations()
+
+    def _expect_evaluations(self) -> None:
+        if self.clock is not None:
+            build_loader = partial(self.build_test_loader, self.cfg)
+            expect_evaluations(self.clock.budget, self.run, self.measuring, build_loader)
 
     def _say_if_finished(self) -> None:
         """Says so where a resumed run has nothing left to do; a lost model_final is written."""

@@ -7,16 +7,24 @@ import pytest
 
 from fcos_d2.engine.budget import Budget
 
+LOOK = 3.0  # s, to guess what an evaluation takes
+
 
 class Simulation:
     """A run whose steps, evaluations and checkpoints take what the test says, in s."""
 
-    def __init__(self, seconds, step, evaluation=1.0, save=0.2, start=5.0, eval_period=0):
+    def __init__(
+        self, seconds, step, evaluation=1.0, save=0.2, start=5.0, eval_period=0, first_guess=None
+    ):
         self.budget = Budget(seconds, 1000, eval_period)
         self.step = step if callable(step) else lambda time: step
         self.evaluation = evaluation if callable(evaluation) else lambda time: evaluation
         self.save = save
         self.time = start
+        self.first_guess, self.guessed = first_guess, []
+        if first_guess is not None:
+            assert self.budget.must_guess()
+            self.budget.expect("evaluation", first_guess)
         self.progress, self.evaluated, self.saved, self.strides = [], [], [], []
 
     def run(self, until=math.inf, first=1):
@@ -37,6 +45,11 @@ class Simulation:
                 self.pause("evaluation", self.evaluation(self.time) + self.save)
             elif decision.save:
                 self.pause("save", self.save)
+            if self.first_guess is not None and self.budget.must_guess():
+                self.time += LOOK
+                self.budget.expect("evaluation", self.evaluation(self.time))
+                self.budget.pause(LOOK)
+                self.guessed.append(self.budget.progress)
             if self.time >= until:
                 return False
         return None
@@ -124,6 +137,39 @@ def test_evaluations_that_are_slow_are_rare():
     assert very_slow.run()
     assert very_slow.evaluated == []
     assert very_slow.kept() == pytest.approx(1, abs=0.012)
+
+
+@pytest.mark.parametrize("guess", [20.0, 200.0])
+def test_a_wrong_guess_is_mended_half_way(guess):
+    """No evaluation comes before the end, and it takes 50 s. After 100 s steps take half of it."""
+    run = Simulation(
+        600,
+        lambda time: 2.0 if time < 100 else 1.0,
+        evaluation=50.0,
+        first_guess=guess,
+        eval_period=10**6,
+    )
+    assert run.run()
+    assert run.guessed == pytest.approx([0.5], abs=0.01)
+    assert run.kept() == pytest.approx(1, abs=0.012)
+
+
+def test_what_was_measured_is_not_guessed():
+    run = Simulation(600, 1.0, evaluation=2.0, first_guess=2.0)
+    assert run.run()
+    assert run.evaluated
+    assert not run.guessed
+
+
+def test_a_resumed_run_guesses_half_way():
+    """Its first life guessed, and evaluated nothing."""
+    first = Simulation(600, 1.0, evaluation=50.0, first_guess=25.0, eval_period=10**6)
+    assert not first.run(until=200)
+    second = Simulation(600, 1.0, 50.0, start=205, eval_period=10**6, first_guess=25.0)
+    second.budget.load_state_dict(first.budget.state_dict())
+    assert second.run(first=200)
+    assert second.guessed == pytest.approx([0.5], abs=0.01)
+    assert second.kept() == pytest.approx(1, abs=0.012)
 
 
 def test_a_period_that_was_given_is_obeyed():

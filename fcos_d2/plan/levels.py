@@ -48,15 +48,14 @@ def levels_for(
 def _best_bounds(
     boxes: np.ndarray, image_idxs: np.ndarray, strides: list[int], size: tuple[int, int]
 ) -> tuple[list[int], Learning]:
-    """The bounds that share the boxes most equally of those that miss few of them.
+    """The lowest bounds that miss few of the boxes.
 
     Thin boxes slip through the locations of coarse levels, and boxes near a bound between those of
     two levels; larger bounds leave more of them to finer levels.
     """
-    longest = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     tried = []
     for factor in rules.BOUND_FACTORS:
-        bounds = rules.size_bounds(longest, strides, factor)
+        bounds = rules.size_bounds(strides, factor)
         tried.append((bounds, learning_of(boxes, image_idxs, strides, bounds, size)))
         if tried[-1][1].missed <= rules.MISSED:
             return tried[-1]

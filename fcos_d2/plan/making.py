@@ -96,7 +96,7 @@ def _levels(amounts: Amounts) -> Decision:
     each = zip(strides, shares, strict=True)
     shown = ", ".join(f"P{s.bit_length() - 1} learns {share(x)}" for s, x in each)
     limits = " and ".join(map(str, bounds))
-    reason = f"divided at {limits} px by the sizes of the objects" if bounds else "one is enough"
+    reason = f"divided at {limits} px to the farthest side" if bounds else "one is enough"
     if strides[0] == 4:
         reason += "; P2 is for objects below 8 px"
     return Decision(title="levels", values=values, shown=shown, reason=reason)

@@ -55,11 +55,11 @@ MOST_ENLARGED = 3.0
 LETTERBOX_SPREAD = 1.8
 LONGEST_ASPECT = 4.0  # longer images are made smaller, as memory is bounded
 
-# Levels. A level learns objects up to so many strides from a location to a side, as published: 64 px
-# at stride 8. A lower one, among the objects, divides what most of them teach between two levels,
+# Levels. A level learns up to so many strides from a location to a side, as published: 64 px at
+# stride 8. A lower limit, among the objects, divides what most of them teach between two levels,
 # which costs much in short runs. Measured on objects of 20 to 75 px (docs/recipes.md): with all of
 # them on the level of stride 8 AP 37.2 after 380 steps; divided at 28 px 28.7 after 341, 37.8 after
-# 481. Blood cells do not care: 53.4 at 52 px, 52.4 at 80.
+# 481. On blood cells it makes no such difference: 53.4 with 52 px, 52.4 with 80.
 BOUND_STRIDES = 8
 # Limits are enlarged by the first of these factors with which no more than this share of the
 # objects is learned nowhere.

@@ -33,8 +33,9 @@ ENOUGH_AT = 288  # px
 # number of px for the smallest tenth of the objects, images are given up for size, down to:
 FEWEST_IMAGES = 500
 # An image with more objects than those of blood cells shows more at once, and fewer are needed, by
-# the square root. Measured on 98 tiny objects in an image, 3 minutes: 224 px with 550 images AP
-# 13.8, 416 px with 200 images 21.8, 576 px with 100 images 10.5.
+# the square root; never fewer than these few, though. Measured on 98 tiny objects in an image
+# (docs/recipes.md), 3 minutes: 224 px with 550 images AP 13.8, 416 px with 200 images 21.8, 576 px
+# with 100 images 10.5; 8 minutes on one core: 416 px with 340 images 28.6, 640 px with 190 17.8.
 OBJECTS_OF_AN_IMAGE = 14
 # Inputs become so large, px, however large the objects are: 192 px stays at AP 50 to 52 on blood
 # cells whether it sees 870, 960 or 2640 images.
@@ -193,7 +194,7 @@ def input_size(
     crowd = min(1.0, OBJECTS_OF_AN_IMAGE / max(objects, 1)) ** 0.5
     images = crowd * (ENOUGH_IMAGES + ENOUGH_PER_CLASS * num_classes)
     in_time = affordable(lambda size: images * (size / ENOUGH_AT) ** 2)
-    at_worst = affordable(lambda _: crowd * FEWEST_IMAGES)
+    at_worst = affordable(lambda _: FEWEST_IMAGES)
     floor = min(SMALLEST_SIZE, most)
     size = max(min(enough, in_time), min(least, at_worst), floor)
     seen = f"the smallest tenth of the objects has {smallest_tenth * size:.0f} px there"

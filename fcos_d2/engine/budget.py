@@ -57,8 +57,8 @@ class Budget:
         self._steps: deque[float] = deque(maxlen=WINDOW)  # s
         # What was measured last: s, and the pace at that time.
         self._costs: dict[str, deque[tuple[float, float]]] = {}
-        # What is expected: s, and the pace at that time; None: that of the first steps.
-        self._expected: dict[str, tuple[float, float | None]] = {}
+        # What is expected: s, and the pace at that time; inf: that of the first steps.
+        self._expected: dict[str, tuple[float, float]] = {}
         self._first_pace = math.inf
         self._looked = -1.0  # progress when an evaluation was guessed last
         self._announced: dict[str, float] = {}
@@ -83,7 +83,7 @@ class Budget:
 
     def expect(self, what: str, seconds: float) -> None:
         """What an "evaluation" or a "save" is thought to take, until one has been measured."""
-        self._expected[what] = seconds, self._recent() if self._steps else None
+        self._expected[what] = seconds, self._recent()
         if what == "evaluation":
             self._looked = self.progress
 
@@ -175,16 +175,20 @@ class Budget:
 
         Of two times the longer one counts: not each evaluation finds new best weights to save.
         """
-        expected, then = self._expected.get(what, (0.0, None))
-        times = self._costs.get(what) or [(expected, then or self._first_pace)]
+        expected, then = self._expected.get(what, (0.0, math.inf))
+        then = self._first_pace if then == math.inf else then
+        times = self._costs.get(what) or [(expected, then)]
         if not self._steps:
             return max(seconds for seconds, _ in times)
         now = self._recent()
         return max(seconds * min(max(now / pace, 0.25), 4.0) for seconds, pace in times)
 
     def _recent(self) -> float:
-        """s that each of the last few steps took, which tells soonest how fast the machine is."""
-        return statistics.median([*self._steps][-RECENT:])
+        """s that each of the last few steps took, which tells soonest how fast the machine is.
+
+        inf before the first one, and always on ranks that only obey.
+        """
+        return math.inf if not self._steps else statistics.median([*self._steps][-RECENT:])
 
     def _evaluations(self) -> int:
         """Of the whole run, where they come at shares of its progress; the last is at its end."""
@@ -233,4 +237,4 @@ class Budget:
         share = min(state["seconds"] / self.seconds, 1.0)
         self.progress = state["progress"] * share
         self._evaluated = state["evaluated"] * share
-        self._expected |= {what: (seconds, None) for what, seconds in state["costs"].items()}
+        self._expected |= {what: (seconds, math.inf) for what, seconds in state["costs"].items()}

@@ -35,7 +35,8 @@ FEWEST_IMAGES = 500
 # An image with more objects than those of blood cells shows more at once, and fewer are needed, by
 # the square root; never fewer than these few, though. Measured on 98 tiny objects in an image
 # (docs/recipes.md), 3 minutes: 224 px with 550 images AP 13.8, 416 px with 200 images 21.8, 576 px
-# with 100 images 10.5; 8 minutes on one core: 416 px with 340 images 28.6, 640 px with 190 17.8.
+# with 100 images 10.5; 8 minutes on one core: 416 px with 340 images and P2 28.6, 640 px with 190
+# images and P3 17.8.
 OBJECTS_OF_AN_IMAGE = 14
 # Inputs become so large, px, however large the objects are: 192 px stays at AP 50 to 52 on blood
 # cells whether it sees 870, 960 or 2640 images.
@@ -59,7 +60,7 @@ LONGEST_ASPECT = 4.0  # longer images are made smaller, as memory is bounded
 # Levels. A level learns up to so many strides from a location to a side, as published: 64 px at
 # stride 8. A lower limit, among the objects, divides what most of them teach between two levels,
 # which costs much in short runs. Measured on objects of 20 to 75 px (docs/recipes.md): with all of
-# them on the level of stride 8 AP 37.2 after 380 steps; divided at 28 px 28.7 after 341, 37.8 after
+# them on the level of stride 8 AP 37.2 after 380 steps; divided at 28 px 28.6 after 341, 37.8 after
 # 481. On blood cells it makes no such difference: 53.4 with 52 px, 52.4 with 80.
 BOUND_STRIDES = 8
 # Limits are enlarged by the first of these factors with which no more than this share of the

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from fcos_d2.engine.budget import Budget
+from fcos_d2.engine.budget import Budget, Decision
 
 LOOK = 3.0  # s, to guess what an evaluation takes
 
@@ -159,6 +159,22 @@ def test_what_was_measured_is_not_guessed():
     assert run.run()
     assert run.evaluated
     assert not run.guessed
+
+
+def test_a_rank_that_only_obeys():
+    """It sees no step, and its evaluations and checkpoints take time all the same."""
+    measured, guessed = Budget(600, 1000), Budget(600, 1000)
+    measured.begin(5.0)
+    measured.paused("save", 1.0)
+    measured.paused("evaluation", 7.0)
+    assert (measured.cost("save"), measured.cost("evaluation")) == (1.0, 7.0)
+    assert not measured.must_guess()
+    guessed.expect("evaluation", 9.0)
+    assert not guessed.must_guess()
+    guessed.obey(Decision(progress=0.6))
+    assert guessed.must_guess()
+    guessed.expect("evaluation", 8.0)
+    assert not guessed.must_guess() and guessed.cost("evaluation") == 8.0
 
 
 def test_a_resumed_run_guesses_half_way():

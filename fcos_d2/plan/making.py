@@ -146,9 +146,7 @@ def _precision(amounts: Amounts) -> Decision:
 
 def _rate(amounts: Amounts) -> Decision:
     optimizer = str(amounts.given_or("SOLVER.OPTIMIZER", "AdamW"))
-    rate = rules.learning_rate(
-        amounts.start.name, amounts.batch, optimizer, bodies.is_light(amounts.body)
-    )
+    rate = rules.learning_rate(amounts.start.name, amounts.batch, optimizer)
     values = {
         "SOLVER.OPTIMIZER": optimizer,
         "SOLVER.BASE_LR": rate,

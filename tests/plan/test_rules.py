@@ -120,9 +120,6 @@ def test_learning_rate():
     assert rules.learning_rate("coco", 8, "AdamW") == 4e-4  # twice that of a batch of 2
     assert rules.learning_rate("coco", 8, "SGD") == 8e-4
     assert rules.learning_rate("imagenet", 16, "AdamW") == 1e-3  # no higher
-    assert rules.learning_rate("imagenet", 2, "AdamW", light=True) == 2e-3
-    assert rules.learning_rate("imagenet", 16, "AdamW", light=True) == 2e-3
-    assert rules.learning_rate("coco", 8, "AdamW", light=True) == 4e-4
 
 
 @pytest.mark.parametrize("iterations", [1, 10, 300, 100_000])

@@ -137,22 +137,28 @@ def _put(
             return
 
 
-def make_set(name: str, folder: Path) -> dict[str, int]:
+def make_set(name: str, folder: Path, test_images: int | None = None) -> dict[str, tuple[int, int]]:
     """Draws a set into a folder.
 
+    Args:
+        name: of SETS.
+        folder: a new one.
+        test_images: in the test split, of which the first are always the same; None: as SETS says.
+
     Returns:
-        the number of objects of each split.
+        the numbers of images and of objects of each split.
 
     Raises:
         ValueError: the folder holds something else.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is there already, and not empty: name another folder")
+    train, val, test = SETS[name].images
     counts = {}
-    for split, images in enumerate(SETS[name].images):
+    for split, images in enumerate((train, val, test_images or test)):
         coco = _draw_split(name, split, images, folder / SPLITS[split])
         write_text(folder / SPLITS[split] / ANNOTATIONS, json.dumps(coco))
-        counts[SPLITS[split]] = len(coco["annotations"])
+        counts[SPLITS[split]] = images, len(coco["annotations"])
     return counts
 
 
@@ -181,9 +187,9 @@ def _draw_split(name: str, split: int, num_images: int, folder: Path) -> dict:
 def run_made_sets(arguments: argparse.Namespace) -> None:
     """`python -m benchmarks made-sets`."""
     for name in arguments.only or SETS:
-        counts = make_set(name, arguments.output / name)
+        counts = make_set(name, arguments.output / name, arguments.test_images)
         found = ", ".join(
-            f"{split} {images} images, {counts[split]} objects"
-            for split, images in zip(SPLITS, SETS[name].images, strict=True)
+            f"{split} {images} images, {objects} objects"
+            for split, (images, objects) in counts.items()
         )
         print(f"{arguments.output / name}: {found}", flush=True)

@@ -98,6 +98,15 @@ def test_command_writes_folders_that_can_be_read(small: None, tmp_path: Path, ca
     assert f"train 2 images, {len(content['annotations'])} objects" in capsys.readouterr().out
 
 
+def test_more_test_images_change_no_others(tmp_path: Path, small: None):
+    few = made_sets.make_set("one-class", tmp_path / "few")
+    many = made_sets.make_set("one-class", tmp_path / "many", test_images=3)
+    assert few["test"][0] == 1 and many["test"][0] == 3 and few["train"] == many["train"]
+    assert len(list((tmp_path / "many/test").glob("*.jpg"))) == 3
+    for image in ("train/0001.jpg", "test/0000.jpg"):
+        assert (tmp_path / "few" / image).read_bytes() == (tmp_path / "many" / image).read_bytes()
+
+
 def test_folder_with_something_in_it_is_left_alone(tmp_path: Path, capsys):
     (tmp_path / "wide").mkdir()
     (tmp_path / "wide" / "mine.txt").write_text("mine")

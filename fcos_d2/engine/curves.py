@@ -10,7 +10,7 @@ from fcos_deploy.writing import describe
 logger = logging.getLogger(__name__)
 
 FILE = "training.png"
-SECONDS = 2.0  # that it takes
+SECONDS = 1.0  # that it takes
 
 
 def draw_curves(output_dir: str) -> str | None:

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "report"
 PICTURES = 48  # that its gallery may open
-START, PER_IMAGE = 3.0, 0.02  # s that it takes on a CPU core, about twice what was measured
+START, PER_IMAGE = 1.5, 0.02  # s that it takes on a slow CPU core
 SHARE = 0.05  # of a budget, at most
 
 

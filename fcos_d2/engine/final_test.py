@@ -15,7 +15,7 @@ from .summary import say_results
 
 logger = logging.getLogger(__name__)
 
-LOADING = 2.0  # s, for model and weights
+LOADING = 1.0  # s, for model and weights
 
 
 def measure_best_weights(run: Run, trust_checkpoint: str | None = None) -> dict:

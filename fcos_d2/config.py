@@ -182,7 +182,7 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # (fcos train --budget 20m); 0: no limit. The run then has as many iterations as fit.
     # SOLVER.MAX_ITER, WARMUP_ITERS and STEPS, INPUT.MIX.CLOSE_ITERS and SOLVER.EMA.DECAY are for a
     # run of MAX_ITER iterations, and are stretched or shrunk with it. TEST.EVAL_PERIOD 0 then
-    # evaluates about ten times, as long as this takes a tenth of the time; checkpoints come by
+    # evaluates about ten times, as long as this takes a twentieth of it; checkpoints come by
     # time, and SOLVER.CHECKPOINT_PERIOD has no effect.
     cfg.SOLVER.BUDGET = 0.0
     # "SGD" (with SOLVER.MOMENTUM), "Adam" or "AdamW".

@@ -252,7 +252,7 @@ def _selection(amounts: Amounts) -> Decision:
 def _pace(amounts: Amounts) -> Decision:
     if amounts.wanted.budget is not None:
         values = {"SOLVER.BUDGET": amounts.wanted.budget, "TEST.EVAL_PERIOD": 0}
-        shown = "up to ten times, in at most a tenth of the time"
+        shown = "up to ten times, in at most a twentieth of the time"
         reason = "the best weights are kept"
         return Decision(title="evaluated", values=values, shown=shown, reason=reason)
     every = max(round(amounts.iterations / rules.EVALUATIONS), 1)

@@ -126,9 +126,9 @@ def test_what_is_expected_gets_slower_with_the_steps():
 
 
 def test_evaluations_that_are_slow_are_rare():
-    """One takes 5 % of the budget: of two, one is in the middle."""
-    run = Simulation(600, 1.0, evaluation=29.0)
-    run.budget.expect("evaluation", 29.0)
+    """One takes 2.5 % of the budget: of two, one is in the middle."""
+    run = Simulation(600, 1.0, evaluation=14.5)
+    run.budget.expect("evaluation", 14.5)
     assert run.run()
     assert run.evaluated == pytest.approx([0.5], abs=0.01)
     assert run.kept() == pytest.approx(1, abs=0.01)

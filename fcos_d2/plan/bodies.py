@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from ..checkpoint.sources import efficientnet_lite
 from ..checkpoint.sources.source import IMAGENET_MEAN, IMAGENET_STD
 from ..checkpoint.starts import statistics, timm_body
-from . import rules
 
 # Heads and necks: channels, and convolutions of each branch.
 _LIGHT, _FULL = (64, 2), (256, 4)
@@ -38,7 +37,6 @@ def model_keys(
         "MODEL.FCOS.SIZES_OF_INTEREST": bounds,
         "MODEL.FCOS.NUM_CLS_CONVS": convs,
         "MODEL.FCOS.NUM_BOX_CONVS": convs,
-        "MODEL.FCOS.BOX_BIAS_INIT": rules.FIRST_DISTANCE,
     }
     return keys | dict(start_settings)
 

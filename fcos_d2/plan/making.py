@@ -102,6 +102,15 @@ def _levels(amounts: Amounts) -> Decision:
     return Decision(title="levels", values=values, shown=shown, reason=reason)
 
 
+def _first_boxes(amounts: Amounts) -> Decision:
+    return Decision(
+        title="",
+        values={"MODEL.FCOS.BOX_BIAS_INIT": rules.FIRST_DISTANCE},
+        shown=f"untrained boxes have sides {rules.FIRST_DISTANCE:g} strides away",
+        reason="nearer to 0, ReLU would keep some of them from learning",
+    )
+
+
 def _batch_decision(amounts: Amounts) -> Decision:
     parts = amounts.parts
     shown, reason = count(amounts.batch, "image"), "fits into the memory"
@@ -289,6 +298,7 @@ _DECISIONS = (
     _beginning,
     _size,
     _levels,
+    _first_boxes,
     _batch_decision,
     _length,
     _precision,

@@ -106,7 +106,7 @@ def add_made_sets_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_made_sets)
     parser.add_argument("--output", type=Path, required=True, help="a folder for all of them")
     parser.add_argument("--only", choices=SETS, action="append", help="this one; repeatable")
-    parser.add_argument("--test-images", type=positive, help="to test on; default: 60")
+    parser.add_argument("--test-images", type=positive, help="to test on, instead of 60")
 
 
 def add_peers_training_parser(commands: argparse._SubParsersAction) -> None:

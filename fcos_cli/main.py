@@ -197,8 +197,9 @@ def _run(
 ) -> int | None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of torch and its friends, about themselves
-    import fcos_d2  # noqa: F401, before torch, whose threads it sets up
+    import fcos_d2  # before torch, whose threads it sets up
 
+    fcos_d2.keep_freed_memory()
     try:
         return run(arguments)
     except WrongUse as error:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import fields
 from functools import partial
 
+from fcos_d2 import keep_freed_memory
 from fcos_d2.engine import Request, launch, run
 from fcos_deploy.door import enter
 
@@ -74,6 +75,7 @@ def request_of(
 
 def process(request: Request) -> None:
     """What each process does; ends it with the exit code where there is one."""
+    keep_freed_memory()  # also in those that `launch` starts
     logging.raiseExceptions = False  # a line that a full disk swallows is no reason for a trace
     if code := enter(partial(_run, request)):
         sys.exit(code)

@@ -39,6 +39,7 @@ if not _is_the_command():
         ) from None
 
     from . import model_zoo
+    from .allocator import keep_freed_memory
     from .config import add_fcos_config, get_cfg
     from .config_targets import allow_config_targets
     from .datasets.shapes import register_shapes
@@ -57,6 +58,7 @@ __all__ = [
     "add_fcos_config",
     "allow_config_targets",
     "get_cfg",
+    "keep_freed_memory",
     "model_zoo",
     "register_shapes",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..class_names import difference
 
 # How an optimiser computes, not what; torch adds to these between its versions.
-_IMPLEMENTATION = {
+IMPLEMENTATION = {
     *("foreach", "fused", "capturable", "differentiable", "maximize"),
     "decoupled_weight_decay",
 }
@@ -55,7 +55,7 @@ def _optimizer(trainer_state: dict) -> dict | None:
 
 
 def _differs(before: dict, now: dict) -> bool:
-    if (before.keys() ^ now.keys()) - _IMPLEMENTATION - {"initial_lr"}:
+    if (before.keys() ^ now.keys()) - IMPLEMENTATION - {"initial_lr"}:
         return True
     # Tells Adam from AdamW; older versions of torch do not have it.
     flags = [group.get("decoupled_weight_decay") for group in (before, now)]
@@ -67,5 +67,5 @@ def _kind(group: dict) -> str:
         return "AdamW" if group.get("decoupled_weight_decay") else "Adam"
     if "momentum" in group and "nesterov" in group:
         return "SGD"
-    numbers = sorted(group.keys() - _IMPLEMENTATION - {"params", "lr", "initial_lr"})
+    numbers = sorted(group.keys() - IMPLEMENTATION - {"params", "lr", "initial_lr"})
     return f"one with {', '.join(numbers)}"

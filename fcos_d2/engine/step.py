@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from ..checkpoint.resume import IMPLEMENTATION
 from ..device import PRECISIONS, check_precision, cpu_has_bf16
 from ..modeling import FCOS
 from .clock import Clock
@@ -188,7 +189,7 @@ class StepTrainer(SimpleTrainer):
             after = options | {"lr": options["initial_lr"]}
             del after["initial_lr"]
             for name, value in after.items():
-                if name in before and before[name] != value:
+                if name not in IMPLEMENTATION and name in before and before[name] != value:
                     changed.setdefault(name, (before[name], value))
             group.update(options)
         if changed:

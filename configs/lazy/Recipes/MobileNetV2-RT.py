@@ -28,6 +28,7 @@ dataloader.test.mapper.augmentations[0].max_size = 448
 
 optimizer._target_ = AdamW
 del optimizer.momentum
+optimizer.fused = True
 optimizer.lr = 0.0005
 optimizer.weight_decay = 0.05
 

@@ -38,6 +38,7 @@ dataloader.test.num_workers = 2
 
 optimizer._target_ = AdamW
 del optimizer.momentum
+optimizer.fused = True
 optimizer.lr = 0.001
 optimizer.weight_decay = 0.05
 

@@ -45,6 +45,7 @@ dataloader.test.mapper.augmentations = [
 
 optimizer._target_ = Adam
 del optimizer.momentum
+optimizer.fused = True
 optimizer.lr = 0.0004
 
 lr_multiplier.scheduler = L(CosineParamScheduler)(start_value=1, end_value=0)

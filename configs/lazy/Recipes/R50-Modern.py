@@ -26,6 +26,7 @@ dataloader.train.total_batch_size = 32
 
 optimizer._target_ = AdamW
 del optimizer.momentum
+optimizer.fused = True
 optimizer.lr = 0.0002
 optimizer.weight_decay = 0.05
 

@@ -38,6 +38,7 @@ dataloader.train.total_batch_size = 8
 
 optimizer._target_ = AdamW
 del optimizer.momentum
+optimizer.fused = True
 optimizer.lr = 0.0001
 optimizer.weight_decay = 0.05
 

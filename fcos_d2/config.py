@@ -197,6 +197,9 @@ def add_fcos_config(cfg: CfgNode) -> None:
     # The whole body learns at BASE_LR times this, beside LAYER_DECAY: less than 1 for weights that
     # are to stay near what they are.
     cfg.SOLVER.BACKBONE_LR_FACTOR = 1.0
+    # In this last share of the run, batch norms that learn keep their statistics, and use them as
+    # in evaluation: for batches of few images.
+    cfg.SOLVER.FIXED_STATISTICS_SHARE = 0.0
     # Batches that the IMS_PER_BATCH images of an iteration come in, one after the other, for
     # machines whose memory is too small for all at once.
     cfg.SOLVER.ACCUMULATE_STEPS = 1

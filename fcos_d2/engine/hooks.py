@@ -16,6 +16,7 @@ from .clock import Clock, ClockCheckpointer, ClockWriter
 from .console import stream_for_bars
 from .divergence import DivergenceGuard
 from .ema import WeightAverage
+from .fixed_statistics import FixedStatistics
 from .learning_curve import LearningCurve
 from .run_parts import Training
 from .schedule import LRScheduler
@@ -23,6 +24,7 @@ from .step import StepTrainer
 from .stopping import StopOnSignal
 from .training_bar import TrainingBar
 from .watchdog import Watchdog
+from .wrapping import unwrapped
 
 
 @dataclass(kw_only=True)
@@ -52,6 +54,9 @@ class RunHooks:
         stream = stream_for_bars()
         if stream is not None:
             hooks.append(TrainingBar(stream, settings.best_metric, self.clock))
+        if share := settings.fixed_statistics_share:
+            model = unwrapped(self.step.model)
+            hooks.append(FixedStatistics(model, share, settings.max_iter, budget))
         if self.average is not None:
             hooks.append(self.average)
         hooks += self.before_evaluation

@@ -26,6 +26,7 @@ KEYS = {
     "decay": ("SOLVER.EMA.DECAY", "train.ema.decay"),
     "device": ("MODEL.DEVICE", "train.device"),
     "eval_period": ("TEST.EVAL_PERIOD", "train.eval_period"),
+    "fixed_statistics_share": ("SOLVER.FIXED_STATISTICS_SHARE", "train.fixed_statistics_share"),
     "flat_share": ("SOLVER.FLAT_SHARE", "lr_multiplier.scheduler.flat_share"),
     "images": ("LOGGING.IMAGES", "train.logging.images"),
     "layer_decay": ("SOLVER.LAYER_DECAY", "optimizer.params.layer_decay"),

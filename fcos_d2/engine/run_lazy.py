@@ -113,6 +113,7 @@ def _training(cfg: DictConfig) -> Training:
         precision=train.amp.precision if train.amp.enabled else None,
         max_grad_norm=train.max_grad_norm,
         ema_decay=train.ema.decay if train.ema.enabled else None,
+        fixed_statistics_share=train.get("fixed_statistics_share", 0.0),
         ddp=dict(train.ddp),
         checkpoint_period=train.checkpointer.period,
         max_to_keep=train.checkpointer.max_to_keep,

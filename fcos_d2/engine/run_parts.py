@@ -42,6 +42,7 @@ class Training:
     precision: str | None = None  # of mixed precision; None: float32
     max_grad_norm: float = math.inf
     ema_decay: float | None = None  # None: no moving mean of the weights
+    fixed_statistics_share: float = 0.0  # of the run, at its end; of batch norms
     ddp: Mapping[str, object] = field(default_factory=lambda: {"broadcast_buffers": False})
     checkpoint_period: int = 5000
     max_to_keep: int | None = None  # checkpoints

@@ -124,6 +124,7 @@ def _training(cfg: CfgNode) -> Training:
         precision=solver.AMP.PRECISION if solver.AMP.ENABLED else None,
         max_grad_norm=full_model_clip_value(cfg),
         ema_decay=solver.EMA.DECAY if solver.EMA.ENABLED else None,
+        fixed_statistics_share=solver.FIXED_STATISTICS_SHARE,
         checkpoint_period=solver.CHECKPOINT_PERIOD,
         eval_period=test.EVAL_PERIOD,
         precise_bn_iters=test.PRECISE_BN.NUM_ITER if test.PRECISE_BN.ENABLED else 0,

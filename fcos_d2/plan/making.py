@@ -180,6 +180,16 @@ def _average(amounts: Amounts) -> Decision:
     )
 
 
+def _statistics(amounts: Amounts) -> Decision:
+    share = rules.fixed_statistics_share(amounts.batch)
+    return Decision(
+        title="",
+        values={"SOLVER.FIXED_STATISTICS_SHARE": share},
+        shown="in the last half, batch norms keep their statistics" if share else "never",
+        reason=f"{count(amounts.batch, 'image')} of a batch differ from all that a test looks at",
+    )
+
+
 def _frozen(amounts: Amounts) -> Decision:
     values = {"MODEL.BACKBONE.FREEZE_AT": rules.FREEZE_AT}
     reason = "frozen stages save time, but cost more than it brings"
@@ -304,6 +314,7 @@ _DECISIONS = (
     _precision,
     _rate,
     _average,
+    _statistics,
     _frozen,
     _mirror,
     _colour,

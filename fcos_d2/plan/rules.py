@@ -105,6 +105,8 @@ WARMUP_SHARE, MOST_WARMUP = 0.05, 100
 # Half-life of the averaged weights, share of the run: long enough to smooth, short enough that
 # the average is not still at the weights of the beginning.
 EMA_HALF_LIFE = 0.02
+# Batch norms keep their statistics in this last share of a run whose batches have few images.
+FIXED_STATISTICS_SHARE, FEW_IMAGES = 0.5, 8
 # Evaluations of a run that is not on a budget (the budget sets its own pace).
 EVALUATIONS = 8
 
@@ -299,6 +301,11 @@ def accumulation(batch: int, step_bytes: float, memory: float) -> int:
 def ema_decay(iterations: int) -> float:
     """The share of the average that an iteration keeps."""
     return round(0.5 ** (1 / max(EMA_HALF_LIFE * iterations, 1)), 6)
+
+
+def fixed_statistics_share(batch: int) -> float:
+    """The last share of the run in which batch norms keep their statistics."""
+    return FIXED_STATISTICS_SHARE if batch <= FEW_IMAGES else 0.0
 
 
 def warmup(iterations: int) -> int:

@@ -72,3 +72,12 @@ def test_example_images_of_a_run_are_drawn(tmp_path, monkeypatch):
     overrides = {"LOGGING.IMAGES": 2, "TEST.EVAL_PERIOD": 1}
     run(train_request(tiny_command(tmp_path / "data", tmp_path / "out", 1, **overrides)))
     assert len(drawn) == 2
+
+
+@pytest.mark.parametrize(("share", "seen"), [(0.0, 4), (0.5, 2), (1.0, 0)])
+def test_the_last_share_of_a_run_changes_no_statistics(tmp_path, share, seen):
+    """A norm counts the batches that it has learned from; an evaluation comes in between."""
+    overrides = {"SOLVER.FIXED_STATISTICS_SHARE": share, "TEST.EVAL_PERIOD": 3}
+    run(train_request(tiny_command(tmp_path / "data", tmp_path / "out", 4, **overrides)))
+    saved = torch.load(tmp_path / "out" / "model_final.pth")["model"]
+    assert saved["backbone.bottom_up.stem.conv1.norm.num_batches_tracked"] == seen

@@ -143,6 +143,9 @@ def test_model_and_mixing_by_start_and_device():
     on_gpu = plan_of("wide", machine=GPU, start=SCRATCH, cost=replace(COST, accumulate=4))
     assert value(on_gpu, "MODEL.RESNETS.DEPTH") == 50
     assert value(on_gpu, "SOLVER.IMS_PER_BATCH") == 16
+    share = "SOLVER.FIXED_STATISTICS_SHARE"
+    assert value(light, share) == value(scratch, share) == 0.5
+    assert value(on_gpu, share) == 0
     assert value(on_gpu, "SOLVER.ACCUMULATE_STEPS") == 4
 
 

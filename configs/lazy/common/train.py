@@ -23,6 +23,8 @@ train = dict(
     # Moving mean of the weights, evaluated and saved instead of them; the weights of the last
     # iteration are evaluated, too, where evaluate_raw is on.
     ema=dict(enabled=False, decay=0.9998, evaluate_raw=False),
+    # The last share of the run in which batch norms that learn keep their statistics.
+    fixed_statistics_share=0.0,
     ddp=dict(broadcast_buffers=False),
     max_grad_norm=math.inf,  # as published; a number clips the norm of all gradients together
     # "value" or "norm" clips each gradient by itself, too.

@@ -93,13 +93,28 @@ def _size(amounts: Amounts) -> Decision:
 def _levels(amounts: Amounts) -> Decision:
     strides, bounds, shares = amounts.level_choice
     values = bodies.model_keys(amounts.body, strides, bounds, amounts.start.settings)
+    aligned = rules.task_aligned(amounts.start.name)
+    verb = "suits" if aligned else "learns"
     each = zip(strides, shares, strict=True)
-    shown = ", ".join(f"P{s.bit_length() - 1} learns {share(x)}" for s, x in each)
+    shown = ", ".join(f"P{s.bit_length() - 1} {verb} {share(x)}" for s, x in each)
     limits = " and ".join(map(str, bounds))
     reason = f"divided at {limits} px to the farthest side" if bounds else "one is enough"
+    if bounds and aligned:
+        reason = "by size; predictions decide where an object is learned"
     if strides[0] == 4:
         reason += "; P2 is for objects below 8 px"
     return Decision(title="levels", values=values, shown=shown, reason=reason)
+
+
+def _assignment(amounts: Amounts) -> Decision:
+    aligned = rules.task_aligned(amounts.start.name)
+    shown = "size and centre of an object say which locations learn it"
+    reason = "the weights were trained so" if amounts.start.name == "coco" else "as in the paper"
+    if aligned:
+        shown = "the locations that predict an object best learn it, and scores learn their IoU"
+        reason = "more exact boxes in the same time"
+    values = rules.TASK_ALIGNED if aligned else rules.SIZE_RANGES
+    return Decision(title="", values=dict(values), shown=shown, reason=reason)
 
 
 def _first_boxes(amounts: Amounts) -> Decision:
@@ -181,11 +196,12 @@ def _average(amounts: Amounts) -> Decision:
 
 
 def _statistics(amounts: Amounts) -> Decision:
-    share = rules.fixed_statistics_share(amounts.batch)
+    share = rules.fixed_statistics_share(amounts.batch, amounts.epochs)
+    part = "half" if share == rules.FIXED_SHARE else "fifth"
     return Decision(
         title="",
         values={"SOLVER.FIXED_STATISTICS_SHARE": share},
-        shown="in the last half, batch norms keep their statistics" if share else "never",
+        shown=f"batch norms keep their statistics in the last {part} of the run" if share else "",
         reason=f"{count(amounts.batch, 'image')} of a batch differ from all that a test looks at",
     )
 
@@ -308,6 +324,7 @@ _DECISIONS = (
     _beginning,
     _size,
     _levels,
+    _assignment,
     _first_boxes,
     _batch_decision,
     _length,

@@ -42,7 +42,9 @@ def plans():
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_level_learns(kind, plans):
     """Counted by the check of data sets, with the assigner and the resize of training."""
-    run = run_of(plans[kind].config())
+    cfg = plans[kind].config()
+    cfg.merge_from_list(["MODEL.FCOS.ASSIGNER", "size_ranges"])  # the levels are for sizes
+    run = run_of(cfg)
     with torch.device("meta"):
         generator = run.on("meta").build_model().proposal_generator
     resize = run.build_train_mapper().input_size.resize
@@ -144,9 +146,24 @@ def test_model_and_mixing_by_start_and_device():
     assert value(on_gpu, "MODEL.RESNETS.DEPTH") == 50
     assert value(on_gpu, "SOLVER.IMS_PER_BATCH") == 16
     share = "SOLVER.FIXED_STATISTICS_SHARE"
-    assert value(light, share) == value(scratch, share) == 0.5
     assert value(on_gpu, share) == 0
     assert value(on_gpu, "SOLVER.ACCUMULATE_STEPS") == 4
+
+
+def test_norms_keep_their_statistics_the_longer_the_fewer_epochs_there_are():
+    share = "SOLVER.FIXED_STATISTICS_SHARE"
+    for minutes, expected in ((1, 0.5), (60, 0.2)):
+        plan = plan_of("wide", budget=60.0 * minutes)
+        assert value(plan, share) == expected
+
+
+def test_assignment_by_start():
+    light, scratch = plan_of("wide"), plan_of("wide", start=SCRATCH)
+    assert value(light, "MODEL.FCOS.ASSIGNER") == "task_aligned"
+    assert value(scratch, "MODEL.FCOS.ASSIGNER") == "size_ranges"
+    for plan in (light, scratch):  # what belongs together is built
+        with torch.device("meta"):
+            run_of(plan.config()).on("meta").build_model()
 
 
 def test_untrained_boxes_have_sides_that_learn(plans):

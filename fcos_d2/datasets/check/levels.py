@@ -1,12 +1,15 @@
 """Box sizes against the levels of a detector, at the resolution of its training."""
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from ...modeling import FCOSProposalGenerator, SizeRangeAssigner
+from ...modeling.assignment import claims_of_boxes
 from ...modeling.geometry import LocationGrid
 from ...modeling.matching import Truth
 
@@ -27,7 +30,7 @@ class LevelStatistics(NamedTuple):
     learned: np.ndarray  # (M,) bool, whether any location may learn it
     positives: list[int]  # of each level, before boxes compete
     names: list[str]  # of the levels
-    ranges: list[tuple[float, float]]
+    ranges: list[tuple[float, float]]  # 0 to inf, all of them: sizes do not decide
     strides: list[int]
     lost: float  # share of the boxes that lose all locations to smaller boxes, in a sample
 
@@ -62,6 +65,8 @@ class LevelStatistics(NamedTuple):
 
     def idle_levels(self) -> str:
         """Which levels learn almost nothing, with the cure, in one line; "" for none."""
+        if all(high == math.inf for _, high in self.ranges):
+            return ""
         total = sum(self.positives)
         idle = [i for i, count in enumerate(self.positives) if count < IDLE * total]
         if not idle:
@@ -105,9 +110,6 @@ def level_statistics(
         generator: gives strides, size ranges, sampling and locations.
         input_sizes: maps the sizes of N images to those at the network's input (N, 2) in training,
             such as `sizes_after`.
-
-    Raises:
-        ValueError: its assigner has no size ranges.
     """
     number = {image["id"]: i for i, image in enumerate(coco["images"])}
     kept = [a for a in coco["annotations"] if not a["iscrowd"]]
@@ -130,15 +132,17 @@ def statistics_of_boxes(
     Args:
         boxes: (M, 4) xyxy, px on disk.
         image_idxs: (M,) the image of each box.
-
-    Raises:
-        ValueError: the assigner has no size ranges.
     """
     assigner = generator.assigner
-    if not isinstance(assigner, SizeRangeAssigner):
-        raise ValueError(
-            f"box sizes can only be compared with size ranges, and the assigner is "
-            f"{assigner}; give a config with MODEL.FCOS.ASSIGNER size_ranges"
+    if isinstance(assigner, SizeRangeAssigner):
+        ranges, claims = assigner.size_ranges, assigner.claims
+    else:  # it chooses among all locations inside of a box
+        ranges = [(0.0, math.inf)] * len(generator.strides)
+        claims = partial(
+            claims_of_boxes,
+            size_ranges=ranges,
+            center_sampling_radius=None,
+            inclusive_size_ranges=True,
         )
     old = np.array(sizes, dtype=np.float32).reshape(-1, 2)
     new = input_sizes
@@ -148,7 +152,7 @@ def statistics_of_boxes(
     if generator.location_rule == "center" and len(padded):
         padded[:] = padded.max(axis=0)  # locations do not depend on it, and one grid is faster
     padded = padded[image_idxs]
-    learned, positives = _claims(scaled, padded, generator, assigner)
+    learned, positives = _claims(scaled, padded, generator, claims)
     extents = scaled[:, 2:] - scaled[:, :2]  # (M, 2)
     return LevelStatistics(
         int(np.median(new.min(axis=1))) if len(new) else 0,
@@ -157,7 +161,7 @@ def statistics_of_boxes(
         learned.numpy(),
         positives.tolist(),
         generator.in_features,
-        assigner.size_ranges,
+        ranges,
         generator.strides,
         _lost_share(scaled, torch.from_numpy(image_idxs), padded, learned, generator),
     )
@@ -173,7 +177,7 @@ def _claims(
     boxes: torch.Tensor,
     padded: np.ndarray,
     generator: FCOSProposalGenerator,
-    assigner: SizeRangeAssigner,
+    claims: Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Whether any location may learn each of the boxes (M, 4), and how many of each level do.
 
@@ -181,14 +185,14 @@ def _claims(
         boxes: xyxy, px.
         padded: (M, 2) height and width of the batch of each.
         generator: has the levels.
-        assigner: its rule.
+        claims: boxes and grids to pairs, as `claims_of_boxes`.
     """
     learned = torch.zeros(len(boxes), dtype=torch.bool)
     positives = torch.zeros(len(generator.strides), dtype=torch.int64)
     for size in np.unique(padded, axis=0):
         grids = _grids(size, generator)
         for some in torch.from_numpy(np.flatnonzero((padded == size).all(axis=1))).split(CHUNK):
-            _, gt_idxs, levels = assigner.claims(boxes[some], grids)
+            _, gt_idxs, levels = claims(boxes[some], grids)
             learned[some[gt_idxs]] = True
             positives += levels.bincount(minlength=len(grids))
     return learned, positives
@@ -201,7 +205,12 @@ def _lost_share(
     learned: torch.Tensor,
     generator: FCOSProposalGenerator,
 ) -> float:
-    """Share of the boxes, in some images, that are not learned because of boxes around them."""
+    """Share of the boxes, in some images, that are not learned because of boxes around them.
+
+    0 where that depends on predictions.
+    """
+    if generator.assigner.needs_predictions:
+        return 0.0
     lost = total = 0
     for image in image_idxs.unique()[:SAMPLE]:
         mine = image_idxs == image

@@ -70,6 +70,17 @@ def test_levels_on_paper(generator):
     assert "smaller than the finest stride (8 px)" in advice and "FCOS/R50-P2-1x" in advice
 
 
+def test_levels_of_an_assigner_that_chooses_by_predictions():
+    """Strictly inside of the 24 px box at (4, 4) lie 12 and 20 px of stride 8, 8 and 24 of 16."""
+    generator = headless_generator(assigner="task_aligned", cls_loss="quality_focal")
+    statistics = level_statistics(
+        coco_of([[4, 4, 24, 24], [40, 40, 1, 1]]), generator, short_edge(64)
+    )
+    assert statistics.positives == [4, 4]
+    assert statistics.learned.tolist() == [True, False]
+    assert statistics.lost == 0 and statistics.idle_levels() == ""
+
+
 def test_boxes_that_lose_their_locations_to_others(generator):
     """Two boxes of one centre: the smaller takes all that the larger could have at its level."""
     statistics = level_statistics(

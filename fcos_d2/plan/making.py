@@ -93,7 +93,7 @@ def _size(amounts: Amounts) -> Decision:
 def _levels(amounts: Amounts) -> Decision:
     strides, bounds, shares = amounts.level_choice
     values = bodies.model_keys(amounts.body, strides, bounds, amounts.start.settings)
-    aligned = rules.task_aligned(amounts.start.name)
+    aligned = rules.task_aligned(amounts.start.name, amounts.machine.kind)
     verb = "suits" if aligned else "learns"
     each = zip(strides, shares, strict=True)
     shown = ", ".join(f"P{s.bit_length() - 1} {verb} {share(x)}" for s, x in each)
@@ -107,9 +107,9 @@ def _levels(amounts: Amounts) -> Decision:
 
 
 def _assignment(amounts: Amounts) -> Decision:
-    aligned = rules.task_aligned(amounts.start.name)
+    aligned = rules.task_aligned(amounts.start.name, amounts.machine.kind)
     shown = "size and centre of an object say which locations learn it"
-    reason = "the weights were trained so" if amounts.start.name == "coco" else "as in the paper"
+    reason = "as in the paper"
     if aligned:
         shown = "the locations that predict an object best learn it, and scores learn their IoU"
         reason = "more exact boxes in the same time"
@@ -202,7 +202,7 @@ def _statistics(amounts: Amounts) -> Decision:
         title="",
         values={"SOLVER.FIXED_STATISTICS_SHARE": share},
         shown=f"batch norms keep their statistics in the last {part} of the run" if share else "",
-        reason=f"{count(amounts.batch, 'image')} of a batch differ from all that a test looks at",
+        reason=f"those of {count(amounts.batch, 'image')} differ from those of all, which tests use",
     )
 
 

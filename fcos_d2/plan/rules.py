@@ -322,9 +322,14 @@ def ema_decay(iterations: int) -> float:
     return round(0.5 ** (1 / max(EMA_HALF_LIFE * iterations, 1)), 6)
 
 
-def task_aligned(start: str) -> bool:
-    """Whether the predictions decide which locations learn an object."""
-    return start == "imagenet"
+def task_aligned(start: str, kind: str) -> bool:
+    """Whether the predictions decide which locations learn an object.
+
+    Args:
+        start: the weights to begin with.
+        kind: of the device; the assignment computes in float64, which not all have.
+    """
+    return start == "imagenet" and kind in ("cpu", "cuda")
 
 
 def fixed_statistics_share(batch: int, epochs: float) -> float:

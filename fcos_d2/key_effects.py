@@ -91,6 +91,7 @@ LAZY_KEYS = {
     "accumulate_steps": 1,
     "budget": 0.0,
     "ema.enabled": False,
+    "fixed_statistics_share": 0.0,
     "validation_loss": False,
     "max_grad_norm": math.inf,
     "clip_each_parameter.type": "",

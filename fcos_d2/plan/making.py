@@ -202,7 +202,7 @@ def _statistics(amounts: Amounts) -> Decision:
         title="",
         values={"SOLVER.FIXED_STATISTICS_SHARE": share},
         shown=f"batch norms keep their statistics in the last {part} of the run" if share else "",
-        reason=f"those of {count(amounts.batch, 'image')} differ from those of all, which tests use",
+        reason=f"those of {amounts.batch} images differ from those of all, which a test uses",
     )
 
 

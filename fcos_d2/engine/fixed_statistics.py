@@ -1,6 +1,7 @@
 """Batch norms that keep their statistics in the last part of a run."""
 
 import logging
+from typing import Any
 
 import torch.distributed as dist
 from detectron2.engine import HookBase
@@ -38,7 +39,7 @@ class FixedStatistics(HookBase):
         if not 0 <= share <= 1:
             raise ValueError(f"`fixed_statistics_share` must be in [0, 1], got {share}")
         norms = [x for x in model.modules() if isinstance(x, _BatchNorm)]
-        self.norms = [x for x in norms if x.running_mean is not None]
+        self.norms: list[Any] = [x for x in norms if x.running_mean is not None]
         self.start = length * (1 - share) if share else float("inf")
         self.budget = budget
 

@@ -40,7 +40,7 @@ class FixedStatistics(HookBase):
             raise ValueError(f"`fixed_statistics_share` must be in [0, 1], got {share}")
         norms = [x for x in model.modules() if isinstance(x, _BatchNorm)]
         self.norms: list[Any] = [x for x in norms if x.running_mean is not None]
-        self.start = length * (1 - share) if share else float("inf")
+        self.start = length * (1 - share)
         self.budget = budget
 
     def before_step(self) -> None:

@@ -39,6 +39,11 @@ class LevelStatistics(NamedTuple):
         """Share of the boxes that no location will learn, in [0, 1]."""
         return 1 - self.learned.mean() if len(self.learned) else 0.0
 
+    @property
+    def sizes_decide(self) -> bool:
+        """Whether the assigner knows size ranges, not only which locations are inside of a box."""
+        return len(self.ranges) == 1 or any(high < math.inf for _, high in self.ranges)
+
     def advice(self) -> list[str]:
         """What to change, in sentences; empty when all is well."""
         if not len(self.sides):
@@ -65,7 +70,7 @@ class LevelStatistics(NamedTuple):
 
     def idle_levels(self) -> str:
         """Which levels learn almost nothing, with the cure, in one line; "" for none."""
-        if all(high == math.inf for _, high in self.ranges):
+        if not self.sizes_decide:
             return ""
         total = sum(self.positives)
         idle = [i for i, count in enumerate(self.positives) if count < IDLE * total]

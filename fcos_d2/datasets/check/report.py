@@ -1,6 +1,5 @@
 """The findings of a check as a page of text, as HTML, and as an exit code."""
 
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -67,13 +66,15 @@ class DatasetReport:
                 f"  {label:>12} {share:6.1%} {longest:6.1%} {'#' * round(40 * share)}".rstrip()
             )
         total = max(sum(levels.positives), 1)
-        chosen = all(high == math.inf for _, high in levels.ranges) and len(levels.ranges) > 1
-        note = ", of which the assigner chooses" if chosen else ""
-        lines.append(f"locations that {'may ' if chosen else ''}learn, by level{note}")
+        lines.append(
+            "locations that learn, by level"
+            if levels.sizes_decide
+            else "locations that may learn, by level, of which the assigner chooses"
+        )
         for name, positives, (low, high), stride in zip(
             levels.names, levels.positives, levels.ranges, levels.strides, strict=True
         ):
-            sizes = "" if chosen else f", farthest side {low:g} to {high:g} px"
+            sizes = f", farthest side {low:g} to {high:g} px" if levels.sizes_decide else ""
             lines.append(f"  {name} (stride {stride}{sizes}): {positives}, {positives / total:.1%}")
         lines.append(f"boxes that no location will learn: {levels.unlearned_share:.2%}")
         return lines + [f"advice: {line}" for line in levels.advice()]

@@ -248,14 +248,13 @@ def _colour(amounts: Amounts) -> Decision:
 
 
 def _mixing(amounts: Amounts) -> Decision:
-    scratch = amounts.start.name == "scratch"
-    values = {
-        "INPUT.MIX.MOSAIC_PROB": rules.MOSAIC_FROM_SCRATCH if scratch else 0.0,
-        "INPUT.MIX.CLOSE_SHARE": rules.MOSAIC_CLOSE_SHARE if scratch else 0.0,
-    }
-    shown = "Mosaic in half of the images" if scratch else "none"
-    reason = "seen to help from random weights only"
-    return Decision(title="mixing", values=values, shown=shown, reason=reason)
+    closed = rules.MOSAIC_CLOSE_SHARE
+    return Decision(
+        title="mixing",
+        values={"INPUT.MIX.MOSAIC_PROB": rules.MOSAIC, "INPUT.MIX.CLOSE_SHARE": closed},
+        shown=f"Mosaic in half of the images, until the last {closed:.0%} of the run",
+        reason="few images make many scenes; the end looks like what comes later",
+    )
 
 
 def _background(amounts: Amounts) -> Decision:

@@ -141,7 +141,9 @@ def test_model_and_mixing_by_start_and_device():
     assert value(light, "MODEL.TIMM.NAME") == "tf_efficientnet_lite0"
     assert value(light, "INPUT.FORMAT") == "RGB" and value(light, "MODEL.PIXEL_STD") == [128.0] * 3
     assert value(scratch, "MODEL.RESNETS.DEPTH") == 18
-    assert value(light, "INPUT.MIX.MOSAIC_PROB") == 0 < value(scratch, "INPUT.MIX.MOSAIC_PROB")
+    for plan in (light, scratch):  # measured from both
+        assert value(plan, "INPUT.MIX.MOSAIC_PROB") == 0.5
+        assert 0 < value(plan, "INPUT.MIX.CLOSE_SHARE") < 0.5
     on_gpu = plan_of("wide", machine=GPU, start=SCRATCH, cost=replace(COST, accumulate=4))
     assert value(on_gpu, "MODEL.RESNETS.DEPTH") == 50
     assert value(on_gpu, "SOLVER.IMS_PER_BATCH") == 16

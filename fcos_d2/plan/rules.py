@@ -155,7 +155,7 @@ LIGHT_JITTER = 0.2  # brightness and contrast
 COLOUR_JITTER = 0.2  # saturation, where colours tell no classes
 
 # Images without objects are left out: 96 images with one or two objects each gave AP 7.2 in 3
-# minutes, and 4.2 with 44 more that had none. Whether they help in long runs was not measured.
+# minutes, and 4.2 with 44 more that had none; in equal steps, 13 epochs, 34.9 and 30.8.
 LEAVE_OUT_EMPTY = True
 
 # Selection. The model returns so many times the largest number of objects seen in an image.

@@ -17,9 +17,12 @@ def _is_the_command() -> bool:
 
 
 if not _is_the_command():
-    # Read when torch loads. By default its CPU threads wait for each other by spinning, which makes
-    # a training step several times slower as soon as another program wants one of the cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read when torch loads. By default its CPU threads wait for each other by spinning for long,
+    # which makes a training step several times slower as soon as another program wants one of the
+    # cores; asleep, they wake too late for small layers. So GNU's OpenMP spins for some 20 us
+    # before it sleeps (measured: docs/benchmarks.md), and others, which have no such count, sleep.
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 
     try:
         with warnings.catch_warnings():

@@ -171,7 +171,6 @@ def build_training_loader(
         ),
         num_workers=num_workers,
         collate_fn=_as_list,
-        persistent_workers=num_workers > 0,
         worker_init_fn=follow_parent,
         pin_memory=torch.cuda.is_available(),  # then nothing waits for the upload
     )

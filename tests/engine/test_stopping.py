@@ -1,5 +1,6 @@
 """Signals to real runs, and who ends with whom."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -63,6 +64,20 @@ def test_a_stopped_run_goes_on_as_if_nothing_were(tmp_path, monkeypatch):
     unbroken, resumed = (torch.load(tmp_path / x / "model_final.pth") for x in ("a", "b"))
     assert unbroken.pop("class_names") == resumed.pop("class_names")
     torch.testing.assert_close(resumed, unbroken, rtol=0, atol=0)
+
+
+def test_no_worker_outlives_the_training(tmp_path, monkeypatch):
+    """Else the interpreter waits ten seconds for it at its end, and says that it was killed."""
+    train, left = Trainer.train, []
+
+    def train_and_look(self):
+        results = train(self)
+        left.append(multiprocessing.active_children())
+        return results
+
+    monkeypatch.setattr(Trainer, "train", train_and_look)
+    start(tmp_path / "data", tmp_path / "out", 2, **{"DATALOADER.NUM_WORKERS": 2})
+    assert left == [[]]
 
 
 def test_an_evaluation_is_left_at_once(tmp_path, monkeypatch):

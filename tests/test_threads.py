@@ -11,7 +11,7 @@ SHOW = f"import os, fcos_d2; print([os.environ.get(x) for x in {NAMES}])"
 
 
 @pytest.mark.parametrize(
-    "given, expected",
+    ("given", "expected"),
     [
         ({}, ["PASSIVE", "1000"]),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, ["ACTIVE", None]),

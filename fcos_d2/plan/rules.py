@@ -147,9 +147,10 @@ FACING_SURE = 4.0
 UPSIDE_DOWN_FROM_EPOCHS = 5.0
 HAVE_AN_UP = 0.6
 # Mosaic: share of the images, and share of the run, at its end, without it. From random weights it
-# brought 3.9 AP. From ImageNet's (docs/recipes.md), without and with it: blood cells 55.5 and 57.2
-# after 4 epochs, 60.5 and 61.5 after 20; one or two objects in an image 28.3 and 34.9 after 13
-# (all images mixed: 32.5), 33.5 and 38.9 after 25.
+# brought 3.9 AP (without it in the last fifth). From ImageNet's (docs/recipes.md), without and with
+# it: blood cells 55.5 and 57.2 after 4 epochs, 60.5 and 61.5 after 20; one or two objects in an
+# image 28.3 and 34.9 after 13 (all images mixed: 32.5), 33.5 and 38.9 after 25. From COCO's it was
+# not measured.
 MOSAIC, MOSAIC_CLOSE_SHARE = 0.5, 0.3
 LIGHT_JITTER = 0.2  # brightness and contrast
 COLOUR_JITTER = 0.2  # saturation, where colours tell no classes

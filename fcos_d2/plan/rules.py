@@ -22,12 +22,17 @@ LEAST_ITERATIONS = 50
 TIMING_SHARE = 0.04
 TIMING_SECONDS = 40.0
 
-# Input size. A size must leave time for so many images, more where there are more classes to tell
-# apart, and in proportion to its square: larger inputs show more, and need more to be learned.
-# Measured on three kinds of blood cells (docs/recipes.md), in equal times: 256 px with 740 images
-# AP 54.0, 192 px with 870 49.5; 320 px with 1000 54.5, 416 px with 600 52.5, 224 px with 2000 52.5;
-# 384 px with 870 images reached no more than 288 px with 730, and with 1500 3.4 to 4.3 AP more.
-ENOUGH_IMAGES, ENOUGH_PER_CLASS = 500, 75
+# Input size. A size must leave time for so many images, and in proportion to its square: larger
+# inputs show more, and need more to be learned. Measured on three kinds of blood cells
+# (docs/recipes.md), in equal times: 256 px with 740 images AP 54.0, 192 px with 870 49.5; 320 px
+# with 1000 54.5, 416 px with 600 52.5, 224 px with 2000 52.5; 384 px with 870 images reached no more
+# than 288 px with 730, and with 1500 3.4 to 4.3 AP more.
+ENOUGH_IMAGES = 575
+# Further ones for each class to be told from the first, in proportion to the images that it takes
+# to see an object of it. Measured on six classes that differ in small print, 3.4 objects in an
+# image, in equal times (5 minutes): 384 px with 2150 images AP 23, no more than by chance; 320 px
+# with 2900 87.5, 256 px with 4540 89.9.
+ENOUGH_PER_CLASS = 100
 ENOUGH_AT = 288  # px
 # Measured on small defects: 448 px with 1120 images beats 224 px with 3200. So below a least
 # number of px for the smallest tenth of the objects, images are given up for size, down to:
@@ -223,8 +228,9 @@ def input_size(
     least = min(size_for(SMALLEST_TENTH_LEAST, smallest_tenth), most)
     enough = max(size_for(SMALLEST_TENTH_ENOUGH, smallest_tenth), MODEST_SIZE)
     enough = min(max(enough, affordable(lambda _: PLENTY_OF_IMAGES)), most)
-    crowd = min(1.0, OBJECTS_OF_AN_IMAGE / max(objects, 1)) ** 0.5
-    images = crowd * (ENOUGH_IMAGES + ENOUGH_PER_CLASS * num_classes)
+    scarce = OBJECTS_OF_AN_IMAGE / max(objects, 1)
+    images = min(1.0, scarce) ** 0.5 * ENOUGH_IMAGES
+    images += scarce * ENOUGH_PER_CLASS * (num_classes - 1)
     in_time = affordable(lambda size: images * (size / ENOUGH_AT) ** 2)
     at_worst = affordable(lambda _: FEWEST_IMAGES)
     floor = min(SMALLEST_SIZE, most)

@@ -20,8 +20,8 @@ def affordable(seconds, per_megapixel=1.0):
 @pytest.mark.parametrize(
     ("native", "smallest_tenth", "seconds", "expected"),
     [
-        # With 2 classes, 650 images are needed at 288 px, and 650 (x / 288)^2 at x px. At 1 s a
-        # megapixel they fit into 225 s at (225e6 * 288^2 / 650)^(1/4) = 412 px, so 384.
+        # With 2 classes, 675 images are needed at 288 px, and 675 (x / 288)^2 at x px. At 1 s a
+        # megapixel they fit into 225 s at (225e6 * 288^2 / 675)^(1/4) = 408 px, so 384.
         (1000, 0.05, 225, 384),
         # Objects of a tenth of the side have 64 px at 640, and no more are needed ...
         (1000, 0.1, 2500, 640),
@@ -29,12 +29,12 @@ def affordable(seconds, per_megapixel=1.0):
         (1000, 0.1, 12000, 992),
         # No larger than the images.
         (320, 0.1, 5000, 320),
-        # Small objects, 0.02: 10 px need 500 px, though enough images in 150 s only fit at 372;
+        # Small objects, 0.02: 10 px need 500 px, though enough images in 150 s only fit at 368;
         # 500 fit at 547.
         (1000, 0.02, 150, 512),
         # There, in 75 s, 500 fit at 387.
         (1000, 0.02, 75, 384),
-        # At 256 px 514 images are needed, which take 34 s.
+        # At 256 px 533 images are needed, which take 34.95 s.
         (1000, 0.1, 35, 256),
         (1000, 0.1, 33, 224),
         # Large objects have 154 px at 256, and no more are needed.
@@ -48,36 +48,46 @@ def affordable(seconds, per_megapixel=1.0):
     ],
 )
 def test_input_size(native, smallest_tenth, seconds, expected):
-    size, reason = rules.input_size(native, smallest_tenth, 2, 5, affordable(seconds))
+    size, reason = rules.input_size(native, smallest_tenth, 2, 14, affordable(seconds))
     assert size == expected
     assert f"{smallest_tenth * size:.0f} px there" in reason
 
 
 def test_more_classes_need_more_images():
-    # 10 classes need 1250 (x / 288)^2 images, which fit into 225 s at 350 px.
-    assert rules.input_size(1000, 0.05, 10, 5, affordable(225))[0] == 320
+    # 10 classes need 1475 (x / 288)^2 images, which fit into 225 s at 335 px.
+    assert rules.input_size(1000, 0.05, 10, 14, affordable(225))[0] == 320
+
+
+def test_classes_of_scarce_objects_need_more_images():
+    # 6 classes need 575 + 5 * 100 = 1075 (x / 288)^2 images, which fit into 150 s at 328 px; with
+    # 3.5 objects in each 575 + 5 * 400 = 2575, which fit at 264 px.
+    assert rules.input_size(1000, 0.1, 6, 14, affordable(150))[0] == 320
+    assert rules.input_size(1000, 0.1, 6, 3.5, affordable(150))[0] == 256
+    # There is nothing to tell one class from.
+    sizes = [rules.input_size(1000, 0.1, 1, x, affordable(150))[0] for x in (14, 3.5)]
+    assert sizes == [352, 352]
 
 
 @pytest.mark.parametrize(
     ("smallest_tenth", "objects", "expected"),
     [
         (0.05, 14, 320),
-        # With 4 x 14 objects half as many: they fit at 2^(1/4) times 322 px, that is 383.
-        (0.05, 56, 352),
-        # 10 px of the smallest tenth need 500 px; 500 images in 84 s fit at 410 px, and fewer are
+        # 675 images fit into 90 s at 324 px; with 4 x 14 objects 575 / 2 + 100 / 4 do, at 393.
+        (0.05, 56, 384),
+        # 10 px of the smallest tenth need 500 px; 500 images in 90 s fit at 424 px, and fewer are
         # not enough of any images.
-        (0.02, 3, 384),
-        (0.02, 56, 384),
+        (0.02, 3, 416),
+        (0.02, 56, 416),
     ],
 )
 def test_crowded_images_are_needed_less_often(smallest_tenth, objects, expected):
-    found = rules.input_size(1000, smallest_tenth, 2, objects, affordable(84))
+    found = rules.input_size(1000, smallest_tenth, 2, objects, affordable(90))
     assert found[0] == expected
 
 
 def test_reasons_of_sizes():
     def reason(native, smallest_tenth, seconds):
-        found = rules.input_size(native, smallest_tenth, 2, 5, affordable(seconds))
+        found = rules.input_size(native, smallest_tenth, 2, 14, affordable(seconds))
         return found[1].split("px there")[1]
 
     assert reason(1000, 0.05, seconds=225) == "; larger ones would leave time for too few images"

@@ -28,10 +28,10 @@ TIMING_SECONDS = 40.0
 # with 1000 54.5, 416 px with 600 52.5, 224 px with 2000 52.5; 384 px with 870 images reached no more
 # than 288 px with 730, and with 1500 3.4 to 4.3 AP more.
 ENOUGH_IMAGES = 575
-# Further ones for each class to be told from the first, in proportion to the images that it takes
-# to see an object of it. Measured on six classes that differ in small print, 3.4 objects in an
-# image, in equal times (5 minutes): 384 px with 2150 images AP 23, no more than by chance; 320 px
-# with 2900 87.5, 256 px with 4540 89.9.
+# Further ones for each class but the first, as classes have to be told apart; in proportion more
+# where an image has fewer objects. Measured on six classes that differ in small print, 3.4 objects
+# in an image, in equal times (docs/recipes.md): 384 px with 2150 images AP 21, classes by chance;
+# 320 px with 2900 87.5, 256 px with 4540 89.9.
 ENOUGH_PER_CLASS = 100
 ENOUGH_AT = 288  # px
 # Measured on small defects: 448 px with 1120 images beats 224 px with 3200. So below a least

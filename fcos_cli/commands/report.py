@@ -146,6 +146,8 @@ def make(arguments: argparse.Namespace, output: Path) -> "Report":
 
 def in_words(report: "Report") -> str:
     """The figures that one wants to know first, in a few lines."""
+    from fcos_d2.evaluation.report.errors import costliest_in_words
+
     numbers = report.numbers
     data, figures = numbers["data"], numbers["figures"]
     lines = [f"{data['images']} images, {data['boxes']} boxes, {data['detections']} detections"]
@@ -155,6 +157,8 @@ def in_words(report: "Report") -> str:
             return "\n".join([*lines, "no boxes to find: there is no AP"])
         between = "" if x["low"] is None else f"  ({x['low']:.1f} to {x['high']:.1f})"
         lines.append(f"{name:5} {x['value']:5.1f}{between}")
+    if mistakes := costliest_in_words(numbers["tide"]):
+        lines.append(f"mistakes: {mistakes}")
     for choice in numbers["thresholds"]["choices"]:
         found = choice["overall"]
         if found["threshold"] is None:

@@ -91,7 +91,7 @@ def _train(request: Request, prepared: Run) -> dict:
     tested = (
         measure_best_weights(prepared, request.trust_checkpoint) if prepared.final_test else None
     )
-    page = write_final_report(prepared, trainer.clock, request.trust_checkpoint)
+    report = write_final_report(prepared, trainer.clock, request.trust_checkpoint)
     forecast, curve = {}, curve_of(trainer)
     if curve is not None and curve.points:
         forecast["2x time"] = curve.in_words()
@@ -100,7 +100,7 @@ def _train(request: Request, prepared: Run) -> dict:
     curves = draw_curves(prepared.output_dir)
     seconds = time.monotonic() - start
     say_end(
-        prepared, results, seconds, best, trainer.clock, tested, forecast, page=page, curves=curves
+        prepared, results, seconds, best, trainer.clock, tested, forecast, report, curves=curves
     )
     return results
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from detectron2.data import DatasetCatalog
 from detectron2.utils import comm
@@ -30,6 +31,13 @@ START, PER_IMAGE = 1.5, 0.02  # s that it takes on a slow CPU core
 SHARE = 0.05  # of a budget, at most
 
 
+class FinalReport(NamedTuple):
+    """What a training says of its report."""
+
+    page: Path
+    mistakes: str  # the costliest kind, in words; "" where none costs anything
+
+
 class NoReport(Exception):
     """Why there is none; no mistake of anybody."""
 
@@ -45,7 +53,7 @@ def keep_time(run: Run, clock: Clock | None) -> None:
 
 def write_final_report(
     run: Run, clock: Clock | None = None, trust_checkpoint: str | None = None
-) -> Path | None:
+) -> FinalReport | None:
     """Writes the report of the best weights on the test set, else on the last validation set.
 
     It looks at no image a second time: the evaluations have left their detections. Whatever goes
@@ -57,7 +65,7 @@ def write_final_report(
         trust_checkpoint: see `read_checkpoint`.
 
     Returns:
-        The page; None on other processes than the first, and where there is none.
+        None on other processes than the first, and where there is none.
     """
     name = tested_on(run)
     if name is None or not comm.is_main_process():
@@ -135,9 +143,10 @@ def _write(
     results: str,
     trust_checkpoint: str | None,
     check_time: Callable[[], None],
-) -> Path:
+) -> FinalReport:
     # Here, because it is made of parts of this room.
     from ..evaluation.report import flow
+    from ..evaluation.report.errors import costliest_in_words
     from ..evaluation.report.page import write_page
     from ..evaluation.report.parts import build_gallery
 
@@ -158,4 +167,5 @@ def _write(
     report = flow.report_of_run(tested, results, asked, trust_checkpoint)
     check_time()
     gallery = build_gallery(report.data, report.matches, report.numbers)
-    return write_page(report.numbers, gallery, folder)
+    page = write_page(report.numbers, gallery, folder)
+    return FinalReport(page, costliest_in_words(report.numbers["tide"]))

@@ -5,7 +5,6 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectron2.data import MetadataCatalog
@@ -19,6 +18,7 @@ from .wrapping import unwrapped
 
 if TYPE_CHECKING:
     from .clock import Clock
+    from .final_report import FinalReport
     from .run_parts import Run
     from .trainer import Trainer
 
@@ -85,7 +85,7 @@ def say_end(
     clock: "Clock | None" = None,
     tested: Mapping[str, object] | None = None,
     forecast: Mapping[str, str] | None = None,
-    page: Path | None = None,
+    report: "FinalReport | None" = None,
     curves: str | None = None,
 ) -> None:
     """What came out, where it lies, and what can be done with it.
@@ -98,7 +98,7 @@ def say_end(
         clock: of a run with a budget.
         tested: results of the best weights on the test set; None where there is no such set.
         forecast: what more time or labels would bring, in words; None: that is not known.
-        page: of the report; None where there is none.
+        report: on what the detector gets right and wrong; None where there is none.
         curves: the picture of them; None: there is none.
     """
     rows = {"results": in_words(results) or "none"}
@@ -111,8 +111,12 @@ def say_end(
     if tested is not None:
         rows["test set"] = in_words(tested) or "none"
     rows |= forecast or {}
-    if page is not None:
-        rows["report"] = f"{page}: what the detector gets right and wrong, and which threshold"
+    if report is not None:
+        if report.mistakes:
+            rows["mistakes"] = report.mistakes
+        rows["report"] = (
+            f"{report.page}: what the detector gets right and wrong, and which threshold"
+        )
     elif run.test_datasets:
         rows["report"] = f"none yet: fcos report --weights {weights}"
     if curves is not None:

@@ -25,8 +25,8 @@ TIMING_SECONDS = 40.0
 # Input size. A size must leave time for so many images, and in proportion to its square: larger
 # inputs show more, and need more to be learned. Measured on three kinds of blood cells
 # (docs/recipes.md), in equal times: 256 px with 740 images AP 54.0, 192 px with 870 49.5; 320 px
-# with 1000 54.5, 416 px with 600 52.5, 224 px with 2000 52.5; 384 px with 870 images reached no more
-# than 288 px with 730, and with 1500 3.4 to 4.3 AP more.
+# with 1000 54.5, 416 px with 600 52.5, 224 px with 2000 52.5; 384 px with 870 images reached no
+# more than 288 px with 730, and with 1500 3.4 to 4.3 AP more.
 ENOUGH_IMAGES = 575
 # Further ones for each class but the first, as classes have to be told apart; in proportion more
 # where an image has fewer objects. Measured on six classes that differ in small print, 3.4 objects

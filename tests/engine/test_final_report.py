@@ -10,6 +10,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from fcos_d2.engine import final_report, run
 from fcos_d2.engine.budget import Budget
 from fcos_d2.engine.final_report import expected_seconds, keep_time, write_final_report
+from fcos_d2.evaluation.coco import FastCOCOEvaluator
 from tests.support.tiny_run import tiny_command, train_request
 
 
@@ -53,6 +54,24 @@ def test_a_training_leaves_a_report_with_its_results(trained):
     assert numbers["model"]["weights"] == str(output / "model_best.pth")
     assert numbers["data"]["images"] == 6
     assert f"report    {folder / 'report.html'}" in lines[-1]
+    assert "mistakes" not in lines[-1]  # it finds nothing, so that no single kind costs anything
+
+
+def test_the_costliest_kind_of_mistake_comes_with_it(a_run, tmp_path, monkeypatch):
+    results = tmp_path / final_report.RESULTS
+    results.parent.mkdir(parents=True)
+    results.touch()
+    evaluator = FastCOCOEvaluator.__new__(FastCOCOEvaluator)
+    evaluator.max_dets_per_image = 100
+    a_run.make_evaluator = lambda _: evaluator
+    numbers = {"tide": {"errors": {"Cls": {"cost": 74.5}, "Miss": {"cost": 1.0}}}}
+    report = SimpleNamespace(numbers=numbers, data=None, matches=None)
+    monkeypatch.setattr(final_report, "replace", lambda run, **_: run)
+    monkeypatch.setattr("fcos_d2.evaluation.report.flow.report_of_run", lambda *_: report)
+    monkeypatch.setattr("fcos_d2.evaluation.report.parts.build_gallery", lambda *_: None)
+    monkeypatch.setattr("fcos_d2.evaluation.report.page.write_page", lambda *_: tmp_path)
+    words = "found, as another class: without these, AP50 would be 74.5 higher"
+    assert write_final_report(a_run) == (tmp_path, words)
 
 
 def test_a_report_that_fails_is_one_warning(trained, a_run, monkeypatch):

@@ -3,6 +3,7 @@
 import logging
 from types import SimpleNamespace
 
+from fcos_d2.engine.final_report import FinalReport
 from fcos_d2.engine.summary import in_words, say_end
 
 
@@ -29,9 +30,10 @@ def test_the_end_says_in_few_lines_where_everything_is(tmp_path, caplog):
     clock = SimpleNamespace(used=1187.4, budget=budget)
     results = {"bbox": {"AP": 41.23}}
     forecast = {"2x time": "+1 AP", "2x labels": "+2 AP"}
-    places = {"page": tmp_path / "report.html", "curves": str(tmp_path / "training.png")}
+    report = FinalReport(tmp_path / "report.html", "found, as another class: without these, ...")
+    curves = str(tmp_path / "training.png")
     with caplog.at_level(logging.INFO):
-        say_end(run, results, 9.0, 42.0, clock, {"bbox": {"AP": 39.0}}, forecast, **places)
+        say_end(run, results, 9.0, 42.0, clock, {"bbox": {"AP": 39.0}}, forecast, report, curves)
     assert caplog.messages[0].splitlines() == [
         "done in 0:19:47 of a budget of 0:20:00",
         "  results   bbox AP 41.2",
@@ -40,6 +42,7 @@ def test_the_end_says_in_few_lines_where_everything_is(tmp_path, caplog):
         "  test set  bbox AP 39.0",
         "  2x time   +1 AP",
         "  2x labels +2 AP",
+        "  mistakes  found, as another class: without these, ...",
         f"  report    {tmp_path}/report.html: what the detector gets right and wrong, and which "
         "threshold",
         f"  curves    {tmp_path}/training.png",

@@ -1,6 +1,8 @@
 """Confusions, calibration, the kinds of errors and doubtful labels, by hotcoco."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -125,3 +127,23 @@ def tide(data: DetectionSet) -> dict[str, object]:
         "all_false_positives": 100 * found["delta_ap"]["FP"],
         "all_misses": 100 * found["delta_ap"]["FN"],
     }
+
+
+def costliest_error(found: Mapping[str, Any]) -> str | None:
+    """The kind of error (a key of TIDE) that costs most AP50; None where none costs any.
+
+    Args:
+        found: by `tide`.
+    """
+    errors = found.get("errors", {})
+    worst = max(errors, key=lambda name: errors[name]["cost"], default=None)
+    return worst if worst and errors[worst]["cost"] > 0 else None
+
+
+def costliest_in_words(found: Mapping[str, Any]) -> str:
+    """The same, with what it costs; "" where none costs any."""
+    worst = costliest_error(found)
+    if worst is None:
+        return ""
+    cost = found["errors"][worst]["cost"]
+    return f"{TIDE[worst]}: without these, AP50 would be {cost:.1f} higher"

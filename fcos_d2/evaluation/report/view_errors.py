@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .charts import bar, calibration_chart
+from .errors import costliest_error
 from .view import Numbers, count, number, share
 
 MATRIX = 12  # classes, above which the whole matrix is folded away
@@ -91,8 +92,8 @@ def calibration_view(found: Numbers) -> dict[str, Any] | None:
 def errors_view(found: Numbers) -> dict[str, Any]:
     """TIDE's errors with the AP50 that each costs."""
     errors = found["errors"]
-    worst = max(errors, key=lambda name: errors[name]["cost"])
-    most = errors[worst]["cost"]
+    worst = costliest_error(found)
+    most = errors[worst]["cost"] if worst else 0.0
     rows = [
         {
             "name": ERRORS.get(name, name),
@@ -104,7 +105,7 @@ def errors_view(found: Numbers) -> dict[str, Any]:
         for name, values in errors.items()
     ]
     sentence = f"AP50 is {number(found['AP50'])}, and no kind of error costs any of it."
-    if most > 0:
+    if worst:
         sentence = (
             f"AP50 is {number(found['AP50'])}. Without the errors of the kind “{ERRORS[worst]}” it "
             f"would be {number(most)} higher: that is the first thing to look at."

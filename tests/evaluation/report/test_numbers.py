@@ -9,6 +9,7 @@ from noisy_detector import detection_set, drawn_truth, noisy_results
 from pycocotools_numbers import pycocotools_evaluation
 
 from fcos_d2.evaluation.coco_boxes import coco_statistics, mean_percent
+from fcos_d2.evaluation.report.errors import costliest_in_words
 from fcos_d2.evaluation.report.numbers import plain, report_numbers
 from fcos_d2.evaluation.results import DetectionSet
 
@@ -119,6 +120,17 @@ def test_tide_by_hand(numbers):
     assert errors == {"Cls": 1, "Loc": 0, "Both": 0, "Dupe": 1, "Bkg": 1, "Miss": 1}
     # With a's second object found at 0.8 and before every mistake: AP of a is 1, of b 0.
     assert numbers["tide"]["errors"]["Cls"]["cost"] == pytest.approx(50 - 50 * 51 / 101, abs=1e-6)
+
+
+def test_the_costliest_kind_of_error_in_words():
+    def words(**costs):
+        return costliest_in_words({"errors": {name: {"cost": x} for name, x in costs.items()}})
+
+    wrong_class = "found, as another class: without these, AP50 would be 74.5 higher"
+    assert words(Cls=74.51, Loc=0.03, Miss=2.0) == wrong_class
+    assert words(Cls=1.0, Miss=2.0).startswith("an object that no detection comes near: ")
+    assert words(Cls=0.0, Loc=0.0) == ""
+    assert costliest_in_words({}) == ""  # there is no object to find
 
 
 def test_images_from_worst_to_best(numbers):

@@ -35,7 +35,7 @@ class FinalReport(NamedTuple):
     """What a training says of its report."""
 
     page: Path
-    mistakes: str  # the costliest kind, in words; "" where none costs anything
+    mistakes: str  # the costliest kind, in words; "" where none costs much
 
 
 class NoReport(Exception):

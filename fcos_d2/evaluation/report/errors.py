@@ -141,9 +141,9 @@ def costliest_error(found: Mapping[str, Any]) -> str | None:
 
 
 def costliest_in_words(found: Mapping[str, Any]) -> str:
-    """The same, with what it costs; "" where none costs any."""
+    """The same, with what it costs; "" where none costs a tenth of a point."""
     worst = costliest_error(found)
-    if worst is None:
+    cost = found["errors"][worst]["cost"] if worst else 0.0
+    if not worst or cost < 0.1:
         return ""
-    cost = found["errors"][worst]["cost"]
     return f"{TIDE[worst]}: without these, AP50 would be {cost:.1f} higher"

@@ -130,6 +130,7 @@ def test_the_costliest_kind_of_error_in_words():
     assert words(Cls=74.51, Loc=0.03, Miss=2.0) == wrong_class
     assert words(Cls=1.0, Miss=2.0).startswith("an object that no detection comes near: ")
     assert words(Cls=0.0, Loc=0.0) == ""
+    assert words(Cls=0.02, Loc=0.0) == ""
     assert costliest_in_words({}) == ""  # there is no object to find
 
 

@@ -38,10 +38,10 @@ ENOUGH_AT = 288  # px
 # number of px for the smallest tenth of the objects, images are given up for size, down to:
 FEWEST_IMAGES = 500
 # An image with more objects than those of blood cells shows more at once, and fewer are needed, by
-# the square root; never fewer than these few, though. Measured on 98 tiny objects in an image
-# (docs/recipes.md), 3 minutes: 224 px with 550 images AP 13.8, 416 px with 200 images 21.8, 576 px
-# with 100 images 10.5; 8 minutes on one core: 416 px with 340 images and P2 28.6, 640 px with 190
-# images and P3 17.8.
+# the square root (those for further classes in proportion); never fewer than these few, though.
+# Measured on 98 tiny objects in an image (docs/recipes.md), 3 minutes: 224 px with 550 images AP
+# 13.8, 416 px with 200 images 21.8, 576 px with 100 images 10.5; 8 minutes on one core: 416 px with
+# 340 images and P2 28.6, 640 px with 190 images and P3 17.8.
 OBJECTS_OF_AN_IMAGE = 14
 # Inputs become so large, px, however large the objects are: 192 px stays at AP 50 to 52 on blood
 # cells whether it sees 870, 960 or 2640 images.

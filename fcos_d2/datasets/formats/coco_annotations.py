@@ -104,7 +104,7 @@ def _settle_ids(
     problems: list[Problem],
 ) -> None:
     """Gives each annotation a number of its own in [1, 2**53]."""
-    ids, without, renumbered = set(), [], []
+    ids, without, renumbered, unusable = set(), [], [], []
     for annotation in annotations:
         given = annotation.get("id")
         number = int(given) if isinstance(given, float) and given.is_integer() else given
@@ -115,10 +115,14 @@ def _settle_ids(
         if isinstance(given, str) or (type(number) is int and number > LARGEST_ID):
             renumbered.append(given)  # nothing wrong
         else:  # COCO's metric takes a ground truth with id 0 for an unmatched one
-            kind = "annotation id that is 0, double or none"
-            place = _place(annotation, image_of[annotation["image_id"]], names)
-            problems.append(Problem("warning", kind, "", "renumbered", place))
+            unusable.append(annotation)
         without.append(annotation)
+    # Some tools count from 0, which is no mistake.
+    severity = "note" if [x.get("id") for x in unusable] == [0] else "warning"
+    for annotation in unusable:
+        kind = "annotation id that is 0, double or none"
+        place = _place(annotation, image_of[annotation["image_id"]], names)
+        problems.append(Problem(severity, kind, "", "renumbered", place))
     if renumbered:
         texts = any(isinstance(given, str) for given in renumbered)
         kind = "ids written as text" if texts else "ids below 0 or beyond 2**53"

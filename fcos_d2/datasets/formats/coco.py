@@ -3,10 +3,11 @@
 import os
 import reprlib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fcos_deploy.files import backslash_hint, find_file, last_part
+from fcos_deploy.files import backslash_hint, find_file
 from fcos_deploy.text import read_json
 from fcos_deploy.vision import ImageError, image_size
 
@@ -14,6 +15,7 @@ from ..ids import Id, as_id, find_id, number_ids
 from ..problems import Place, Problem
 from .coco_annotations import repair_annotations
 from .coco_fields import is_finite
+from .image_names import OtherNames
 
 Coco = dict[str, list[dict]]
 SOURCE_ID = "source_id"  # field of images and categories that got another id than in the file
@@ -152,7 +154,8 @@ def _repair_images(
 ) -> dict[Id, dict]:
     """Images by the id of the file; those that cannot be used are left out."""
     records: dict[Id, dict] = {}
-    names = set()
+    names: dict[str, str] = {}  # the stated one, by it and by that of the file
+    others = None if images is None else OtherNames(Path(images))
     for image in given:
         key = as_id(image.get("id"))
         name, text = image.get("file_name"), f"image id {reprlib.repr(image.get('id'))}"
@@ -168,38 +171,41 @@ def _repair_images(
             continue
         if name in names:
             problems.append(Problem("warning", "image listed twice", text, place=place))
-        names.add(name)
-        if _settle_size(image, images, place, problems):
+        if _settle_size(image, others, names, place, problems):
             records[key] = image
+        names |= {name: name, image["file_name"]: name}
     # It is unknown which of two images the boxes of one id belong to.
     return {i: image for i, image in records.items() if not image.pop("ambiguous", False)}
 
 
 def _settle_size(
-    image: dict, images: str | Path | None, place: Place, problems: list[Problem]
+    image: dict,
+    others: OtherNames | None,
+    taken: Mapping[str, str],
+    place: Place,
+    problems: list[Problem],
 ) -> bool:
-    """Gives `image` its true size; False for one that cannot be used."""
+    """Gives `image` its true size; False for one that cannot be used.
+
+    Args:
+        image: of the file.
+        others: of the folder of the images; None looks at no image.
+        taken: what the images before it are called in the file, by the names of theirs.
+        place: of the image.
+        problems: gets what is wrong.
+    """
     stated = image.get("height"), image.get("width")
     whole = [int(x) for x in stated if is_finite(x) and x >= 1 and x == int(x)]
     sound = len(whole) == 2
-    if images is None:
+    if others is None:
         if not sound:
             problems.append(Problem("error", "image without size", "", "left out", place))
             return False
         image["height"], image["width"] = whole
         return True
-    path = find_file(images, image["file_name"])
-    alone = last_part(image["file_name"])
-    if not os.path.exists(path) and os.path.isfile(Path(images, alone)):
-        # Label Studio writes the folders of its server in front.
-        image["file_name"], path = alone, Path(images, alone)
-        problems.append(Problem("note", "folder of another machine", str(path), place=place))
-    if not os.path.exists(path):  # unlike Path.exists it answers for names that are too long
-        text = f"{path}{backslash_hint(path)}"
-        problems.append(Problem("error", "image file missing", text, "left out", place))
+    path = _settle_name(image, others, taken, place, problems)
+    if path is None:
         return False
-    if path != Path(images, image["file_name"]):  # under the name that Windows gave it
-        image["file_name"] = image["file_name"].replace("\\", "/")
     try:
         true = image_size(path)  # of what the reader gives: turned as its EXIF tag says
     except ImageError as error:
@@ -212,3 +218,30 @@ def _settle_size(
         problems.append(Problem("error", kind, text, "taken from the file", place))
     image["height"], image["width"] = true
     return True
+
+
+def _settle_name(
+    image: dict,
+    others: OtherNames,
+    taken: Mapping[str, str],
+    place: Place,
+    problems: list[Problem],
+) -> Path | None:
+    """Gives `image` the name of its file, below the folder; returns the path, None without one."""
+    stated = image["file_name"]
+    path = find_file(others.folder, stated)
+    if os.path.exists(path):  # unlike Path.exists it answers for names that are too long
+        if path != Path(others.folder, stated):  # under the name that Windows gave it
+            image["file_name"] = stated.replace("\\", "/")
+        return path
+    found = others.find(stated)
+    name = found.relative_to(others.folder).as_posix() if found else ""
+    # Of two names that can mean one file, one is of an image that is not there.
+    if found is None or taken.get(name, stated) != stated:
+        text = f"{path}{backslash_hint(path)}{others.hint(stated)}"
+        problems.append(Problem("error", "image file missing", text, "left out", place))
+        return None
+    kind = "image under another path than stated"
+    problems.append(Problem("note", kind, str(found), "taken", place))
+    image["file_name"] = name
+    return found

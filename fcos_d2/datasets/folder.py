@@ -55,7 +55,7 @@ def find_data(folder: str | Path, *, format: str = "auto") -> FoundData:
         raise ValueError(_nothing(folder, tree, format))
     taken = _drop_repeated(max(readings, key=_completeness))
     others = [reading for reading in readings if reading.layout != taken.layout]
-    lines = [_describe(tree, taken), *taken.lines]
+    lines = [_describe(tree, taken), *tree.remarks(taken), *taken.lines]
     for other in map(_drop_repeated, others):
         difference = _difference(taken, other)
         if difference:
@@ -170,8 +170,10 @@ def _describe(tree: Tree, reading: Reading) -> str:
 
 def _shown(tree: Tree, data: str) -> str:
     """Where the data of a split are, from the folder."""
-    inside = os.path.relpath(data, tree.root)
-    return inside if inside != "." else tree.root.name
+    root = str(tree.root)
+    if data == root or data.startswith(f"{root}:"):  # all of it, or a split: by its own name
+        return Path(os.path.abspath(root)).name + data.removeprefix(root)
+    return os.path.relpath(data, root)
 
 
 def _nothing(folder: Path, tree: Tree, format: str) -> str:

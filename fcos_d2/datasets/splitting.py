@@ -17,6 +17,7 @@ SHARE = 0.2  # of the images, for validation
 MOST = 0.3  # of the images, where many rare classes want to be there
 LARGEST = 0.1  # share of the images in one group of near duplicates, above which it is divided
 FOLDER = "split"  # in the output folder
+MADE_FROM = "made_from.txt"  # in it
 _WITH_IDS = ("images", "categories")
 
 
@@ -92,7 +93,7 @@ class _Split:
 
     def is_there(self) -> bool:
         """Whether the files have been made from these annotations."""
-        key = self.folder / "made_from.txt"
+        key = self.folder / MADE_FROM
         return key.is_file() and key.read_text(encoding="utf-8").strip() == self._key
 
     def write(self, sets: dict[str, dict]) -> None:
@@ -101,7 +102,7 @@ class _Split:
             write_dataset(coco, self.images, self.files(name).data, "coco")
             names = sorted(x["file_name"] for x in coco["images"])
             write_text(self.folder / f"{name}.txt", "".join(f"{x}\n" for x in names))
-        write_text(self.folder / "made_from.txt", f"{self._key}\n")
+        write_text(self.folder / MADE_FROM, f"{self._key}\n")
 
 
 def was_made(files: DataFiles | None) -> bool:

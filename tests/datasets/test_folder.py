@@ -69,6 +69,13 @@ def test_two_readings_that_differ(tmp_path):
         find_data(tmp_path)
 
 
+@pytest.mark.parametrize(("where", "given"), [("", "birds"), ("birds", ".")])
+def test_the_folder_itself_is_shown_by_its_name(tmp_path, monkeypatch, where, given):
+    LAYOUTS["label studio yolo"][0](tmp_path / "birds")
+    monkeypatch.chdir(tmp_path / where)
+    assert "train birds:train (4 images)" in find_data(given).lines[0]
+
+
 def test_two_files_for_one_split(tmp_path):
     one_json(tmp_path)
     write_coco(tmp_path / "other.json", ["c"])
@@ -82,7 +89,9 @@ def test_a_file_that_contains_the_splits_is_passed_over(tmp_path):
         write_coco(tmp_path / "annotations" / f"instances_{name}.json", images)
     found = find_data(tmp_path)
     assert {*boxes_of(found.val)} == {"ä", "d"}
-    assert found.lines[1] == "annotations/instances_all.json contains these sets, and is not read"
+    assert (
+        found.lines[1] == "annotations/instances_all.json contains train and val, and is not read"
+    )
 
 
 def _empty(folder: Path) -> None:

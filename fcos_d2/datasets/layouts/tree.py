@@ -10,7 +10,9 @@ from typing import NamedTuple, NoReturn
 from fcos_deploy.files import files_below, last_part
 from fcos_deploy.vision import image_extensions
 
-from ..own_data import DataFiles
+from ..formats.image_names import FilesByName, folded, parts_of, spellings
+from ..own_data import USUAL_SPLITS, DataFiles
+from ..splitting import MADE_FROM
 
 # The words of people and tools for the three parts of a dataset.
 SPLIT_WORDS = {
@@ -18,6 +20,13 @@ SPLIT_WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "valset", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "testset"), "test"),
 }
+# The words in the names of folders of images; in others may lie masks, drawings or copies of them.
+_OF_IMAGES = {
+    *("image", "images", "img", "imgs", "jpegimages", "photos", "pictures", "data"),
+    *("default", "all", "trainval", *SPLIT_WORDS),
+}
+# What only a run of ours writes, into its output folder.
+_OF_A_RUN = {MADE_FROM, *(f"{name}.json" for name in USUAL_SPLITS)}
 SAMPLE = 200  # names of images that show where the others are
 
 
@@ -44,12 +53,29 @@ class Tree:
         self.files = files_below(root)
         if without is not None:
             self.files = [path for path in self.files if not lies_in(path, without)]
-        self._by_name: dict[str, list[Path]] = defaultdict(list)
+        self._runs = self._pass_over_runs()
+        self._rivals: dict[Path, set[Path]] = defaultdict(set)  # of folders that were found
+        self._by_name = FilesByName(self.files)
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in self.files:
-            self._by_name[path.name].append(path)
             if path.suffix.lower() in image_extensions():
                 self._by_stem[path.stem].append(path)
+
+    def _pass_over_runs(self) -> list[Path]:
+        """Takes out what runs have written beside the data; returns their folders."""
+        runs = {path.parent for path in self.files if path.name in _OF_A_RUN}
+        if not runs:
+            return []
+        kept = []
+        for path in self.files:
+            above = runs.intersection(path.parents)
+            # Where the output folder is that of the data, only what is surely ours.
+            if not above or (above == {self.root} and path.name not in _OF_A_RUN):
+                kept.append(path)
+        if not kept:  # nothing but runs: whoever names it will hear what is in them
+            return []
+        self.files = kept
+        return sorted(x for x in runs if not runs.intersection(x.parents))
 
     def with_suffix(self, *suffixes: str) -> list[Path]:
         """The files whose names end so, in small or capital letters."""
@@ -57,7 +83,7 @@ class Tree:
 
     def named(self, *names: str) -> list[Path]:
         """The files of these names."""
-        return [path for name in names for path in self._by_name.get(name, ())]
+        return [x for name in names for x in self._by_name.named(name) if x.name == name]
 
     def images_below(self, folder: Path) -> list[Path]:
         """The images in a folder and in those in it."""
@@ -81,6 +107,8 @@ class Tree:
         parts = path.relative_to(self.root).parts
         for part in (Path(parts[-1]).stem, *reversed(parts[:-1])) if parts else ():
             words = re.findall("[a-z]+", part.lower())
+            if "test" in words:  # COCO's test-dev
+                words = [word for word in words if word != "dev"]
             splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
             if splits or "trainval" in words or "all" in words:
                 return splits.pop() if len(splits) == 1 else None
@@ -95,13 +123,24 @@ class Tree:
         """
         counts: Counter[Path] = Counter()
         for name in names:
-            parts = [x for x in re.split(r"[/\\]", name) if x not in ("", ".")]
-            there = self._by_name.get(parts[-1], []) if parts else []
-            whole = [path for path in there if list(path.parts[-len(parts) :]) == parts]
-            # Where only the last part fits, the folders before it are those of another machine.
-            folders = {path.parents[len(parts) - 1] for path in whole}
-            counts.update(folders or {path.parent for path in there})
+            counts.update(self.folders_of(name))
         return self._nearest(counts, near)
+
+    def folders_of(self, name: str) -> set[Path]:
+        """The folders that the name of an image may be relative to."""
+        for spelling in spellings(name):
+            parts = parts_of(spelling)
+            there = self._by_name.named(last_part(spelling))
+            whole = [x for x in there if [*map(folded, x.parts[-len(parts) :])] == parts]
+            # Where only the last part fits, the folders before it are those of another machine.
+            folders = {x.parents[len(parts) - 1] for x in whole} or {x.parent for x in there}
+            if folders:
+                return folders
+        return set()
+
+    def image_like(self, name: str) -> Path | None:
+        """An image of this name, but for its ending."""
+        return next(iter(self._by_name.images_like(name)), None)
 
     def folder_of_stems(self, stems: Iterable[str], near: Path) -> Path | None:
         """As `folder_of`, where names have no ending."""
@@ -111,22 +150,58 @@ class Tree:
         return self._nearest(counts, near)
 
     def _nearest(self, counts: Counter[Path], near: Path) -> Path | None:
-        def rank(folder: Path) -> tuple:
-            split = self.split_of(near)
-            apart = len(set(folder.parts) ^ set(near.parts))
-            of_split = split is not None and self.split_of(folder) == split
-            return counts[folder], folder == near.parent, of_split, -apart, str(folder)
+        split = self.split_of(near)
 
-        return max(counts, key=rank, default=None)
+        def other_split(folder: Path) -> bool:
+            return split is not None and self.split_of(folder) not in (None, split)
+
+        def rank(folder: Path) -> tuple:
+            beyond = [x for x in folder.parts if x not in near.parts]
+            odd = [x for x in beyond if not _OF_IMAGES.issuperset(_words(x))]
+            of_split = split is not None and self.split_of(folder) == split
+            # A folder of images is taken before one of masks, which may be nearer.
+            usual = other_split(folder), len(odd), not of_split
+            apart = len(set(folder.parts) ^ set(near.parts))
+            size = len(str(folder))
+            return -counts[folder], folder != near.parent, *usual, apart, size, str(folder)
+
+        found = min(counts, key=rank, default=None)
+        if found is not None and found != near.parent:
+            equal = {x for x in counts if counts[x] == counts[found] and not other_split(x)}
+            self._rivals[found] |= equal - {found}
+        return found
+
+    def remarks(self, reading: Reading) -> list[str]:
+        """What was passed over on the way to a reading."""
+        lines = []
+        if self._runs:
+            lines.append(f"what a training wrote in {listed(self, self._runs)} is passed over")
+        folders = {Path(files.images) for files in reading.splits.values() if files.images}
+        taken = sorted(x for x in folders if self._rivals.get(x))
+        others = sorted({y for x in taken for y in self._rivals[x]} - folders)
+        if others:
+            lines.append(
+                f"images are taken from {listed(self, taken)}; as many of the names are in "
+                f"{listed(self, others)}, too: --train-data FILE --train-images DIR takes those"
+            )
+        return lines
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
+def listed(tree: Tree, paths: list[Path]) -> str:
+    """The first few files or folders, as people see them from the folder."""
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return " and ".join(tree.relative(path) for path in paths[:3]) + more
 
 
 def refuse_several(tree: Tree, paths: list[Path], kind: str) -> NoReturn:
     """Raises ValueError: it is not clear which of some files or folders is meant."""
-    listed = " and ".join(tree.relative(path) for path in paths[:3])
-    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     raise ValueError(
-        f"{tree.root}: {len(paths)} {kind}, {listed}{more}; which is to be learned? Name it with "
-        "--train-data, and with --val-data the one to evaluate on"
+        f"{tree.root}: {len(paths)} {kind}, {listed(tree, paths)}; which is to be learned? Name it "
+        "with --train-data, and with --val-data the one to evaluate on"
     )
 
 

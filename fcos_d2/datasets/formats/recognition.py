@@ -5,6 +5,7 @@ from pathlib import Path
 from fcos_deploy.files import files_below, is_hidden
 from fcos_deploy.vision import image_extensions
 
+from .content import holds
 from .image_folder import METADATA
 from .labelme import is_labelme
 from .open_images import COLUMNS, has_columns
@@ -46,9 +47,12 @@ def _recognise_folder(path: Path) -> str:
         return "yolo"
     if file_of_table(path) != path:
         return "imagefolder"
-    jsons = [p for p in files_below(path) if p.suffix.lower() == ".json"]
+    below = files_below(path)
+    jsons = [p for p in below if p.suffix.lower() == ".json"]
     if any(map(is_labelme, jsons)):
         return "labelme"
+    if any(is_xml(p) and holds(p, [b"<annotation"]) for p in below):
+        return "voc"
     subfolders = [p for p in inside if p.is_dir()]
     holding = [p for p in subfolders if any(map(_is_image, p.iterdir()))]
     if len(holding) > 1 and len(holding) == len(subfolders):

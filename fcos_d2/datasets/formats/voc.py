@@ -49,14 +49,15 @@ def read_voc(
 
     Args:
         root: with Annotations and JPEGImages, as VOC2007, or with the same folders in both, as
-            CVAT writes it; or a folder of xml files, whose images lie beside them or in `images`;
-            or a VOCdevkit with the folders of several years, which are read as one.
-        split: name of a list in ImageSets/Main; None takes every xml file.
+            CVAT writes it; or a folder of xml files, or of folders of them, whose images lie beside
+            them or in `images`; or a VOCdevkit with the folders of several years, read as one.
+        split: name of a list in ImageSets/Main, or, if it is not there, in ImageSets,
+            ImageSets/Layout or the root; None takes every xml file.
         images: folder of the images.
         classes: file of their names, in the order of the ids; None takes those that occur, by name.
 
     Raises:
-        ValueError: no such folder, list or any xml file.
+        ValueError: no such folder, list or any xml file; or xml of another format.
     """
     root = Path(root)
     if not root.is_dir():
@@ -65,12 +66,21 @@ def read_voc(
     folder = Path(images or voc_images(root))  # that the file names are relative to
     problems: list[Problem] = []
     found: list[Record] = []
+    known: set[str] = set()
     for year in years_with(years or [root], split):
         annotations, place = annotations_of(year), voc_images(year) if years else folder
         for stem in voc_stems(year, split):
             path = xml_file(annotations, stem)
             record = _read_image(path, stem, place, folder, problems)
-            found += [record] if record else []
+            if record is None:
+                continue
+            name = record[0]["file_name"]
+            if name in known:
+                kind = "image with two annotation files"
+                problems.append(Problem("error", kind, "", "left out", Place(str(path), name)))
+                continue
+            known.add(name)
+            found.append(record)
     used = {box["name"] for _, boxes in found for box in boxes}
     names = read_names(classes, used) if classes else sorted(used)
     return records_to_coco(found, names, problems), problems
@@ -99,6 +109,11 @@ def _read_image(
         return None
     except ValueError as error:
         problems.append(Problem("error", "annotation file unreadable", str(error), "left out"))
+        return None
+    _refuse_cvat(path, tree)
+    if tree.tag != "annotation" and tree.find("object") is None:
+        kind = "xml file of something else"
+        problems.append(Problem("note", kind, f"<{tree.tag}>", "left out", Place(str(path))))
         return None
     file = _find_image(stem, (tree.findtext("filename") or "").strip(), images)
     if file is None:
@@ -144,13 +159,29 @@ def _parse(path: Path) -> ET.Element:
         raise ValueError(f"{path}: {encoding!r} is no encoding; save the file as UTF-8") from None
 
 
+def _refuse_cvat(path: Path, tree: ET.Element) -> None:
+    """Raises ValueError: the xml of another format."""
+    format = "CVAT for images 1.1" if tree.tag == "annotations" else "LabelMe 3.0"
+    if tree.tag == "annotations" or tree.find("imagesize") is not None:
+        raise ValueError(
+            f"{path}: this is CVAT's format {format!r}, which is not read; export the task as "
+            "'COCO 1.0', 'PASCAL VOC 1.1' or 'Ultralytics YOLO Detection 1.0'"
+        )
+
+
 def _find_image(stem: str, stated: str, images: Path) -> Path | None:
-    """The image of an xml file: it has its name; what `<filename>` says is often out of date."""
-    for extension in (".jpg", ".png", ".jpeg", ".JPG", *sorted(image_extensions())):
-        if (path := images / f"{stem}{extension}").is_file():
+    """The image of an xml file: it has its name; what `<filename>` says is often out of date.
+
+    It lies in the same folder as the xml file, counted from `images`, or in `images` itself.
+    """
+    for folder in dict.fromkeys(((images / stem).parent, images)):
+        for extension in (".jpg", ".png", ".jpeg", ".JPG", *sorted(image_extensions())):
+            if (path := folder / f"{Path(stem).name}{extension}").is_file():
+                return path
+        path = folder / last_part(stated)
+        if stated and os.path.isfile(path):
             return path
-    path = images / Path(stem).parent / last_part(stated)
-    return path if stated and os.path.isfile(path) else None
+    return None
 
 
 def _number(text: str | None) -> float | None:

@@ -4,8 +4,11 @@ import os
 import re
 from pathlib import Path
 
-from fcos_deploy.files import files_below, is_hidden
+from fcos_deploy.files import files_below, is_hidden, last_part
 from fcos_deploy.text import read_lines
+
+# Where lists of images lie; of two of one name the first counts.
+_LISTS = ("ImageSets/Main", "ImageSets", "ImageSets/Layout", ".")
 
 
 def voc_years(root: Path) -> list[Path]:
@@ -18,7 +21,7 @@ def voc_years(root: Path) -> list[Path]:
 
 def years_with(years: list[Path], split: str | None) -> list[Path]:
     """Those that have the list; all where none has it, for the error that says so."""
-    return [x for x in years if split is None or _list_file(x, split).is_file()] or years
+    return [x for x in years if split is None or split in voc_lists(x)] or years
 
 
 def annotations_of(root: Path) -> Path:
@@ -26,8 +29,14 @@ def annotations_of(root: Path) -> Path:
     return root / "Annotations" if (root / "Annotations").is_dir() else root
 
 
-def _list_file(root: Path, split: str) -> Path:
-    return root / "ImageSets" / "Main" / f"{split}.txt"
+def voc_lists(root: Path) -> dict[str, Path]:
+    """The lists of images of a VOC folder, by name."""
+    lists: dict[str, Path] = {}
+    for place in _LISTS:
+        for path in sorted((root / place).glob("*.txt")):
+            if path.is_file() and not is_hidden(path.name):
+                lists.setdefault(path.stem, path)
+    return lists
 
 
 def voc_images(root: Path) -> Path:
@@ -44,17 +53,17 @@ def voc_stems(root: Path, split: str | None = None) -> list[str]:
     """
     folder = annotations_of(root)
     if split is None:
-        # Loose files may lie above those of another set, so only Annotations is walked through.
-        given = files_below(folder) if folder != root else sorted(folder.iterdir())
-        files = [path for path in given if is_xml(path)]
+        # Loose files may lie above those of another set: then they are all.
+        beside = [] if folder != root else [x for x in sorted(folder.iterdir()) if is_xml(x)]
+        files = beside or [path for path in files_below(folder) if is_xml(path)]
         stems = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
     else:
-        path = _list_file(root, split)
-        if not path.is_file():
-            there = sorted(path.parent.glob("*.txt")) if path.parent.is_dir() else []
-            lists = [p.stem for p in there if not is_hidden(p.name)]
-            raise ValueError(f"{path}: no such list; there are {', '.join(lists) or 'none'}")
-        stems = [_stem_of_line(line, folder) for _, line in read_lines(path)]
+        lists = voc_lists(root)
+        if split not in lists:
+            path, there = root / _LISTS[0] / f"{split}.txt", ", ".join([*lists][:10])
+            raise ValueError(f"{path}: no such list; there are {there or 'none'}")
+        named = (_stem_of_line(line, folder) for _, line in read_lines(lists[split]))
+        stems = [*dict.fromkeys(named)]
     if not stems:
         raise ValueError(f"{folder}: no xml file in it")
     return stems
@@ -69,6 +78,7 @@ def _stem_of_line(line: str, folder: Path) -> str:
     words = [line, quoted[1] if quoted else line.split()[0], re.sub(r"\s+-?[01]$", "", line)]
     stems = [*words, *(name.replace("\\", "/") for name in words)]
     stems += [re.sub(r"\.\w+$", "", name) for name in stems]  # where it is the image that is named
+    stems += [last_part(name) for name in stems]  # with the folder that the image is in
     there = (stem for stem in stems if os.path.isfile(xml_file(folder, stem)))
     return next(there, stems[1])
 

@@ -65,6 +65,38 @@ def test_folders_and_lists_of_cvat(tmp_path):
     assert len(read_dataset(tmp_path).coco["images"]) == 4
 
 
+def test_a_list_that_is_not_there(tmp_path):
+    annotate(tmp_path / "Annotations", "a", 3, 4, 9, 12)
+    for name in ("Train", "notes"):
+        (tmp_path / f"{name}.txt").write_text("a\n")
+    assert len(read_dataset(f"{tmp_path}:Train").coco["images"]) == 1
+    with pytest.raises(ValueError, match="train.txt: no such list; there are Train, notes"):
+        read_dataset(f"{tmp_path}:train")
+
+
+def test_loose_files_in_folders(tmp_path):
+    """Read where there is none above them, which would be of another set."""
+    for stem in ("cam0/a", "cam1/a"):
+        annotate(tmp_path / "set", stem, 3, 4, 9, 12)
+    assert boxes(tmp_path / "set") == ([[2, 3, 7, 9]] * 2, [])
+    annotate(tmp_path / "set", "b", 3, 4, 9, 12)
+    assert boxes(tmp_path / "set") == ([[2, 3, 7, 9]], [])
+
+
+def test_an_image_with_two_annotation_files(tmp_path):
+    annotate(tmp_path / "Annotations", "a", 3, 4, 9, 12)
+    annotate(tmp_path / "Annotations", "old/a", 3, 4, 9, 12)
+    assert boxes(tmp_path) == ([[2, 3, 7, 9]] * 2, [])
+    (tmp_path / "JPEGImages" / "old" / "a.png").unlink()
+    assert boxes(tmp_path) == ([[2, 3, 7, 9]], ["image with two annotation files"])
+
+
+def test_xml_of_something_else(tmp_path):
+    annotate(tmp_path, "a", 3, 4, 9, 12)
+    (tmp_path / "pom.xml").write_text("<project/>")
+    assert boxes(tmp_path) == ([[2, 3, 7, 9]], ["xml file of something else"])
+
+
 def test_links_and_hidden_files(tmp_path):
     annotate(tmp_path / "store" / "Annotations", "a", 3, 4, 9, 12)
     (tmp_path / "set" / "Annotations").mkdir(parents=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..choices import check_choice
 from .formats import FORMATS, read_dataset, recognise
+from .formats.voc_folders import voc_lists, voc_years
 from .layouts import LAYOUTS, Reading, Tree
 from .own_data import DataFiles
 from .splitting import earlier_split
@@ -103,11 +104,11 @@ def data_in(
     try:
         found = find_data(folder, format=format)
     except ValueError:
-        if _is_read_whole(folder, named):
+        if named and _has_list(Path(folder), wanted):
             return given, []
         raise
     files: DataFiles | None = getattr(found, wanted)
-    if files is None and _is_read_whole(folder, named):
+    if files is None and named and _has_list(Path(folder), wanted):
         return given, []
     if files is None and (named or found.test):
         others = " or ".join(f"{folder}:{x}" for x in SPLITS if getattr(found, x))
@@ -120,15 +121,14 @@ def data_in(
     return found.train, [*found.lines, ALL_OF_IT]
 
 
-def _is_read_whole(folder: str, named: bool) -> bool:
+def _has_list(folder: Path, split: str) -> bool:
     """Whether a VOC or YOLO folder is meant, by a list of its own."""
-    if not named:
-        return False
     try:
-        recognise(Path(folder))
+        format = recognise(folder)
     except ValueError:
         return False
-    return True
+    roots = voc_years(folder) or [folder] if format == "voc" else []
+    return format == "yolo" or any(split in voc_lists(root) for root in roots)
 
 
 def _completeness(reading: Reading) -> int:

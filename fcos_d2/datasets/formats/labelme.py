@@ -56,6 +56,11 @@ def read_labelme(
             problems.append(Problem("error", "annotation file unreadable", str(error), "left out"))
             continue
         file = _image_of(path, data, Path(images) if images else None)
+        if not os.path.isfile(file) and isinstance(data, dict) and data.get("imageData"):
+            kind = "image only inside its json file, as imageData"
+            cure = f"save it as {file.name} beside it; labelme_export_json writes it out"
+            problems.append(Problem("error", kind, cure, "left out", Place(str(path))))
+            continue
         image = image_record(file, Path(images or folder), str(path), problems)
         if image is not None:
             records.append((image, _boxes(data, image, path, problems)))

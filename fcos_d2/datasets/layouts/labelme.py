@@ -1,5 +1,6 @@
 """Folders of labelme: a json file for each image, which lies beside it."""
 
+import os
 from pathlib import Path
 
 from ..formats.labelme import is_labelme
@@ -12,18 +13,34 @@ def find_labelme(tree: Tree) -> Reading | None:
     files = [path for path in tree.with_suffix(".json") if is_labelme(path)]
     if not files:
         return None
-    folders = {path.parent for path in files}
-    splits = {folder: tree.split_of(folder) for folder in folders}
-    named = {split for split in splits.values() if split}
-    if None in splits.values() or len(named) < len(folders):
-        splits = dict.fromkeys([tree.root], "train")
+    folders, lines = _folders(tree, files)
     data, images = {}, {}
-    for folder, split in splits.items():
-        assert split is not None
+    for split, folder in folders.items():
         data[split] = DataFiles(str(folder), _images_beside(tree, folder, files))
         below = (path for path in files if path.is_relative_to(folder))
         images[split] = without_ending(below)
-    return Reading("labelme", "labelme's json files", data, images, [])
+    return Reading("labelme", "labelme's json files", data, images, lines)
+
+
+def _folders(tree: Tree, files: list[Path]) -> tuple[dict[str, Path], list[str]]:
+    """The folder of each split, of which all is read; and what is to be said about it."""
+    named = {path: tree.split_of(path.parent) for path in files}
+    words = sorted({split for split in named.values() if split})
+    if not words:
+        return {"train": tree.root}, []
+    by_split: dict[str, list[Path]] = {}
+    unnamed = "" if "train" in words else "train"
+    for path, split in named.items():
+        by_split.setdefault(split or unnamed, []).append(path.parent)
+    folders = {split: Path(os.path.commonpath(parents)) for split, parents in by_split.items()}
+    read = sum(path.is_relative_to(folder) for folder in folders.values() for path in files)
+    if "" in folders or read > len(files):
+        line = (
+            f"json files in folders called {' and '.join(words)} are mixed with others: all are "
+            "learned; put each set below a folder of its own to keep them apart"
+        )
+        return {"train": tree.root}, [line]
+    return folders, []
 
 
 def _images_beside(tree: Tree, folder: Path, files: list[Path]) -> str | None:

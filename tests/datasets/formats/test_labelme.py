@@ -59,3 +59,8 @@ def test_a_missing_image_is_named(tmp_path):
     write_image(tmp_path / "d.png")
     (tmp_path / "x.json").write_text(json.dumps({"shapes": [], "imagePath": "gone.png"}))
     assert [p.kind for p in read_dataset(tmp_path).problems] == ["image file missing"]
+    data = {"shapes": [], "imagePath": "old/gone.png", "imageData": "iVBO"}
+    (tmp_path / "x.json").write_text(json.dumps(data))
+    (problem,) = read_dataset(tmp_path).problems
+    assert problem.kind == "image only inside its json file, as imageData"
+    assert "x.json: save it as gone.png beside it; labelme_export_json" in problem.where

@@ -15,7 +15,7 @@ from .tree import SPLIT_WORDS, Reading, Tree, refuse_several, sample, without_en
 
 _ROOT = re.compile(rb"<\s*annotation[\s>]")
 _FILE_NAME = re.compile(rb"<filename>\s*([^<]*?)\s*</filename>")
-_LISTS = {**SPLIT_WORDS, "trainval": "trainval"}
+_LIST_WORDS = {**SPLIT_WORDS, "trainval": "trainval"}
 _KIND = "folders of VOC xml"
 
 
@@ -85,7 +85,7 @@ def _with_lists(tree: Tree, years: list[Path], xml: list[Path]) -> Reading:
     lines = []
     for year in years:
         for word, path in voc_lists(year).items():
-            if word.lower() not in _LISTS:
+            if word.lower() not in _LIST_WORDS:
                 continue
             stems = _paths(year, word) if read_lines(path) else frozenset()
             if stems & there[year]:
@@ -93,7 +93,7 @@ def _with_lists(tree: Tree, years: list[Path], xml: list[Path]) -> Reading:
             elif stems:
                 lines.append(f"{tree.relative(path)} names images without annotations: not read")
     # CVAT writes the name of a list as people have typed it.
-    words = {_LISTS[word.lower()]: word for word in reversed(lists)}
+    words = {_LIST_WORDS[word.lower()]: word for word in reversed(lists)}
     if trainval := words.pop("trainval", ""):
         words.setdefault("train", trainval)
     everything = _union(there.values())
@@ -115,7 +115,7 @@ def _with_lists(tree: Tree, years: list[Path], xml: list[Path]) -> Reading:
 def _lists_elsewhere(tree: Tree, roots: list[Path]) -> list[str]:
     """A line about lists of splits that lie where none is looked for."""
     looked_at = {path for root in roots for path in voc_lists(root).values()}
-    lists = (path for path in tree.with_suffix(".txt") if path.stem.lower() in _LISTS)
+    lists = (path for path in tree.with_suffix(".txt") if path.stem.lower() in _LIST_WORDS)
     other = [tree.relative(path) for path in lists if path not in looked_at]
     cure = "lists of splits are read from ImageSets/Main beside Annotations"
     return [f"{', '.join(other[:3])}: not read; {cure}"] if other else []

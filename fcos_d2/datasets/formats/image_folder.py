@@ -1,6 +1,7 @@
 """Hugging Face's ImageFolder: images, and their objects in metadata.jsonl or metadata.parquet."""
 
 import json
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from fcos_deploy.text import parse_yaml, read_lines, read_text
 
 from ..problems import Place, Problem
 from .coco_fields import is_finite
-from .records import Coco, Record, corners_to_box, image_record, records_to_coco
+from .records import Coco, Record, add_boxes, image_record, records_to_coco
 
 METADATA = ("metadata.jsonl", "metadata.parquet")
 _CATEGORIES = ("categories", "category", "category_id", "labels", "label", "class", "name")
 _BOXES = ("bbox", "bboxes", "boxes")
+_AREAS = ("area", "areas")
 Row = dict[str, Any]
 
 
@@ -36,14 +38,18 @@ def read_image_folder(path: str | Path, images: str | Path) -> tuple[Coco, list[
     names = _class_names(features) or _names_of_card(path)
     problems: list[Problem] = []
     records: list[Record] = []
+    found: list[dict] = []
     for number, row in enumerate(rows, start=1):
         source, name = f"{path.name} row {number}", row.get("file_name")
         if not isinstance(name, str):
             kind = "row without file_name"
             problems.append(Problem("error", kind, str(row)[:80], "left out", Place(source)))
         elif image := image_record(find_file(images, name), images, source, problems):
-            boxes = _boxes(row.get("objects"), names, image, source, problems)
-            records.append((image, boxes))
+            place = Place(source, image["file_name"])
+            boxes = _boxes(row.get("objects"), names, place, problems)
+            found += ({**box, "image_id": len(records)} for box in boxes)
+            records.append((image, []))
+    add_boxes(found, records, str(path), problems)
     used = {box["name"] for _, boxes in records for box in boxes}
     ordered = [name for name in names if name in used] or sorted(used)
     return records_to_coco(records, ordered, problems), problems
@@ -117,40 +123,53 @@ def _names_of_card(path: Path) -> list[str]:
     return []
 
 
-def _boxes(
-    objects: Any, names: list[str], image: dict, source: str, problems: list[Problem]
-) -> list[dict]:
-    """Of lists of boxes and categories, or of a list of objects with one of each."""
-    if isinstance(objects, list):
-        single = [x for x in objects if isinstance(x, dict)]
-        boxes, labels = (
-            [_first(x, _BOXES) for x in single],
-            [_first(x, _CATEGORIES) for x in single],
+def _boxes(objects: Any, names: list[str], place: Place, problems: list[Problem]) -> list[dict]:
+    """As `add_boxes` takes them; of lists of boxes and categories, of a list of objects, or of one.
+
+    What is wrong is left out.
+    """
+    if isinstance(objects, dict) and _is_box(_first(objects, _BOXES)):
+        objects = [objects]
+    if isinstance(objects, list) and all(isinstance(x, dict) for x in objects):
+        boxes, labels, areas = (
+            [_first(x, keys) for x in objects] for keys in (_BOXES, _CATEGORIES, _AREAS)
         )
     else:
-        table = objects if isinstance(objects, dict) else {}
-        boxes, labels = _first(table, _BOXES) or [], _first(table, _CATEGORIES) or []
-    place = Place(source, image["file_name"])
-    if len(boxes) != len(labels):
-        text = f"{len(boxes)} boxes, {len(labels)} categories"
+        table = objects if isinstance(objects, dict) else {_BOXES[0]: objects}
+        boxes, labels, areas = (_first(table, keys) or [] for keys in (_BOXES, _CATEGORIES, _AREAS))
+    if not isinstance(boxes, list) or not isinstance(labels, list) or len(boxes) != len(labels):
+        text = f"boxes {reprlib.repr(boxes)}, categories {reprlib.repr(labels)}"
         problems.append(Problem("error", "boxes without categories", text, "left out", place))
         return []
+    if not isinstance(areas, list) or len(areas) != len(boxes):
+        areas = [None] * len(boxes)
     read = []
-    for values, label in zip(boxes, labels, strict=True):
-        is_number = isinstance(label, int) and not isinstance(label, bool)
-        if is_number and names and not 0 <= label < len(names):
-            text = f"{label} ({len(names)} classes)"
+    for box, label, area in zip(boxes, labels, areas, strict=True):
+        name = _class_name(label, names)
+        if name is None:
+            text = f"{reprlib.repr(label)}" + (f" ({len(names)} classes)" if names else "")
             problems.append(Problem("error", "unknown category", text, "left out", place))
-            continue
-        text = names[label] if is_number and names else str(label)
-        if not isinstance(values, list) or len(values) != 4 or not all(map(is_finite, values)):
+        elif not _is_box(box):
             kind = "box that is not four numbers"
-            problems.append(Problem("error", kind, str(values)[:80], "left out", place))
-            continue
-        x, y, width, height = values
-        where = place._replace(category=text)
-        read.append(corners_to_box([x, y, x + width, y + height], image, where, problems))
-    return [box for box in read if box]
+            problems.append(Problem("error", kind, str(box)[:80], "left out", place))
+        else:
+            read.append({"bbox": box, "area": area, "place": place._replace(category=name)})
+    return read
+
+
+def _is_box(values: Any) -> bool:
+    return isinstance(values, list) and len(values) == 4 and all(map(is_finite, values))
+
+
+def _class_name(label: Any, names: list[str]) -> str | None:
+    """Of a name, or of a number, which pandas makes a float; None for anything else."""
+    if isinstance(label, str):
+        return label or None
+    if not is_finite(label) or label != int(label):
+        return None
+    if names:
+        return names[int(label)] if 0 <= label < len(names) else None
+    return str(int(label))
 
 
 def _first(table: dict, keys: tuple[str, ...]) -> Any:

@@ -12,6 +12,7 @@ from fcos_deploy.text import read_lines, read_text
 from fcos_deploy.vision import ImageError, image_size
 
 from ..problems import Place, Problem
+from .coco_conventions import settle_convention
 
 Coco = dict[str, list[dict]]
 # An image with file_name, height and width, and its boxes with name and bbox.
@@ -68,6 +69,28 @@ def image_name(file: Path, folder: Path) -> str:
     """What a dataset with the images in `folder` calls a file: its path below it, or all of it."""
     inside = file.is_relative_to(folder)
     return (file.relative_to(folder) if inside else Path(os.path.realpath(file))).as_posix()
+
+
+def add_boxes(
+    given: list[dict], records: list[Record], source: str, problems: list[Problem]
+) -> None:
+    """Gives the records their boxes, once all of them have told what their numbers mean.
+
+    Args:
+        given: with `image_id`, which is the number of the record; `bbox`, [x, y, width, height];
+            `place`, with its category; and `area`, where the file states it.
+        records: changed in place.
+        source: what the messages call the file.
+        problems: gets what is wrong.
+    """
+    images = {number: image for number, (image, _) in enumerate(records)}
+    settle_convention(given, images, source, problems)
+    for entry in given:
+        image, boxes = records[entry["image_id"]]
+        x, y, width, height = entry["bbox"]
+        corners = [x, y, x + width, y + height]
+        if box := corners_to_box(corners, image, entry["place"], problems):
+            boxes.append(box)
 
 
 def corners_to_box(

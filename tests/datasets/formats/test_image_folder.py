@@ -33,11 +33,39 @@ def test_a_list_of_objects(tmp_path):
     assert boxes == [("x", 1, 2, 3, 4), ("y", 5, 6, 7, 8)]
 
 
+def test_one_object_without_lists(tmp_path):
+    assert read(tmp_path, row(bbox=[1, 2, 3, 4], category="x")) == ([("x", 1, 2, 3, 4)], [])
+    assert read(tmp_path, row(bbox=[1, 2, 3, 4], category=7)) == ([("7", 1, 2, 3, 4)], [])
+
+
+def test_whole_floats_are_numbers_of_classes(tmp_path):
+    rows = row(bbox=[[1, 2, 3, 4]] * 2, categories=[1.0, 2])
+    assert [name for name, *_ in read(tmp_path, rows)[0]] == ["1", "2"]
+
+
+# A box of 16 x 8 px at (8, 4) in 32 x 32 px: as shares of the image, and as corners.
+@pytest.mark.parametrize(
+    ("box", "kind"),
+    [
+        ([0.25, 0.125, 0.5, 0.25], "boxes that look relative, shares of the image"),
+        ([8, 4, 24, 12], "boxes that look like corners, xyxy"),
+    ],
+)
+def test_boxes_of_another_convention(tmp_path, box, kind):
+    found = read(tmp_path, row(bbox=[box], categories=["x"], area=[16 * 8]))
+    assert found == ([("x", 8, 4, 16, 8)], [kind])
+
+
 @pytest.mark.parametrize(
     ("bad", "kind"),
     [
         (row(bbox=[[1, 2, 3]], categories=["x"]), "box that is not four numbers"),
         (row(bbox=[[1, 2, 3, 4]], categories=[]), "boxes without categories"),
+        (row(bbox=[[1, 2, 3, 4]], categories="x"), "boxes without categories"),
+        (row(bbox=7, categories=1), "boxes without categories"),
+        ({"file_name": "c.png", "objects": [[1, 2, 3, 4]]}, "boxes without categories"),
+        (row(bbox=[[1, 2, 3, 4]], categories=[None]), "unknown category"),
+        (row(bbox=[[1, 2, 3, 4]], categories=[0.5]), "unknown category"),
         ({"file_name": "gone.png", "objects": {}}, "image file missing"),
         ({"objects": {}}, "row without file_name"),
     ],

@@ -285,6 +285,17 @@ def keras_csv(folder: Path) -> None:
         (folder / f"{split}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
+def header_csv(folder: Path) -> None:
+    for split, names in (("train", TRAIN), ("val", VAL)):
+        write_images(folder / "images", names)
+        rows = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+        for name in names:
+            for label, *box in BOXES[name]:
+                rows.append(f"{name}.png,{SIDE},{SIDE},{label},{','.join(map(str, box))}")
+        file = folder / f"{split}_labels.csv"
+        file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
 # Layout -> what writes it, and the images of train, val and test.
 LAYOUTS: dict[str, tuple[Write, list[str], list[str] | None, list[str] | None]] = {
     "roboflow coco": (roboflow_coco, TRAIN, VAL, ["c"]),
@@ -307,4 +318,5 @@ LAYOUTS: dict[str, tuple[Write, list[str], list[str] | None, list[str] | None]] 
     "image folder": (image_folder, TRAIN, VAL, None),
     "open images": (open_images, TRAIN, VAL, None),
     "keras csv": (keras_csv, TRAIN, VAL, None),
+    "csv with a header": (header_csv, TRAIN, VAL, None),
 }

@@ -66,8 +66,8 @@ def read_dataset(
 
     Args:
         path: COCO json; VOC folder, or one of xml files; YOLO's data.yaml, darknet's obj.data, or
-            the folder of either; CSV of keras-retinanet or Open Images; a folder of labelme's json
-            files; metadata.jsonl or .parquet of an ImageFolder, or its folder; or a txt of lines.
+            the folder of either; CSV of boxes or of Open Images; a folder of labelme's json files;
+            metadata.jsonl or .parquet of an ImageFolder, or its folder; or a txt of lines.
             ":split" at its end names a list of VOC or a split of YOLO.
         images: folder of the images, where it is not the usual one of the format.
         classes: file of the class names, for CSV and txt.
@@ -113,7 +113,8 @@ def _yolo(given: Source) -> Read:
 
 def _csv(given: Source) -> Read:
     images = given.images or given.path.parent
-    return *read_csv(given.path, images, _classes(given)), images
+    classes = given.classes or class_file(given.path)
+    return *read_csv(given.path, images, classes), images
 
 
 def _txt(given: Source) -> Read:
@@ -121,16 +122,9 @@ def _txt(given: Source) -> Read:
     yolo = file_of_yolo(path.parent)
     if yolo != path.parent and not holds_boxes(path):
         raise ValueError(f"{path}: a list of the images of a YOLO dataset; give its file, {yolo}")
-    return *read_txt(path, images, _classes(given)), images
-
-
-def _classes(given: Source) -> Path_:
-    """The file of class names; for CSV also the one that lies beside it."""
-    found = given.classes or class_file(given.path)
-    if found is None:
-        format = given.path.suffix[1:].lower()
-        raise ValueError(f"{given.path}: {format} needs a file of class names: use --classes")
-    return found
+    if given.classes is None:
+        raise ValueError(f"{path}: txt needs a file of class names: use --classes")
+    return *read_txt(path, images, given.classes), images
 
 
 def _labelme(given: Source) -> Read:

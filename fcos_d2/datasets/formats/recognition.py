@@ -22,6 +22,8 @@ _BY_SUFFIX = {
     ".jsonl": "imagefolder",
     ".parquet": "imagefolder",
 }
+# Beside a CSV of boxes; the second is Roboflow's.
+CLASS_FILES = ("classes.csv", "_classes.csv", "class_list.csv")
 
 
 def recognise(path: Path) -> str:
@@ -79,10 +81,10 @@ def file_of_table(path: Path) -> Path:
 
 
 def class_file(path: Path) -> Path | None:
-    """The classes.csv that keras-retinanet has beside its boxes."""
-    beside = path.with_name("classes.csv")
-    is_it = path.suffix.lower() == ".csv" and path != beside and beside.is_file()
-    return beside if is_it else None
+    """The file of class names that keras-retinanet has beside a CSV of boxes."""
+    if path.suffix.lower() != ".csv" or path.name in CLASS_FILES:
+        return None
+    return next((x for x in map(path.with_name, CLASS_FILES) if x.is_file()), None)
 
 
 def _is_image(path: Path) -> bool:

@@ -149,7 +149,7 @@ def read_names(path: str | Path, used: Iterable[str] = ()) -> list[str]:
 
     `screw 4,0` may be either. A file is `name,id` where each line is, with the ids 0, 1, 2, ...,
     and the names that it then has are those that the data use; where these do not tell, where it
-    is called .csv.
+    is called .csv. A .csv may have a header, `class,id`.
 
     Args:
         path: of the file.
@@ -164,9 +164,11 @@ def read_names(path: str | Path, used: Iterable[str] = ()) -> list[str]:
     is_csv = path.suffix.lower() == ".csv"
     lines = [line for _, line in read_lines(path)]
     rows = read_csv_rows(path)
+    if is_csv and not _are_pairs(rows[:1]) and _are_pairs(rows[1:]):  # below a header
+        rows, lines = rows[1:], lines[1:]
     if is_csv and all(len(row) == 1 for _, row in rows):
         lines = [row[0] for _, row in rows]
-    if rows and all(len(row) == 2 and row[1].isdecimal() for _, row in rows):
+    if _are_pairs(rows):
         ids = [int(number) for _, (_, number) in rows]
         pairs = {int(number): name for _, (name, number) in rows}
         by_data = len(used & set(pairs.values())) - len(used & set(lines))
@@ -179,6 +181,11 @@ def read_names(path: str | Path, used: Iterable[str] = ()) -> list[str]:
     if not lines or "" in lines or len(set(lines)) != len(lines):
         raise ValueError(f"{path}: class names must be there and differ from each other")
     return lines
+
+
+def _are_pairs(rows: list[tuple[int, list[str]]]) -> bool:
+    """Whether there are rows, each of a name and an id."""
+    return bool(rows) and all(len(row) == 2 and row[1].isdecimal() for _, row in rows)
 
 
 def read_csv_rows(path: str | Path) -> list[tuple[int, list[str]]]:

@@ -1,25 +1,31 @@
-"""Folders with a table of boxes: CSV of keras-retinanet and Open Images, and an ImageFolder's."""
+"""Folders with a table of boxes: CSV, that of Open Images, and the one of an ImageFolder."""
 
 from pathlib import Path
 
 from ..formats.image_folder import METADATA
+from ..formats.lines import csv_rows, is_csv_of_boxes
 from ..formats.open_images import COLUMNS, has_columns
-from ..formats.recognition import class_file
+from ..formats.recognition import CLASS_FILES, class_file
 from ..formats.records import read_csv_rows
 from ..own_data import DataFiles
 from .tree import Reading, Tree, refuse_several, sample, without_ending
 
 
 def find_csv(tree: Tree) -> Reading | None:
-    """keras-retinanet's CSV with a classes.csv beside it, by split.
+    """CSV files of boxes: those beside a classes.csv, and those that name images of the folder.
 
     Raises:
         ValueError: several for one split.
     """
-    files = [path for path in tree.with_suffix(".csv") if class_file(path)]
-    names = {path: [row[0] for _, row in read_csv_rows(path) if len(row) == 6] for path in files}
-    rows = {path: found for path, found in names.items() if found}
-    return _of_tables(tree, "csv", "keras-retinanet's CSV", rows)
+    names, lines = {}, []
+    for path in tree.with_suffix(".csv"):
+        if class_file(path) or (path.name not in CLASS_FILES and is_csv_of_boxes(path)):
+            found = [row[0] for _, row in csv_rows(path) if len(row) == 6]
+            if not found:
+                lines.append(f"{tree.relative(path)} has no row of a box; it is passed over")
+            elif class_file(path) or tree.folder_of(sample(found), path):
+                names[path] = found
+    return _of_tables(tree, "csv", "CSV of boxes", names, lines)
 
 
 def find_open_images(tree: Tree) -> Reading | None:
@@ -34,7 +40,7 @@ def find_open_images(tree: Tree) -> Reading | None:
             (_, head), *rows = read_csv_rows(path)
             column = head.index("ImageID")
             stems[path] = [*dict.fromkeys(row[column] for _, row in rows if len(row) > column)]
-    return _of_tables(tree, "openimages", "Open Images", stems, by_stem=True)
+    return _of_tables(tree, "openimages", "Open Images", stems, [], by_stem=True)
 
 
 def find_image_folder(tree: Tree) -> Reading | None:
@@ -55,7 +61,12 @@ def find_image_folder(tree: Tree) -> Reading | None:
 
 
 def _of_tables(
-    tree: Tree, format: str, layout: str, names: dict[Path, list[str]], by_stem: bool = False
+    tree: Tree,
+    format: str,
+    layout: str,
+    names: dict[Path, list[str]],
+    lines: list[str],
+    by_stem: bool = False,
 ) -> Reading | None:
     if not names:
         return None
@@ -66,7 +77,7 @@ def _of_tables(
         splits[split] = DataFiles(str(path), str(folder))
         paths = (folder / (f"{name}.jpg" if by_stem else name) for name in names[path])
         images[split] = without_ending(paths)
-    return Reading(format, layout, splits, images, [])
+    return Reading(format, layout, splits, images, lines)
 
 
 def _by_split(tree: Tree, files: list[Path], kind: str) -> dict[str, Path]:

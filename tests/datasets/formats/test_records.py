@@ -35,6 +35,8 @@ def names(tmp_path: Path, file: str, text: str, used: tuple[str, ...] = ()) -> l
         ("names.csv", '"screw 4,0",0\n"a ""nut""",1\n', (), ["screw 4,0", 'a "nut"']),
         ("names.csv", '"screw 4,0"\nnut\n', (), ["screw 4,0", "nut"]),
         ("names.csv", "screw 4,0\nnut\n", (), ["screw 4,0", "nut"]),
+        ("names.csv", "class,id\ncat,1\ndog,0\n", (), ["dog", "cat"]),
+        ("names.csv", "nut,small\nscrew 4,0\nbolt\n", (), ["nut,small", "screw 4,0", "bolt"]),
         ("names.txt", '"cat"\n', (), ['"cat"']),
         ("names.txt", "7 inch\n\n  9\u2028x \n", (), ["7 inch", "9\u2028x"]),
     ],

@@ -8,6 +8,8 @@ from pathlib import Path
 
 # What desktops leave in folders besides names with a dot in front, such as `._a.jpg`.
 _LEFT_BY_DESKTOPS = {"thumbs.db", "desktop.ini", "__macosx"}
+# How the names of files end that have to be unpacked before anything can be read.
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def is_hidden(name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..choices import check_choice
-from .formats import FORMATS, read_dataset, recognise
+from .formats import FORMATS, nothing_known, read_dataset, recognise
 from .formats.voc_folders import voc_lists, voc_years
 from .layouts import LAYOUTS, Reading, Tree
 from .own_data import DataFiles
@@ -187,7 +187,9 @@ def _nothing(folder: Path, tree: Tree, format: str) -> str:
         read_dataset(folder, format=format)
     except ValueError as error:
         return str(error)
-    return f"{folder}: no dataset of the format {format} in it"
+    # A file that only looks like one of a known format, such as a stray xml.
+    said = f"{folder}: no dataset of the format {format} in it"
+    return nothing_known(folder) if format == "auto" else said
 
 
 # --- two readings of one folder -----------------------------------------------------------------

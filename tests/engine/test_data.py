@@ -63,11 +63,13 @@ def test_validation_data_given_beside_a_folder_win(tmp_path):
     [
         (["nothing/"], "nothing/: no such folder of data, and no KEY VALUE of the config"),
         (["a.yaml"], "a.yaml is a file: give its folder, or --train-data a.yaml"),
+        (["a.ZIP"], "a.ZIP is an archive: unpack it, and give the folder"),
     ],
 )
 def test_a_word_that_is_no_folder(tmp_path, monkeypatch, capsys, words, line):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.yaml").touch()
+    (tmp_path / "a.ZIP").touch()
     assert main(["train", *words, "--config", "Recipes/R18-Scratch"]) == 2
     assert line in capsys.readouterr().err
 

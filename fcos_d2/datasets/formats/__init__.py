@@ -12,7 +12,7 @@ from .image_folder import read_image_folder
 from .labelme import read_labelme
 from .lines import holds_boxes, read_csv, read_txt
 from .open_images import read_open_images
-from .recognition import class_file, file_of_table, file_of_yolo, recognise
+from .recognition import class_file, file_of_table, file_of_yolo, nothing_known, recognise
 from .voc import read_voc
 from .voc_folders import voc_images
 from .write import WRITTEN, write_dataset
@@ -22,6 +22,7 @@ __all__ = [
     "FORMATS",
     "WRITTEN",
     "ReadDataset",
+    "nothing_known",
     "read_dataset",
     "recognise",
     "repair_coco",

@@ -13,6 +13,10 @@ from .coco_fields import is_finite
 from .records import Coco, Record, add_boxes, image_record, records_to_coco
 
 METADATA = ("metadata.jsonl", "metadata.parquet")
+IMAGES_INSIDE = (
+    "parquet with images inside, which are not read: write them out as files, with their boxes in "
+    "metadata.jsonl"
+)
 _CATEGORIES = ("categories", "category", "category_id", "labels", "label", "class", "name")
 _BOXES = ("bbox", "bboxes", "boxes")
 _AREAS = ("area", "areas")
@@ -82,10 +86,7 @@ def _read_parquet(path: Path) -> tuple[list[Row], Any]:
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path}: not a parquet file ({' '.join(str(error).split())})") from None
     if "file_name" not in table.column_names:
-        raise ValueError(
-            f"{path}: no column file_name; images inside of parquet files are not read: write them "
-            "out with file_name and objects (metadata.jsonl)"
-        )
+        raise ValueError(f"{path}: no column file_name; it is {IMAGES_INSIDE}")
     kept = (table.schema.metadata or {}).get(b"huggingface", b"{}")
     try:
         features = json.loads(kept)

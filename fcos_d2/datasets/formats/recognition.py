@@ -1,12 +1,13 @@
 """Which format a file or folder has."""
 
+import re
 from pathlib import Path
 
-from fcos_deploy.files import files_below, is_hidden
+from fcos_deploy.files import ARCHIVES, files_below, is_hidden
 from fcos_deploy.vision import image_extensions
 
 from .content import holds
-from .image_folder import METADATA
+from .image_folder import IMAGES_INSIDE, METADATA
 from .labelme import is_labelme
 from .open_images import COLUMNS, has_columns
 from .voc_folders import is_xml, voc_years
@@ -24,6 +25,27 @@ _BY_SUFFIX = {
 }
 # Beside a CSV of boxes; the second is Roboflow's.
 CLASS_FILES = ("classes.csv", "_classes.csv", "class_list.csv")
+_CSV = "not read: it needs the columns filename,xmin,ymin,xmax,ymax,class, and its images here"
+# What is not read: how its name ends, what the beginning of the file holds, and what to do; of
+# several the first.
+_UNREAD: tuple[tuple[str | tuple[str, ...], bytes, str], ...] = (
+    (".json", rb'"result"|"rectanglelabels"', "Label Studio's: export COCO or YOLO with images"),
+    (".json", rb'"_via_|"shape_attributes"', "VIA's: export it as COCO"),
+    (".json", rb'"classTitle"', "Supervisely's: export it as COCO"),
+    (".json", rb'"categories"\s*:\s*{', "Datumaro's: export it as COCO"),
+    (".json", rb'"coordinates"\s*:\s*{', "CreateML's: export it as COCO"),
+    (".json", rb'"samples"\s*:', "FiftyOne's own: export it as COCODetectionDataset"),
+    ("_annotations.txt", rb"", "a list of boxes: give it with --train-data and --classes"),
+    (".txt", rb"\A\d+( [\d.]+){4}", "YOLO's: it needs its images, and the classes in data.yaml"),
+    (".csv", rb"", _CSV),
+    (".parquet", rb"", IMAGES_INSIDE),
+    ((".tfrecord", ".record"), rb"", "TensorFlow's: export it as COCO, YOLO or Pascal VOC"),
+    (ARCHIVES, rb"", "an archive: unpack it"),
+    (".json", rb"", "no COCO json: that has lists of images, annotations and categories"),
+    (".xml", rb"", "no xml of Pascal VOC: that has an annotation for each image"),
+)
+_HEAD = 4000  # bytes
+_SPLITS = ("train", "val", "test")  # how folders begin that are no classes
 
 
 def recognise(path: Path) -> str:
@@ -35,6 +57,8 @@ def recognise(path: Path) -> str:
     if path.is_dir():
         return _recognise_folder(path)
     format = _BY_SUFFIX.get(path.suffix.lower())
+    if path.name.lower().endswith(ARCHIVES):
+        raise ValueError(f"{path} is an archive: unpack it, and give the folder")
     if format is None:
         kinds = "|".join(dict.fromkeys(_BY_SUFFIX.values()))
         raise ValueError(f"{path}: no known format; name it with --data-format {kinds}")
@@ -42,8 +66,7 @@ def recognise(path: Path) -> str:
 
 
 def _recognise_folder(path: Path) -> str:
-    inside = sorted(p for p in path.iterdir() if not is_hidden(p.name))
-    if (path / "Annotations").is_dir() or any(map(is_xml, inside)) or voc_years(path):
+    if (path / "Annotations").is_dir() or any(map(is_xml, path.iterdir())) or voc_years(path):
         return "voc"
     if file_of_yolo(path) != path:
         return "yolo"
@@ -55,15 +78,38 @@ def _recognise_folder(path: Path) -> str:
         return "labelme"
     if any(is_xml(p) and holds(p, [b"<annotation"]) for p in below):
         return "voc"
-    subfolders = [p for p in inside if p.is_dir()]
-    holding = [p for p in subfolders if any(map(_is_image, p.iterdir()))]
-    if len(holding) > 1 and len(holding) == len(subfolders):
-        raise ValueError(
+    raise ValueError(nothing_known(path))
+
+
+def nothing_known(path: Path) -> str:
+    """Why a folder is no dataset, and what to do about it."""
+    subfolders = [x for x in path.iterdir() if x.is_dir() and not is_hidden(x.name)]
+    are_splits = all(x.name.lower().startswith(_SPLITS) for x in subfolders)
+    if len(subfolders) > 1 and not are_splits and all(map(_holds_only_images, subfolders)):
+        return (
             f"{path} is a folder of images per class, which is a format for classification, not "
             "detection: it has no boxes"
         )
-    hint = f"; did you mean {jsons[0]}?" if jsons else ""
-    raise ValueError(f"{path}: no annotations of a known format in it{hint}")
+    files = [x for x in files_below(path) if x.name not in CLASS_FILES]
+    there = ((x, what) for ending, words, what in _UNREAD for x in files if _is(x, ending, words))
+    file, what = next(there, (None, ""))
+    hint = f"; {file.relative_to(path).as_posix()} is {what}" if file else ""
+    return f"{path}: no annotations of a known format in it{hint}"
+
+
+def _is(path: Path, ending: str | tuple[str, ...], words: bytes) -> bool:
+    if not path.name.lower().endswith(ending):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return re.search(words, file.read(_HEAD)) is not None
+    except OSError:
+        return False
+
+
+def _holds_only_images(folder: Path) -> bool:
+    inside = [x for x in folder.iterdir() if not is_hidden(x.name)]
+    return bool(inside) and all(map(_is_image, inside))
 
 
 def file_of_yolo(path: Path) -> Path:

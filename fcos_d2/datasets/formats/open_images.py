@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fcos_deploy.files import files_below
 from fcos_deploy.vision import image_extensions
 
 from ..problems import Place, Problem
@@ -27,13 +28,15 @@ def read_open_images(
     """The boxes of a file as COCO; `IsGroupOf` makes a crowd. Images without a row are not read.
 
     Args:
-        path: such as validation-annotations-bbox.csv.
-        images: folder of the images, which are called after their ImageID.
+        path: such as validation-annotations-bbox.csv. It is about the whole set, of which people
+            fetch a part: rows of images that are not there are passed over, with a note.
+        images: folder of the images, which are called after their ImageID; or of folders of them,
+            as OIDv4's toolkit has one for each class.
         classes: CSV of LabelName and name; None: class-descriptions*.csv beside it or above it,
             else the LabelNames are the names.
 
     Raises:
-        ValueError: a file is missing, or has other columns.
+        ValueError: a file is missing or has other columns, or no image of it is there.
     """
     path, images = Path(path), Path(images)
     (_, head), *rows = read_csv_rows(path) or [(1, [])]
@@ -47,9 +50,20 @@ def read_open_images(
         by_image.setdefault(row.get("ImageID", ""), []).append((number, row))
     problems: list[Problem] = []
     records: list[Record] = []
-    for image_id, entries in by_image.items():
+    files = _images_by_id(images)
+    there = {x: entries for x, entries in by_image.items() if x in files}
+    gone = [x for x in by_image if x not in files]
+    if not there:
+        raise ValueError(
+            f"{path}: none of its {len(gone)} images, such as {gone[0]}, is in {images}"
+        )
+    if gone:
+        text = f"{len(gone)} of {len(by_image)} images, such as {gone[0]}"
+        kind = "rows of images that are not there"
+        problems.append(Problem("note", kind, text, "passed over", Place(path.name)))
+    for image_id, entries in there.items():
         source = f"{path.name} line {entries[0][0]}"
-        if image := image_record(_image_file(images, image_id), images, source, problems):
+        if image := image_record(files[image_id], images, source, problems):
             boxes = [_box(row, n, image, path, names, problems) for n, row in entries]
             records.append((image, [box for box in boxes if box]))
     used = sorted({box["name"] for _, boxes in records for box in boxes})
@@ -66,9 +80,10 @@ def _names(path: Path, classes: str | Path | None) -> dict[str, str]:
     return {row[0]: row[1] for _, row in read_csv_rows(file) if len(row) == 2}
 
 
-def _image_file(images: Path, image_id: str) -> Path:
-    places = (images / f"{image_id}{ending}" for ending in (".jpg", *sorted(image_extensions())))
-    return next((place for place in places if place.is_file()), images / f"{image_id}.jpg")
+def _images_by_id(folder: Path) -> dict[str, Path]:
+    """The images in a folder and in those in it; of several with one name the topmost."""
+    files = (path for path in files_below(folder) if path.suffix.lower() in image_extensions())
+    return {path.stem: path for path in sorted(files, key=lambda path: -len(path.parts))}
 
 
 def _box(

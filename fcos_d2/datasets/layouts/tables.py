@@ -31,6 +31,8 @@ def find_csv(tree: Tree) -> Reading | None:
 def find_open_images(tree: Tree) -> Reading | None:
     """Open Images' CSV, by split; the names of the images stand in it without their ending.
 
+    Images of which there are only rows do not count.
+
     Raises:
         ValueError: several for one split.
     """
@@ -40,7 +42,13 @@ def find_open_images(tree: Tree) -> Reading | None:
             (_, head), *rows = read_csv_rows(path)
             column = head.index("ImageID")
             stems[path] = [*dict.fromkeys(row[column] for _, row in rows if len(row) > column)]
-    return _of_tables(tree, "openimages", "Open Images", stems, [], by_stem=True)
+    there = {path: x for path, x in stems.items() if tree.folder_of_stems(x, path)} or stems
+    lines = [
+        f"none of the images of {tree.relative(path)} is here; it is passed over"
+        for path in stems
+        if path not in there
+    ]
+    return _of_tables(tree, "openimages", "Open Images", there, lines, by_stem=True)
 
 
 def find_image_folder(tree: Tree) -> Reading | None:
@@ -72,12 +80,27 @@ def _of_tables(
         return None
     splits, images = {}, {}
     for split, path in _by_split(tree, [*names], "CSV files of boxes").items():
-        find = tree.folder_of_stems if by_stem else tree.folder_of
-        folder = find(sample(names[path]), path) or path.parent
+        if by_stem:
+            folder, paths = _images_of_stems(tree, path, names[path])
+        else:
+            folder = tree.folder_of(sample(names[path]), path) or path.parent
+            paths = [folder / name for name in names[path]]
         splits[split] = DataFiles(str(path), str(folder))
-        paths = (folder / (f"{name}.jpg" if by_stem else name) for name in names[path])
         images[split] = without_ending(paths)
     return Reading(format, layout, splits, images, lines)
+
+
+def _images_of_stems(tree: Tree, path: Path, stems: list[str]) -> tuple[Path, list[Path]]:
+    """The folder of a table's images, and those that are there.
+
+    It is the one above where its neighbours have images of the table, too: OIDv4's toolkit has a
+    folder for each class.
+    """
+    folder, wanted = tree.folder_of_stems(stems, path) or path.parent, {*stems}
+    below = [x for x in tree.images_below(folder) if x.stem in wanted]
+    around = [x for x in tree.images_below(folder.parent) if x.stem in wanted]
+    more = {x.stem for x in around} > {x.stem for x in below}
+    return (folder.parent, around) if more and folder != tree.root else (folder, below)
 
 
 def _by_split(tree: Tree, files: list[Path], kind: str) -> dict[str, Path]:

@@ -1,8 +1,11 @@
 """Folders with a table of boxes: CSV, that of Open Images, and the one of an ImageFolder."""
 
-from layouts import LAYOUTS, one_json
+import shutil
+
+from layouts import LAYOUTS, TRAIN, one_json
 
 from fcos_d2.datasets.folder import find_data
+from fcos_d2.datasets.formats import read_dataset
 
 
 def test_a_csv_of_other_images_is_no_second_reading(tmp_path):
@@ -15,3 +18,31 @@ def test_a_csv_without_rows_is_said(tmp_path):
     LAYOUTS["csv with a header"][0](tmp_path)
     (tmp_path / "test_labels.csv").write_text("filename,class,xmin,ymin,xmax,ymax\n")
     assert find_data(tmp_path).lines[1] == "test_labels.csv has no row of a box; it is passed over"
+
+
+def test_images_of_open_images_in_folders_of_classes(tmp_path):
+    LAYOUTS["open images"][0](tmp_path)
+    data = tmp_path / "train" / "data"
+    for name, label in zip(TRAIN, ("cat", "dog", "cat"), strict=True):
+        (data / label).mkdir(exist_ok=True)
+        (data / f"{name}.png").rename(data / label / f"{name}.png")
+    found = find_data(tmp_path)
+    assert found.train.images == str(data)
+    assert "train train-annotations-bbox.csv (3 images), val" in found.lines[0]
+    images = read_dataset(*found.train[:1], images=found.train.images).coco["images"]
+    assert [x["file_name"] for x in images] == ["cat/a b.png", "dog/ä.png", "cat/c.png"]
+
+
+def test_only_the_images_of_open_images_that_are_there_count(tmp_path):
+    LAYOUTS["open images"][0](tmp_path)
+    (tmp_path / "train" / "data" / "c.png").unlink()
+    assert "train train-annotations-bbox.csv (2 images), val" in find_data(tmp_path).lines[0]
+
+
+def test_a_csv_of_open_images_without_any_image_is_passed_over(tmp_path):
+    LAYOUTS["open images"][0](tmp_path)
+    shutil.rmtree(tmp_path / "validation")
+    found = find_data(tmp_path)
+    assert found.val is None
+    line = "none of the images of validation-annotations-bbox.csv is here; it is passed over"
+    assert found.lines[1] == line

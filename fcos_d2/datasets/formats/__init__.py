@@ -69,7 +69,7 @@ def read_dataset(
         path: COCO json; VOC folder, or one of xml files; YOLO's data.yaml, darknet's obj.data, or
             the folder of either; CSV of boxes or of Open Images; a folder of labelme's json files;
             metadata.jsonl or .parquet of an ImageFolder, or its folder; or a txt of lines.
-            ":split" at its end names a list of VOC or a split of YOLO.
+            ":split" at its end names a list of VOC, a split of YOLO, or a folder in an ImageFolder.
         images: folder of the images, where it is not the usual one of the format.
         classes: file of the class names, for CSV and txt.
         format: one of FORMATS, or "auto" to recognise it.
@@ -140,7 +140,7 @@ def _open_images(given: Source) -> Read:
 def _image_folder(given: Source) -> Read:
     path = file_of_table(given.path)
     images = given.images or path.parent
-    return *read_image_folder(path, images), images
+    return *read_image_folder(path, images, given.split), images
 
 
 # A new format is a line here, and one in `recognise`.

@@ -23,7 +23,9 @@ _AREAS = ("area", "areas")
 Row = dict[str, Any]
 
 
-def read_image_folder(path: str | Path, images: str | Path) -> tuple[Coco, list[Problem]]:
+def read_image_folder(
+    path: str | Path, images: str | Path, split: str | None = None
+) -> tuple[Coco, list[Problem]]:
     """The boxes of a table as COCO; they are [x, y, width, height] in px.
 
     Args:
@@ -31,12 +33,18 @@ def read_image_folder(path: str | Path, images: str | Path) -> tuple[Coco, list[
             and `categories`. Categories are names, or numbers of a ClassLabel, whose names stand
             in the README.md of the dataset or in the parquet file.
         images: folder that the file names are relative to.
+        split: folder that they begin with; None takes all rows.
 
     Raises:
-        ValueError: the file cannot be read, or has no objects; pyarrow is missing.
+        ValueError: the file cannot be read, or has no objects; pyarrow is missing; no such split.
     """
     path, images = Path(path), Path(images)
-    rows, features = _read_parquet(path) if path.suffix == ".parquet" else (_read_lines(path), {})
+    rows, features = _read(path)
+    if split is not None:
+        start = f"{split}/", f"{split}\\"
+        rows = [row for row in rows if str(row.get("file_name")).startswith(start)]
+        if not rows:
+            raise ValueError(f"{path}: no file_name in it begins with {split}/")
     if not any("objects" in row for row in rows):
         raise ValueError(f"{path}: no 'objects' with boxes in it; is this for classification?")
     names = _class_names(features) or _names_of_card(path)
@@ -57,6 +65,15 @@ def read_image_folder(path: str | Path, images: str | Path) -> tuple[Coco, list[
     used = {box["name"] for _, boxes in records for box in boxes}
     ordered = [name for name in names if name in used] or sorted(used)
     return records_to_coco(records, ordered, problems), problems
+
+
+def file_names(path: Path) -> list[str]:
+    """The names of the images in a table; what is wrong in it is for `read_image_folder`."""
+    return [name for row in _read(path)[0] if isinstance(name := row.get("file_name"), str)]
+
+
+def _read(path: Path) -> tuple[list[Row], Any]:
+    return _read_parquet(path) if path.suffix == ".parquet" else (_read_lines(path), {})
 
 
 def _read_lines(path: Path) -> list[Row]:

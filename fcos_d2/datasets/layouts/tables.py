@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..formats.image_folder import METADATA
+from ..formats.image_folder import METADATA, file_names
 from ..formats.lines import csv_rows, is_csv_of_boxes
 from ..formats.open_images import COLUMNS, has_columns
 from ..formats.recognition import CLASS_FILES, class_file
@@ -52,20 +52,32 @@ def find_open_images(tree: Tree) -> Reading | None:
 
 
 def find_image_folder(tree: Tree) -> Reading | None:
-    """metadata.jsonl or metadata.parquet beside the images, by split.
+    """metadata.jsonl or metadata.parquet beside the images, by split; or one above the splits.
 
     Raises:
-        ValueError: several for one split.
+        ValueError: several for one split, or one that cannot be read.
     """
-    files = tree.named(METADATA[0]) or tree.named(METADATA[1])
+    # Of both in one folder the jsonl.
+    files = [*{path.parent: path for path in tree.named(*reversed(METADATA))}.values()]
     if not files:
         return None
-    by_split = _by_split(tree, files, "metadata files")
-    splits = {split: DataFiles(str(path)) for split, path in by_split.items()}
-    images = {
-        split: without_ending(tree.images_below(path.parent)) for split, path in by_split.items()
-    }
+    splits, images = {}, {}
+    for split, path in _by_split(tree, files, "metadata files").items():
+        names = [name.replace("\\", "/") for name in file_names(path)]
+        folders = _folders_of_splits(tree, path, names) if len(files) == 1 else {}
+        for part, folder in (folders or {split: ""}).items():
+            splits[part] = DataFiles(f"{path}:{folder}" if folder else str(path))
+            of_it = (name for name in names if name.startswith(f"{folder}/" if folder else ""))
+            images[part] = without_ending(path.parent / name for name in of_it)
     return Reading("imagefolder", "Hugging Face's ImageFolder", splits, images, [])
+
+
+def _folders_of_splits(tree: Tree, path: Path, names: list[str]) -> dict[str, str]:
+    """The folders that the names in a table begin with, by split; none where not all say one."""
+    folders = {name.rpartition("/")[0].split("/")[0] for name in names}
+    splits = {tree.split_of(path.parent / folder): folder for folder in folders}
+    known = {split: folder for split, folder in splits.items() if split and folder}
+    return known if len(known) == len(folders) > 1 else {}
 
 
 def _of_tables(

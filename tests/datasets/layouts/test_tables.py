@@ -1,7 +1,9 @@
 """Folders with a table of boxes: CSV, that of Open Images, and the one of an ImageFolder."""
 
+import json
 import shutil
 
+import pytest
 from layouts import LAYOUTS, TRAIN, one_json
 
 from fcos_d2.datasets.folder import find_data
@@ -46,3 +48,46 @@ def test_a_csv_of_open_images_without_any_image_is_passed_over(tmp_path):
     assert found.val is None
     line = "none of the images of validation-annotations-bbox.csv is here; it is passed over"
     assert found.lines[1] == line
+
+
+def write_parquet(jsonl):
+    """The same rows as parquet, beside it."""
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    rows = [json.loads(line) for line in jsonl.read_text().splitlines()]
+    pq.write_table(pa.Table.from_pylist(rows), jsonl.with_suffix(".parquet"))
+
+
+def test_a_split_in_parquet_beside_one_in_jsonl(tmp_path):
+    LAYOUTS["image folder"][0](tmp_path)
+    for split in ("train", "validation"):
+        write_parquet(tmp_path / split / "metadata.jsonl")
+    (tmp_path / "train" / "metadata.jsonl").unlink()
+    found = find_data(tmp_path)
+    assert found.train.data == str(tmp_path / "train" / "metadata.parquet")
+    assert found.val.data == str(tmp_path / "validation" / "metadata.jsonl")
+
+
+@pytest.mark.parametrize("slash", ["/", "\\"])
+def test_one_table_above_the_folders_of_the_splits(tmp_path, slash):
+    LAYOUTS["image folder"][0](tmp_path)
+    lines = []
+    for split in ("train", "validation"):
+        table = tmp_path / split / "metadata.jsonl"
+        rows = [json.loads(line) for line in table.read_text().splitlines()]
+        lines += [json.dumps(row | {"file_name": split + slash + row["file_name"]}) for row in rows]
+        table.unlink()
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    found = find_data(tmp_path)
+    assert "train metadata.jsonl:train (3 images), val metadata.jsonl:val" in found.lines[0]
+    names = [x["file_name"] for x in read_dataset(found.val.data).coco["images"]]
+    assert names == ["validation/d.png"]
+    with pytest.raises(ValueError, match=r"metadata.jsonl: no file_name in it begins with test/"):
+        read_dataset(f"{tmp_path / 'metadata.jsonl'}:test")
+
+
+def test_one_table_of_images_called_after_splits_is_one_set(tmp_path):
+    rows = [{"file_name": f"{x}.png", "objects": {}} for x in ("train", "val")]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert find_data(tmp_path).lines[0].endswith("train metadata.jsonl (2 images)")

@@ -12,14 +12,9 @@ from fcos_deploy.vision import image_extensions
 
 from ..formats.image_names import FilesByName, folded, parts_of, spellings
 from ..own_data import USUAL_SPLITS, DataFiles
+from ..split_words import SPLIT_WORDS
 from ..splitting import MADE_FROM
 
-# The words of people and tools for the three parts of a dataset.
-SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training", "trainset"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "valset", "dev"), "val"),
-    **dict.fromkeys(("test", "testing", "testset"), "test"),
-}
 # The words in the names of folders of images; in others may lie masks, drawings or copies of them.
 _OF_IMAGES = {
     *("image", "images", "img", "imgs", "jpegimages", "photos", "pictures", "data"),

@@ -1,0 +1,16 @@
+"""The words of people and tools for the three parts of a dataset."""
+
+import re
+
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training", "trainset"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "valset", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "testset"), "test"),
+}
+
+
+def split_called(name: str) -> str | None:
+    """The split that a folder such as `Train` or `val2017` is called after; None for none."""
+    words = re.findall("[a-z]+", name.lower())
+    splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
+    return splits.pop() if len(splits) == 1 else None

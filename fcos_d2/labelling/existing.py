@@ -1,18 +1,18 @@
 """Which images there are, and which of them have labels of their own already."""
 
 import logging
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from fcos_deploy.files import files_below
-from fcos_deploy.text import read_json, read_text
+from fcos_deploy.text import read_json
 from fcos_deploy.vision import image_extensions
 
 from ..datasets.formats import read_dataset
 from ..datasets.formats.content import holds
 from ..datasets.formats.labelme import is_labelme
-from ..datasets.formats.yolo import with_other_folder
+from ..datasets.formats.yolo_images import with_other_folder
+from ..datasets.formats.yolo_labels import is_label_file
 from ..datasets.layouts import LAYOUTS, Tree
 from ..datasets.layouts.coco import KEYS
 from ..datasets.layouts.tree import lies_in, sample
@@ -69,20 +69,9 @@ def labelled_in(folder: Path, names: Iterable[str], output: Path) -> set[str]:
 def _has_file(image: Path, files: set[Path]) -> bool:
     """Whether an image has a label file of YOLO, VOC or labelme."""
     stems = [x.with_suffix("") for x in (image, with_other_folder(image, _BESIDE))]
-    kinds = ((".txt", _is_yolo), (".xml", _is_voc), (".json", is_labelme))
+    kinds = ((".txt", is_label_file), (".xml", _is_voc), (".json", is_labelme))
     candidates = [(stem.with_name(stem.name + x), judge) for stem in stems for x, judge in kinds]
     return any(path in files and judge(path) for path, judge in candidates)
-
-
-def _is_yolo(path: Path) -> bool:
-    """Whether a txt holds nothing but lines of numbers: it may also be a caption."""
-    try:
-        lines = read_text(path).split("\n")
-    except ValueError:
-        return False
-    number = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?")
-    rows = [line.split() for line in lines if line.strip()]
-    return all(len(row) >= 5 and all(map(number.fullmatch, row)) for row in rows)
 
 
 def _is_voc(path: Path) -> bool:

@@ -109,7 +109,7 @@ def _voc(given: Source) -> Read:
 
 
 def _yolo(given: Source) -> Read:
-    return read_yolo(file_of_yolo(given.path), given.split or given.usual_split)
+    return read_yolo(file_of_yolo(given.path) or given.path, given.split or given.usual_split)
 
 
 def _csv(given: Source) -> Read:
@@ -121,8 +121,9 @@ def _csv(given: Source) -> Read:
 def _txt(given: Source) -> Read:
     path, images = given.path, given.images or given.path.parent
     yolo = file_of_yolo(path.parent)
-    if yolo != path.parent and not holds_boxes(path):
-        raise ValueError(f"{path}: a list of the images of a YOLO dataset; give its file, {yolo}")
+    if yolo and not holds_boxes(path):
+        whole = f"folder, {yolo}" if yolo.is_dir() else f"file, {yolo}"
+        raise ValueError(f"{path}: a list of the images of a YOLO dataset; give its {whole}")
     if given.classes is None:
         raise ValueError(f"{path}: txt needs a file of class names: use --classes")
     return *read_txt(path, images, given.classes), images

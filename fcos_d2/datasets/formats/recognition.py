@@ -11,7 +11,7 @@ from .image_folder import IMAGES_INSIDE, METADATA
 from .labelme import is_labelme
 from .open_images import COLUMNS, has_columns
 from .voc_folders import is_xml, voc_years
-from .yolo_description import CLASSES, has_labels_of
+from .yolo_folder import is_yolo_folder, labels_among
 
 _BY_SUFFIX = {
     ".json": "coco",
@@ -68,7 +68,7 @@ def recognise(path: Path) -> str:
 def _recognise_folder(path: Path) -> str:
     if (path / "Annotations").is_dir() or any(map(is_xml, path.iterdir())) or voc_years(path):
         return "voc"
-    if file_of_yolo(path) != path:
+    if file_of_yolo(path):
         return "yolo"
     if file_of_table(path) != path:
         return "imagefolder"
@@ -78,6 +78,8 @@ def _recognise_folder(path: Path) -> str:
         return "labelme"
     if any(is_xml(p) and holds(p, [b"<annotation"]) for p in below):
         return "voc"
+    if any(labels_among(below, path)):  # the reader says that the names of the classes are missing
+        return "yolo"
     raise ValueError(nothing_known(path))
 
 
@@ -112,13 +114,11 @@ def _holds_only_images(folder: Path) -> bool:
     return bool(inside) and all(map(_is_image, inside))
 
 
-def file_of_yolo(path: Path) -> Path:
-    """The file that describes the YOLO dataset in a folder; the path as it is without one."""
+def file_of_yolo(path: Path) -> Path | None:
+    """What describes the YOLO dataset in a folder: a file, or the folder with a list of classes."""
     names = ("data.yaml", "dataset.yaml", "obj.data")
     described = next((path / name for name in names if (path / name).is_file()), None)
-    if described is None and has_labels_of(path / CLASSES):
-        return path / CLASSES
-    return described or path
+    return described or (path if is_yolo_folder(path) else None)
 
 
 def file_of_table(path: Path) -> Path:

@@ -1,17 +1,16 @@
 """YOLO txt: a data.yaml or obj.data, images in folders, and a file of boxes for each image."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
-from fcos_deploy.files import files_below
 from fcos_deploy.text import read_lines
-from fcos_deploy.vision import image_extensions
 
 from ..problems import Place, Problem
+from ..split_words import SPLIT_WORDS
 from .records import Coco, Record, corners_to_box, image_record, records_to_coco
-from .yolo_description import Description, describe, find_part
-from .yolo_labels import LARGEST_SHARE, PIXELS, judge_labels
+from .yolo_description import Description
+from .yolo_images import describe_any, found_elsewhere, items_of
+from .yolo_labels import LARGEST_SHARE, PIXELS, judge_key_points, judge_labels
 
 
 def read_yolo(data_yaml: str | Path, split: str = "train") -> tuple[Coco, list[Problem], Path]:
@@ -22,8 +21,8 @@ def read_yolo(data_yaml: str | Path, split: str = "train") -> tuple[Coco, list[P
     passed over. An image without label file has no objects.
 
     Args:
-        data_yaml: with train, val (test) and names, as Ultralytics and Roboflow write it; or
-            darknet's obj.data, as CVAT writes it.
+        data_yaml: with train, val (test) and names, as Ultralytics and Roboflow write it;
+            darknet's obj.data, as CVAT writes it; or a folder of labels with a list of classes.
         split: "train", "val" or "test".
 
     Returns:
@@ -32,78 +31,38 @@ def read_yolo(data_yaml: str | Path, split: str = "train") -> tuple[Coco, list[P
     Raises:
         ValueError: no such file, split or image, or no names.
     """
-    data_yaml = Path(data_yaml)
-    data = describe(data_yaml)
-    entry = data.splits.get(split) or (data.splits.get("valid") if split == "val" else None)
+    data = describe_any(Path(data_yaml))
+    source = str(data.path)
+    entry = data.splits.get(SPLIT_WORDS.get(split.lower(), split))
     if not entry:
-        there = ", ".join(data.splits) or "none"
-        raise ValueError(f"{data_yaml}: no split {split!r}; it has {there}")
-    files = [file for part in entry for file in _images_of(data, part)]
-    if not files:
-        raise ValueError(f"{data_yaml}: no image in {split!r} ({', '.join(entry)})")
-    problems: list[Problem] = []
+        raise ValueError(f"{source}: no split {split!r}; it has {', '.join(data.splits)}")
+    passed_over: list[str] = []
+    items = items_of(data, entry, passed_over)
+    if not items:
+        raise ValueError(f"{source}: no image in {split!r} ({', '.join([*entry, *passed_over])})")
+    problems = _judge_names(data)
+    items = found_elsewhere(items, data, problems)
     records: list[Record] = []
-    for file in files:
-        if image := image_record(file, data.root, str(data_yaml), problems):
-            boxes = _read_labels(_label_file(file, data), image, data, problems)
+    for file, labels in items:
+        if image := image_record(file, data.root, source, problems):
+            boxes = _read_labels(labels, image, data, problems)
             if boxes is not None:
                 records.append((image, boxes))
-    label_files = [_label_file(file, data) for file in files]
-    problems = judge_labels(label_files, problems, str(data_yaml))
+    if data.key_points is None:
+        problems += judge_key_points([labels for _, labels in items], source)
+    problems = judge_labels(items, problems, source)
     return records_to_coco(records, data.names, problems), problems, data.root
 
 
-def yolo_images(data_yaml: str | Path) -> tuple[dict[str, list[Path]], list[str]]:
-    """The images of every split that is there, and of those that are not, why.
-
-    Raises:
-        ValueError: the description cannot be read.
-    """
-    data = describe(Path(data_yaml))
-    images: dict[str, list[Path]] = {}
-    missing: list[str] = []
-    for split, entry in data.splits.items():
-        try:
-            files = [file for part in entry for file in _images_of(data, part)]
-        except ValueError as error:
-            missing.append(str(error).removeprefix(f"{data.path}: "))
-            continue
-        if files:
-            images["val" if split == "valid" else split] = files
-        else:
-            missing.append(f"no image in {split!r} ({', '.join(entry)})")
-    return images, missing
-
-
-# --- its images ---------------------------------------------------------------------------------
-
-
-def _images_of(data: Description, part: str) -> list[Path]:
-    """The images of a folder, or of a text file that lists them."""
-    path = find_part(data, data.root, part)
-    if path.is_file():
-        return [find_part(data, path.parent, line, must=False) for _, line in read_lines(path)]
-    return [p for p in files_below(path) if p.suffix.lower() in image_extensions()]
-
-
-# --- and its labels -----------------------------------------------------------------------------
-
-
-def _label_file(image: Path, data: Description) -> Path:
-    """a/images/b.jpg -> a/labels/b.txt: the last folder called images counts."""
-    if not data.labels_beside:
-        image = with_other_folder(image, {"images": "labels"})
-    return image.with_suffix(".txt")
-
-
-def with_other_folder(image: Path, others: Mapping[str, str]) -> Path:
-    """The same path, but the last folder that has another has that instead."""
-    parts = list(image.parts)
-    for i in range(len(parts) - 2, -1, -1):
-        if other := others.get(parts[i]):
-            parts[i] = other
-            break
-    return Path(*parts)
+def _judge_names(data: Description) -> list[Problem]:
+    """A warning for each class whose name another one has."""
+    problems = []
+    for i, name in enumerate(data.names):
+        if (first := data.names.index(name)) < i:
+            place = Place(str(data.path), category=name)
+            text = f"is class {first} and class {i}"
+            problems.append(Problem("warning", "name of two classes", text, "one class", place))
+    return problems
 
 
 def _read_labels(

@@ -1,4 +1,4 @@
-"""What describes a YOLO dataset: data.yaml, darknet's obj.data, or classes.txt beside images/."""
+"""What describes a YOLO dataset: data.yaml, or darknet's obj.data."""
 
 import os
 import re
@@ -7,23 +7,28 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from fcos_deploy.files import backslash_hint, find_file, is_hidden
+from fcos_deploy.files import backslash_hint, find_file
 from fcos_deploy.safe_yaml import LimitedLoader
 from fcos_deploy.text import read_lines, read_text
 
-CLASSES = "classes.txt"  # Label Studio's
-_SPLITS = ("train", "val", "valid", "test")
+from ..split_words import SPLIT_WORDS
+
+# What may name a file or folder that is there, and is no split.
+_OTHER_KEYS = ("names", "path", "download", "backup")
 
 
 class Description(NamedTuple):
-    """What data.yaml, obj.data or the folder of a classes.txt says."""
+    """What data.yaml, obj.data or a folder with a classes.txt says."""
 
     path: Path
     root: Path  # of the paths in it
-    splits: dict[str, list[str]]  # folders of images, or lists of them
+    splits: dict[str, list[str]]  # folders of images, or lists of them; by train, val and test
     names: list[str]
-    key_points: tuple[int, int] | None  # how many, and the numbers of each; labels of poses
-    labels_beside: bool  # labels lie beside the images, as darknet has them
+    key_points: tuple[int, int] | None = None  # how many, and the numbers of each; of poses
+    labels_beside: bool = False  # labels lie beside the images, as darknet has them
+    passed_over: tuple[str, ...] = ()  # what else it names, for people
+    lost_path: str = ""  # of a data.yaml, where that folder is not there
+    only_labelled: bool = False  # folders without any label do not count
 
 
 def describe(path: Path) -> Description:
@@ -32,36 +37,81 @@ def describe(path: Path) -> Description:
     Raises:
         ValueError: it cannot be read, or has no names of classes.
     """
-    if path.name == CLASSES:
-        return _read_folder(path)
     return _read_darknet(path) if path.suffix == ".data" else _read_yaml(path)
-
-
-def has_labels_of(path: Path) -> bool:
-    """Whether a classes.txt lies beside images/ and labels/, as Label Studio writes them."""
-    return path.is_file() and all((path.parent / x).is_dir() for x in ("images", "labels"))
 
 
 def _read_yaml(path: Path) -> Description:
     """As `Description`; every value as it is written: yaml would turn a class `no` into False."""
     text = read_text(path)
     try:
-        root = yaml.compose(text, Loader=LimitedLoader)
+        content = yaml.compose(text, Loader=LimitedLoader)
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path}: not valid yaml ({' '.join(str(error).split())})") from None
-    if not isinstance(root, yaml.MappingNode):
+    if not isinstance(content, yaml.MappingNode):
         raise ValueError(f"{path}: holds no keys such as train, val and names")
-    nodes = {key.value: value for key, value in root.value if isinstance(key, yaml.ScalarNode)}
-    splits = {key: _texts(nodes[key]) for key in _SPLITS if key in nodes}
-    folder = find_file(path.parent, "".join(_texts(nodes["path"])[:1]) if "path" in nodes else "")
-    return Description(
+    nodes = {key.value: value for key, value in content.value if isinstance(key, yaml.ScalarNode)}
+    names = _names(nodes.get("names"), path)
+    splits, others = _by_split({key: _texts(node) for key, node in nodes.items()}, path)
+    given = "".join(_texts(nodes["path"])[:1]) if "path" in nodes else ""
+    data = Description(
         path,
-        folder if folder.is_dir() else path.parent,  # that of another machine
-        {key: entry for key, entry in splits.items() if entry},
-        _names(nodes.get("names"), path),
+        _root(path, given, [part for parts in splits.values() for part in parts]),
+        splits,
+        names,
         _key_points(nodes["kpt_shape"], path) if "kpt_shape" in nodes else None,
-        labels_beside=False,
+        lost_path="" if os.path.isdir(find_file(path.parent, given)) else given,
     )
+    return _with_passed_over(data, others)
+
+
+def _by_split(
+    given: dict[str, list[str]], path: Path
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """What stands after the words for train, val and test, and after the other keys.
+
+    Raises:
+        ValueError: nothing for any of the three.
+    """
+    splits: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
+    for key in sorted(given, key=lambda key: key not in SPLIT_WORDS.values()):  # val before valid
+        split = SPLIT_WORDS.get(key.lower())
+        if split is None or split in splits:
+            others[key] = given[key]
+        elif given[key]:
+            splits[split] = given[key]
+    if not splits:
+        keys = ", ".join(given)
+        raise ValueError(
+            f"{path}: no images after train, val or test in it; it has the keys {keys}"
+        )
+    return splits, others
+
+
+def _with_passed_over(data: Description, others: dict[str, list[str]]) -> Description:
+    """With the keys of no split whose images are there."""
+    first = {key: parts[0] for key, parts in others.items() if parts and key not in _OTHER_KEYS}
+    there = {
+        key: part
+        for key, part in first.items()
+        if os.path.exists(find_part(data, data.root, part, must=False))
+    }
+    return data._replace(passed_over=tuple(f"the key {key}, {x}" for key, x in there.items()))
+
+
+def _root(path: Path, given: str, parts: list[str]) -> Path:
+    """The folder that `path` in a data.yaml means, though it may be that of another machine."""
+    words = _words(given)
+    tails = ["", *("/".join(words[i:]) for i in range(len(words)))]
+    above = (path.parent, path.parent.parent) if words else (path.parent,)
+    places = [find_file(path.parent, given), *(x / tail for x in above for tail in tails)]
+    places = [place for place in places if os.path.isdir(place)]
+    fitting = (x for x in places if any(os.path.exists(find_file(x, part)) for part in parts))
+    return next(fitting, places[0])
+
+
+def _words(part: str) -> list[str]:
+    return [word for word in re.split(r"[/\\]", part) if word not in ("", ".", "..")]
 
 
 def _texts(node: yaml.Node) -> list[str]:
@@ -102,30 +152,12 @@ def _read_darknet(path: Path) -> Description:
     values = {key.strip(): value.strip() for key, _, value in pairs}
     if not values.get("names"):
         raise ValueError(f"{path}: no 'names', a file of the class names")
-    data = Description(
-        path,
-        path.parent,
-        {key: [values[key]] for key in _SPLITS if values.get(key)},
-        [],
-        None,
-        labels_beside=True,
-    )
+    splits, others = _by_split({key: [x] if x else [] for key, x in values.items()}, path)
+    data = Description(path, path.parent, splits, [], labels_beside=True)
     names = [line for _, line in read_lines(find_part(data, path.parent, values["names"]))]
     if not names:
         raise ValueError(f"{path}: no class name in {values['names']}")
-    return data._replace(names=names)
-
-
-def _read_folder(path: Path) -> Description:
-    """Of a classes.txt; its folder of images may hold one for each split."""
-    names = [line for _, line in read_lines(path)]
-    if not names:
-        raise ValueError(f"{path}: no class name in it")
-    images = path.parent / "images"
-    inside = {x.name: [f"images/{x.name}"] for x in images.iterdir() if not is_hidden(x.name)}
-    splits = {key: inside[key] for key in _SPLITS if key in inside and (images / key).is_dir()}
-    splits = splits or {"train": ["images"]}
-    return Description(path, path.parent, splits, names, None, labels_beside=False)
+    return _with_passed_over(data._replace(names=names), others)
 
 
 def find_part(data: Description, folder: Path, part: str, must: bool = True) -> Path:
@@ -145,12 +177,13 @@ def find_part(data: Description, folder: Path, part: str, must: bool = True) -> 
     if data.labels_beside:  # darknet's own obj.data lies in data/
         places.append((data.path.parent.parent, part))
     # Without the folders of another machine above it; one word, such as images, tells too little.
-    words = [word for word in re.split(r"[/\\]", part) if word not in ("", ".", "..")]
+    words = _words(part)
     tails = ["/".join(words[i:]) for i in range(max(len(words) - 1, 1))]
     places += [(data.path.parent, tail) for tail in tails]
     paths = [find_file(*place) for place in places]
     path = next((path for path in paths if os.path.exists(path)), None)
     if path is None and must:
         hint = backslash_hint(part)
-        raise ValueError(f"{data.path}: {part} is not there (looked for {paths[0]}){hint}")
+        lost = f"; nor is its path: {data.lost_path}" if data.lost_path else ""
+        raise ValueError(f"{data.path}: {part} is not there (looked for {paths[0]}){lost}{hint}")
     return path or paths[0]

@@ -1,17 +1,17 @@
-"""Folders of YOLO: data.yaml of Ultralytics and Roboflow, obj.data of CVAT, Label Studio's."""
+"""Folders of YOLO: with data.yaml, obj.data, or labels and a list of classes."""
 
 from pathlib import Path
 
-from ..formats.yolo import yolo_images
-from ..formats.yolo_description import CLASSES, has_labels_of
+from ..formats.yolo_folder import CLASS_FILES, folder_of_list, is_yolo_folder
+from ..formats.yolo_images import yolo_images
 from ..own_data import DataFiles
 from .tree import Reading, Tree, lies_in, refuse_several, without_ending
 
-_USUAL = ("data.yaml", "dataset.yaml", "obj.data", CLASSES)
+_USUAL = ("data.yaml", "dataset.yaml", "obj.data")
 
 
 def find_yolo(tree: Tree) -> Reading | None:
-    """The file that describes a YOLO dataset, and those of its splits that are there.
+    """The file or folder that describes a YOLO dataset, and those of its splits that are there.
 
     Raises:
         ValueError: several such files, or one that cannot be read.
@@ -20,31 +20,35 @@ def find_yolo(tree: Tree) -> Reading | None:
     if file is None:
         return None
     images, missing = yolo_images(file)
-    lines = [f"{tree.relative(file)}: {line}; passed over" for line in missing]
+    shown = tree.relative(file) if file != tree.root else file.name
+    lines = [f"{shown}: {line}; passed over" for line in missing]
     if not images:
-        raise ValueError(f"{file}: no image of any split in it; {'; '.join(missing)}")
+        cure = "put the images there, or correct their paths"
+        raise ValueError(f"{file}: no image of any split in it; {'; '.join(missing)}; {cure}")
     outside = next(
         (x for files in images.values() for x in files if not lies_in(x, tree.root)), None
     )
     if outside:
-        lines.append(f"{tree.relative(file)} leads out of the folder, to {outside.parent}")
-    # A classes.txt alone could be that of lines of boxes.
-    data = file.parent if file.name == CLASSES else file
-    splits = {split: DataFiles(f"{data}:{split}") for split in images}
+        lines.append(f"{shown} leads out of the folder, to {outside.parent}")
+    splits = {split: DataFiles(f"{file}:{split}") for split in images}
     names = {split: without_ending(files) for split, files in images.items()}
     return Reading("yolo", _layout(file), splits, names, lines)
 
 
 def _description(tree: Tree) -> Path | None:
     for name in _USUAL:
-        files = [x for x in tree.named(name) if name != CLASSES or has_labels_of(x)]
+        files = tree.named(name)
         if name == "dataset.yaml" and not files:  # of any other name, such as coco128.yaml
             files = [path for path in tree.with_suffix(".yaml", ".yml") if _describes(path)]
         if len(files) > 1:
             refuse_several(tree, files, "YOLO datasets")
         if files:
             return files[0]
-    return None
+    folders = {folder_of_list(path, tree.root) for path in tree.named(*CLASS_FILES)}
+    found = sorted(filter(is_yolo_folder, folders))
+    if len(found) > 1:
+        refuse_several(tree, found, "YOLO datasets")
+    return found[0] if found else None
 
 
 def _describes(path: Path) -> bool:
@@ -58,6 +62,6 @@ def _describes(path: Path) -> bool:
 def _layout(file: Path) -> str:
     if file.suffix == ".data":
         return "YOLO 1.1, as CVAT writes it"
-    if file.name == CLASSES:
-        return "YOLO as Label Studio writes it"
+    if file.is_dir():
+        return "YOLO labels with a list of classes (LabelImg, Label Studio)"
     return "YOLO (Ultralytics, Roboflow)"

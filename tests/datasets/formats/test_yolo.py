@@ -109,6 +109,15 @@ def test_an_image_whose_labels_are_no_text_is_left_out(folder):
     assert "a.txt: byte 10 (0xff, in line 1) is not UTF-8" in problems[0].where
 
 
+def test_a_name_of_two_classes(folder):
+    (folder / "data.yaml").write_text("train: images\nnames: [cat, dog, cat]\n")
+    coco, problems, _, _ = read_dataset(folder / "data.yaml")
+    assert [x["name"] for x in coco["categories"]] == ["cat", "dog"]
+    (problem,) = problems
+    text = f"name of two classes: {folder}/data.yaml: cat is class 0 and class 2; one class"
+    assert str(problem) == f"warning: {text}"
+
+
 def test_a_link_that_leads_nowhere_is_named(folder):
     (folder / "images" / "b.png").symlink_to("gone.png")
     _, problems, _, _ = read_dataset(folder / "data.yaml")

@@ -1,0 +1,161 @@
+"""YOLO labels whose classes stand in a plain list: of LabelImg, Label Studio and darknet."""
+
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+
+from fcos_deploy.files import files_below, is_hidden
+from fcos_deploy.text import read_lines
+from fcos_deploy.vision import image_extensions
+
+from ..split_words import split_called
+from .yolo_description import Description
+from .yolo_labels import has_boxes
+
+CLASS_FILES = ("classes.txt", "_darknet.labels", "obj.names", "classes.names")
+_DEPTH = 2  # of a list in labels/train/
+
+
+def is_yolo_folder(folder: Path) -> bool:
+    """Whether a list of classes is there, and labels beside images, or in labels/ and images/."""
+    if not _class_files(folder):
+        return False
+    files = files_below(folder)
+    images = [x for x in files if _is_image(x)]
+    texts = [x for x in files if _is_text(x)]
+    if any(_is_in("labels", x, folder) for x in texts):
+        return any(_is_in("images", x, folder) for x in images)
+    stems = {x.with_suffix("") for x in images}
+    return any(has_boxes(x) for x in texts if x.with_suffix("") in stems)
+
+
+def labels_among(files: list[Path], folder: Path) -> Iterator[Path]:
+    """The files of a folder that hold boxes, of images anywhere in it or in a folder labels."""
+    stems = {x.stem for x in files if _is_image(x)}
+    texts = (x for x in files if _is_text(x) and (x.stem in stems or _is_in("labels", x, folder)))
+    return filter(has_boxes, texts)
+
+
+def folder_of_list(path: Path, top: Path) -> Path:
+    """The folder of the dataset that a list of classes belongs to: `top`, or one in it."""
+    folder = path.parent
+    while folder != top and _is_part(folder.name):
+        folder = folder.parent
+    return folder
+
+
+def read_folder(folder: Path) -> Description:
+    """As `describe`, of a folder with a list of classes beside its labels or above them.
+
+    Raises:
+        ValueError: no such list, or several that differ; no images of the labels; several folders
+            for a split.
+    """
+    path, names = _read_names(folder)
+    if not is_yolo_folder(folder):
+        raise ValueError(_why_not(folder))
+    # Labels that lie beside their images leave it open what the other folders hold.
+    apart = any((folder / name).is_dir() for name in ("images", "labels"))
+    inside = [x.relative_to(folder) for x in files_below(folder) if _is_image(x)]
+    inside = [x for x in inside if x.parts[0] == "images" or not apart]
+    splits: dict[str, list[Path]] = {}
+    others: list[Path] = []
+    for image in inside:
+        part = next((x for x in image.parents if split_called(x.name)), None)
+        if part is None:
+            others.append(image)
+        elif part not in (parts := splits.setdefault(split_called(part.name) or "", [])):
+            parts.append(part)
+    _refuse_several(folder, splits)
+    named = {split: [part.as_posix() for part in parts] for split, parts in splits.items()}
+    return Description(
+        path,
+        folder,
+        named or {"train": ["images" if apart else "."]},
+        names,
+        passed_over=_in_no_split(others) if splits else (),
+        only_labelled=not apart,
+    )
+
+
+def _in_no_split(images: list[Path]) -> tuple[str, ...]:
+    if not images:
+        return ()
+    return (f"{len(images)} images in no folder of a split, such as {images[0]}",)
+
+
+def _read_names(folder: Path) -> tuple[Path, list[str]]:
+    """The longest list of classes, of which the others are the beginning."""
+    lists = {path: [line for _, line in read_lines(path)] for path in _class_files(folder)}
+    if not lists:
+        raise ValueError(_why_not(folder))
+    path, names = max(lists.items(), key=lambda item: len(item[1]))
+    for other, given in lists.items():
+        if not given:
+            raise ValueError(f"{other}: no class name in it")
+        if given != names[: len(given)]:
+            raise ValueError(
+                f"{other}: other classes than in {path}, so a number in the labels has two "
+                "meanings; both must be the same"
+            )
+    return path, names
+
+
+def _why_not(folder: Path) -> str:
+    """What a folder lacks to be one of YOLO, with the cure."""
+    labels = next(labels_among(files_below(folder), folder), None)
+    if labels is None:
+        return f"{folder}: no data.yaml, obj.data or classes.txt of YOLO labels in it"
+    parts = labels.parent.relative_to(folder).parts
+    above = [*takewhile(lambda name: not _is_part(name), parts)]
+    place = folder.joinpath(*above) if len(above) < len(parts) else folder
+    if not _class_files(place):
+        return (
+            f"{labels.parent}: holds YOLO labels, but no file says the names of the classes: put a "
+            f"classes.txt into {place}, a name in each line, in the order of their numbers"
+        )
+    return (
+        f"{labels.parent}: holds YOLO labels, but the images are not where they belong: put them "
+        f"into {place / 'images'}, the labels into {place / 'labels'}"
+    )
+
+
+def _refuse_several(folder: Path, splits: dict[str, list[Path]]) -> None:
+    """Raises ValueError for a part of train_1 and train_2, or in another part."""
+    every = [part for parts in splits.values() for part in parts]
+    for split, parts in splits.items():
+        others = [x for x in parts if x.name != parts[0].name]
+        others += [x for x in every if x in parts[0].parents]
+        if others:
+            raise ValueError(
+                f"{folder}: which images are of {split}, those in {parts[0]} or in {others[0]}? "
+                "Name the folders in a data.yaml, after train and val"
+            )
+
+
+def _class_files(folder: Path, depth: int = _DEPTH) -> list[Path]:
+    """Lists of classes in a folder, and in those in it that are parts of a YOLO dataset."""
+    if not folder.is_dir():
+        return []
+    found = [folder / name for name in CLASS_FILES if (folder / name).is_file()]
+    if depth:
+        parts = sorted(x for x in folder.iterdir() if _is_part(x.name))
+        found += [path for x in parts for path in _class_files(x, depth - 1)]
+    return found
+
+
+def _is_part(name: str) -> bool:
+    is_it = name in ("images", "labels") or split_called(name) is not None
+    return is_it and not is_hidden(name)
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix.lower() == ".txt" and path.name not in CLASS_FILES
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in image_extensions()
+
+
+def _is_in(name: str, path: Path, folder: Path) -> bool:
+    return name in path.relative_to(folder).parts[:-1]

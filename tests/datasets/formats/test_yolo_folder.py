@@ -1,0 +1,111 @@
+"""YOLO labels with a plain list of classes."""
+
+from pathlib import Path
+
+import pytest
+
+from fcos_d2.datasets.formats import read_dataset
+from fcos_d2.datasets.formats.yolo_folder import folder_of_list, is_yolo_folder, read_folder
+
+
+def write(folder: Path, **texts: str) -> Path:
+    """Files by their names, with / for __ and . for the last _; images are never opened here."""
+    for name, text in texts.items():
+        path = folder / ".".join(name.replace("__", "/").rsplit("_", 1))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+BOX = "0 0.5 0.5 0.2 0.2\n"
+
+
+def test_labels_beside_the_images_must_hold_boxes(tmp_path):
+    write(tmp_path, a_jpg="", a_txt="4 cats at 5 o'clock\n", classes_txt="cat\n")
+    assert not is_yolo_folder(tmp_path)
+    write(tmp_path, b_jpg="", b_txt="", c_txt=BOX)  # an image without objects; no image
+    assert not is_yolo_folder(tmp_path)
+    write(tmp_path, b_txt=BOX)
+    assert is_yolo_folder(tmp_path)
+
+
+def test_any_text_in_labels_is_for_the_reader_to_judge(tmp_path):
+    write(tmp_path, labels__a_txt="cat 0.5 0.5 0.2 0.2\n", images__b_jpg="")
+    assert not is_yolo_folder(tmp_path)
+    write(tmp_path, labels__classes_txt="cat\n")
+    assert is_yolo_folder(tmp_path)
+    (tmp_path / "images").rename(tmp_path / "JPEGImages")  # the labels of a VOC dataset
+    assert not is_yolo_folder(tmp_path)
+
+
+def test_the_folder_that_a_list_belongs_to(tmp_path):
+    for inside in ("classes.txt", "labels/classes.txt", "labels/Train/classes.txt"):
+        assert folder_of_list(tmp_path / "a" / inside, tmp_path) == tmp_path / "a"
+    assert folder_of_list(tmp_path / "classes.txt", tmp_path) == tmp_path
+
+
+def test_lists_that_differ(tmp_path):
+    write(tmp_path, train__classes_txt="cat\ndog\n", val__classes_txt="cat\n")
+    write(tmp_path, train__a_jpg="", train__a_txt=BOX)
+    assert read_folder(tmp_path).names == ["cat", "dog"]
+    write(tmp_path, val__classes_txt="dog\n")
+    line = "val/classes.txt: other classes than in .*train/classes.txt, so a number"
+    with pytest.raises(ValueError, match=line):
+        read_folder(tmp_path)
+    write(tmp_path, val__classes_txt="\n")
+    with pytest.raises(ValueError, match="val/classes.txt: no class name in it"):
+        read_folder(tmp_path)
+
+
+def test_splits_at_any_depth(tmp_path):
+    write(tmp_path, classes_txt="cat\n", one__train__a_jpg="", two__train__b_jpg="")
+    write(tmp_path, one__valid__images__c_jpg="", one__other__d_jpg="", one__train__a_txt=BOX)
+    data = read_folder(tmp_path)
+    assert data.splits == {"train": ["one/train", "two/train"], "val": ["one/valid"]}
+    assert data.passed_over == ("1 images in no folder of a split, such as one/other/d.jpg",)
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (("train_1__a_jpg", "train_2__a_jpg"), "of train, those in train_1 or in train_2. Name"),
+        (("train__a_jpg", "train__test__a_jpg"), "of test, those in train/test or in train. Name"),
+    ],
+)
+def test_several_folders_for_one_split(tmp_path, names, line):
+    write(tmp_path, classes_txt="cat\n", a_jpg="", a_txt=BOX, **dict.fromkeys(names, ""))
+    with pytest.raises(ValueError, match=line):
+        read_folder(tmp_path)
+
+
+def test_without_a_list(tmp_path):
+    with pytest.raises(ValueError, match="no data.yaml, obj.data or classes.txt of YOLO labels"):
+        read_folder(tmp_path)
+    write(tmp_path, photos__a_jpg="", boxes__a_txt=BOX)
+    line = f"{tmp_path}/boxes: holds YOLO labels, .*put a classes.txt into {tmp_path}, a name"
+    with pytest.raises(ValueError, match=line):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("labels__a_txt",),
+        ("a_jpg", "labels__a_txt"),
+        ("photos__a_jpg", "boxes__a_txt"),
+        ("images__a_jpg", "boxes__a_txt"),
+    ],
+)
+def test_labels_apart_from_the_images(tmp_path, names):
+    write(tmp_path, classes_txt="cat\n", **{x: BOX if x.endswith("txt") else "" for x in names})
+    line = (
+        f"not where they belong: put them into {tmp_path}/images, the labels into {tmp_path}/labels"
+    )
+    with pytest.raises(ValueError, match=line):
+        read_dataset(tmp_path)
+
+
+def test_a_list_of_the_dataset_is_not_the_dataset(tmp_path):
+    write(tmp_path, a_jpg="", a_txt=BOX, classes_txt="cat\n")
+    with pytest.raises(ValueError, match=f"of a YOLO dataset; give its folder, {tmp_path}"):
+        read_dataset(tmp_path / "classes.txt")

@@ -11,6 +11,14 @@ SPLIT_WORDS = {
 
 def split_called(name: str) -> str | None:
     """The split that a folder such as `Train` or `val2017` is called after; None for none."""
-    words = re.findall("[a-z]+", name.lower())
-    splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
+    splits = splits_called(name)
     return splits.pop() if len(splits) == 1 else None
+
+
+def splits_called(name: str) -> set[str]:
+    """The splits that a name has words for; COCO's `test-dev` is a test set."""
+    words = re.findall("[a-z]+", name.lower())
+    known = {word: SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
+    if "test" in known:
+        known.pop("dev", None)
+    return {*known.values()}

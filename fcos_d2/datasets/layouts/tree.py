@@ -12,7 +12,7 @@ from fcos_deploy.vision import image_extensions
 
 from ..formats.image_names import FilesByName, folded, parts_of, spellings
 from ..own_data import USUAL_SPLITS, DataFiles
-from ..split_words import SPLIT_WORDS
+from ..split_words import SPLIT_WORDS, splits_called
 from ..splitting import MADE_FROM
 
 # The words in the names of folders of images; in others may lie masks, drawings or copies of them.
@@ -101,11 +101,8 @@ class Tree:
         """
         parts = path.relative_to(self.root).parts
         for part in (Path(parts[-1]).stem, *reversed(parts[:-1])) if parts else ():
-            words = re.findall("[a-z]+", part.lower())
-            if "test" in words:  # COCO's test-dev
-                words = [word for word in words if word != "dev"]
-            splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
-            if splits or "trainval" in words or "all" in words:
+            splits = splits_called(part)
+            if splits or {"trainval", "all"}.intersection(_words(part)):
                 return splits.pop() if len(splits) == 1 else None
         return None
 

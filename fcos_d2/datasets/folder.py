@@ -11,7 +11,7 @@ import numpy as np
 from ..choices import check_choice
 from .formats import FORMATS, nothing_known, read_dataset, recognise
 from .formats.voc_folders import voc_lists, voc_years
-from .layouts import LAYOUTS, Reading, Tree
+from .layouts import LAYOUTS, Reading, SeveralMeant, Tree
 from .own_data import DataFiles
 from .splitting import earlier_split
 
@@ -50,13 +50,13 @@ def find_data(folder: str | Path, *, format: str = "auto") -> FoundData:
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     tree = Tree(folder)
-    finders = [find for name, find in LAYOUTS if format in ("auto", name)]
-    readings = [reading for find in finders if (reading := find(tree)) is not None]
+    readings, unread = _readings(tree, format)
     if not readings:
-        raise ValueError(_nothing(folder, tree, format))
+        raise unread[0] if unread else ValueError(_nothing(folder, tree, format))
     taken = _drop_repeated(max(readings, key=_completeness))
     others = [reading for reading in readings if reading.layout != taken.layout]
     lines = [_describe(tree, taken), *tree.remarks(taken), *taken.lines]
+    lines += [f"passed over: {error}" for error in unread]
     for other in map(_drop_repeated, others):
         difference = _difference(taken, other)
         if difference:
@@ -70,6 +70,21 @@ def find_data(folder: str | Path, *, format: str = "auto") -> FoundData:
     train, val, test = found
     assert train is not None, taken
     return FoundData(train, val, test, taken.format, taken.layout, lines)
+
+
+def _readings(tree: Tree, format: str) -> tuple[list[Reading], list[ValueError]]:
+    """All ways to read a folder, and what keeps others from being one."""
+    readings, unread = [], []
+    for name, find in LAYOUTS:
+        try:
+            reading = find(tree) if format in ("auto", name) else None
+        except SeveralMeant:
+            raise
+        except ValueError as error:
+            unread.append(error)
+        else:
+            readings += [reading] if reading else []
+    return readings, unread
 
 
 def data_in(

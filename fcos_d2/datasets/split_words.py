@@ -4,7 +4,7 @@ import re
 
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training", "trainset"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "valset", "dev"), "val"),
+    **dict.fromkeys(("val", "valid", "validation", "valset", "dev", "eval"), "val"),
     **dict.fromkeys(("test", "testing", "testset"), "test"),
 }
 
@@ -17,7 +17,7 @@ def split_called(name: str) -> str | None:
 
 def splits_called(name: str) -> set[str]:
     """The splits that a name has words for; COCO's `test-dev` is a test set."""
-    words = re.findall("[a-z]+", name.lower())
+    words = [word.lower() for word in re.findall("[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
     known = {word: SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
     if "test" in known:
         known.pop("dev", None)

@@ -62,6 +62,17 @@ def test_two_readings_of_the_same_data(tmp_path):
     assert find_data(tmp_path, format="voc").train.data.endswith("VOC2012:train")
 
 
+def test_what_cannot_be_read_does_not_hide_another_dataset(tmp_path):
+    voc_devkit(tmp_path)
+    write_coco(tmp_path / "old" / "instances.json", ["c"], prefix="gone ")
+    found = find_data(tmp_path)
+    assert found.format == "voc"
+    assert [line for line in found.lines if "passed over" in line] == [
+        f"passed over: {tmp_path / 'old' / 'instances.json'}: none of its images, such as "
+        f"'gone c.png', is in {tmp_path}; name their folder with --train-data FILE --train-images DIR"
+    ]
+
+
 def test_two_readings_that_differ(tmp_path):
     voc_devkit(tmp_path)
     write_coco(tmp_path / "train.json", ["a b", "ä"])

@@ -35,6 +35,10 @@ class Reading(NamedTuple):
     lines: list[str]  # what else was seen on the way
 
 
+class SeveralMeant(ValueError):
+    """It is not clear which of some files or folders is to be learned from."""
+
+
 class Tree:
     """The files of a folder, by name and stem."""
 
@@ -190,8 +194,8 @@ def listed(tree: Tree, paths: list[Path]) -> str:
 
 
 def refuse_several(tree: Tree, paths: list[Path], kind: str) -> NoReturn:
-    """Raises ValueError: it is not clear which of some files or folders is meant."""
-    raise ValueError(
+    """Raises SeveralMeant, with the cure."""
+    raise SeveralMeant(
         f"{tree.root}: {len(paths)} {kind}, {listed(tree, paths)}; which is to be learned? Name it "
         "with --train-data, and with --val-data the one to evaluate on"
     )

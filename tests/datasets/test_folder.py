@@ -69,7 +69,8 @@ def test_what_cannot_be_read_does_not_hide_another_dataset(tmp_path):
     assert found.format == "voc"
     assert [line for line in found.lines if "passed over" in line] == [
         f"passed over: {tmp_path / 'old' / 'instances.json'}: none of its images, such as "
-        f"'gone c.png', is in {tmp_path}; name their folder with --train-data FILE --train-images DIR"
+        f"'gone c.png', is in {tmp_path}; name their folder with --train-data FILE --train-images "
+        "DIR"
     ]
 
 

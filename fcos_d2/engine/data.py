@@ -13,11 +13,15 @@ logger = logging.getLogger(__name__)
 
 
 def take_data(request: Request, run: Run) -> None:
-    """Where the request names no data, those of one's own that the config names count."""
+    """Takes the config's own data where the request names none.
+
+    What the request does say, such as where the images are now, wins over the config.
+    """
     if request.folder or request.train_data or request.val_data:
         return
     for name, value in run.own_data.items():
-        setattr(request, name, value)
+        if getattr(request, name) in (None, "auto"):
+            setattr(request, name, value)
     if request.eval_only:
         request.val_data = request.val_data or request.folder
 
@@ -34,11 +38,13 @@ def own_data(
     Raises:
         ValueError: data that are missing or wrong; names them and the cure.
     """
+    for side in ("train", "val"):
+        images = getattr(request, f"{side}_images")
+        if images and not getattr(request, f"{side}_data"):
+            raise ValueError(f"--{side}-images {images} is given without --{side}-data")
     if not (request.folder or request.train_data or request.val_data):
-        for word in ("train_images", "val_images", "classes"):
-            if getattr(request, word):
-                flag = word.replace("_", "-")
-                raise ValueError(f"--{flag} is given without --train-data or --val-data")
+        if request.classes:
+            raise ValueError("--classes is given without a folder, --train-data or --val-data")
         return None
     if request.eval_only:
         train, val, test, format = _to_evaluate(request, output_dir)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from layouts import BOXES, LAYOUTS, one_json, write_coco
@@ -9,6 +10,7 @@ from tiny_run import TINY_MODEL
 
 from fcos_cli.main import main
 from fcos_d2.engine import Request, run
+from fcos_d2.engine.data import take_data
 
 # Each training takes a second or two; these three differ most.
 QUICK = ("roboflow coco", "label studio yolo", "voc years")
@@ -80,3 +82,19 @@ def test_a_folder_and_training_data(tmp_path, capsys):
     with pytest.raises(SystemExit, match="1"):
         main([*words, "--output", str(tmp_path / "out"), "MODEL.DEVICE", "cpu"])
     assert "two sets to learn from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("which", ["train", "val"])
+def test_images_without_their_annotations(tmp_path, capsys, which):
+    one_json(tmp_path)
+    words = ["train", str(tmp_path), "--config", "Recipes/R18-Scratch", f"--{which}-images", "x"]
+    with pytest.raises(SystemExit, match="1"):
+        main([*words, "--output", str(tmp_path / "out"), "MODEL.DEVICE", "cpu"])
+    assert f"--{which}-images x is given without --{which}-data" in capsys.readouterr().err
+
+
+def test_flags_count_more_than_what_the_config_says_of_its_data():
+    of_config = {"train_data": "t.json", "val_data": "v.json", "val_images": "old"}
+    asked = Request(config_file="", val_images="moved")
+    take_data(asked, SimpleNamespace(own_data=of_config | {"data_format": "coco"}))
+    assert (asked.val_data, asked.val_images, asked.data_format) == ("v.json", "moved", "coco")

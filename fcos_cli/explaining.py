@@ -12,7 +12,6 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from fcos_d2.datasets.folder import data_in
-from fcos_d2.datasets.formats import read_dataset
 from fcos_d2.datasets.own_data import DataFiles
 from fcos_d2.evaluation.why import (
     STEPS,
@@ -80,13 +79,7 @@ def load(arguments: argparse.Namespace) -> tuple[Predictor, LabelledImages]:
     files, lines = data_in(given, "val", form, classes=arguments.classes, beside=beside)
     if lines and not arguments.json:
         say("\n".join(lines))
-    read = read_dataset(
-        files.data,
-        images=files.images,
-        classes=arguments.classes,
-        format=form,
-        usual_split="val",
-    )
+    read = files.read(classes=arguments.classes, format=form, usual_split="val")
     predictor = load_predictor(arguments)
     names = [category["name"] for category in read.coco["categories"]]
     if predictor.class_names == [f"class {k}" for k in range(len(names))]:

@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fcos_deploy.files import ARCHIVES
-
 from .exit_codes import WrongUse
 
 ZOO = "zoo://"  # as in fcos_d2.checkpoint.known_files, which is heavy
@@ -74,6 +72,8 @@ def take_folder(arguments: argparse.Namespace) -> str | None:
     if len(words) % 2 == 0:  # KEY VALUE, with a key that the config will judge
         return None
     if os.path.isfile(words[0]):
+        from fcos_deploy.files import ARCHIVES  # brings numpy, which `fcos --help` does without
+
         if words[0].lower().endswith(ARCHIVES):
             raise WrongUse(f"{words[0]} is an archive: unpack it, and give the folder")
         raise WrongUse(f"{words[0]} is a file: give its folder, or --train-data {words[0]}")

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Checks; returns the exit code, and raises ValueError or OSError for what is no dataset."""
     from fcos_d2.datasets.check import check_dataset
-    from fcos_d2.datasets.formats import read_dataset, write_dataset
+    from fcos_d2.datasets.formats import write_dataset
     from fcos_deploy.text import say
     from fcos_deploy.writing import write_text
 
@@ -58,8 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     files, val_files = sets_of(arguments)
     given = {"classes": arguments.classes, "format": arguments.data_format, "decode": decode}
     # Without a look at the files, sizes must be in the annotations; only COCO has them.
-    read = read_dataset(files.data, images=files.images, **given)
-    val = val_files and read_dataset(val_files.data, images=val_files.images, **given)
+    read = files.read(**given)
+    val = val_files and val_files.read(**given)
     report = check_dataset(
         data,
         read.coco,

@@ -78,14 +78,10 @@ def _convert(arguments: argparse.Namespace, files: "DataFiles") -> None:
 
 
 def _read(arguments: argparse.Namespace, files: "DataFiles") -> "ReadDataset":
-    from fcos_d2.datasets.formats import read_dataset
     from fcos_d2.datasets.problems import summarise
     from fcos_deploy.text import say
 
-    data, images = files
-    read = read_dataset(
-        data, images=images, classes=arguments.classes, format=arguments.data_format
-    )
+    read = files.read(classes=arguments.classes, format=arguments.data_format)
     for line in summarise(read.problems):
         say(line)
     return read

@@ -11,7 +11,7 @@ import numpy as np
 from ..choices import check_choice
 from .formats import FORMATS, nothing_known, read_dataset, recognise
 from .formats.voc_folders import voc_lists, voc_years
-from .layouts import LAYOUTS, Reading, SeveralMeant, Tree
+from .layouts import LAYOUTS, Reading, SeveralMeant, Tree, listed
 from .own_data import DataFiles
 from .splitting import earlier_split
 
@@ -53,11 +53,11 @@ def find_data(folder: str | Path, *, format: str = "auto") -> FoundData:
     readings, unread = _readings(tree, format)
     if not readings:
         raise unread[0] if unread else ValueError(_nothing(folder, tree, format))
-    taken = _drop_repeated(max(readings, key=_completeness))
+    taken = max(readings, key=lambda reading: len(reading.splits))
     others = [reading for reading in readings if reading.layout != taken.layout]
     lines = [_describe(tree, taken), *tree.remarks(taken), *taken.lines]
     lines += [f"passed over: {error}" for error in unread]
-    for other in map(_drop_repeated, others):
+    for other in others:
         difference = _difference(taken, other)
         if difference:
             raise ValueError(
@@ -66,10 +66,9 @@ def find_data(folder: str | Path, *, format: str = "auto") -> FoundData:
             )
         way = f"; --data-format {other.format} reads it instead"
         lines.append(f"{other.layout} is there, too, with the same images and boxes{way}")
-    found = (taken.splits.get(split) for split in SPLITS)
-    train, val, test = found
-    assert train is not None, taken
-    return FoundData(train, val, test, taken.format, taken.layout, lines)
+    found = {x: files._replace(format=taken.format) for x, files in taken.splits.items()}
+    val, test = found.get("val"), found.get("test")
+    return FoundData(found["train"], val, test, taken.format, taken.layout, lines)
 
 
 def _readings(tree: Tree, format: str) -> tuple[list[Reading], list[ValueError]]:
@@ -78,12 +77,11 @@ def _readings(tree: Tree, format: str) -> tuple[list[Reading], list[ValueError]]
     for name, find in LAYOUTS:
         try:
             reading = find(tree) if format in ("auto", name) else None
+            readings += [_drop_repeated(reading)] if reading else []
         except SeveralMeant:
             raise
         except ValueError as error:
             unread.append(error)
-        else:
-            readings += [reading] if reading else []
     return readings, unread
 
 
@@ -110,7 +108,7 @@ def data_in(
     Raises:
         ValueError: as `find_data`, or no such split.
     """
-    data, images = given
+    data, images, _ = given
     head, colon, tail = data.rpartition(":")
     named = bool(colon) and not os.path.exists(data) and os.path.isdir(head)
     folder, wanted = (head, tail) if named else (data, split)
@@ -146,11 +144,6 @@ def _has_list(folder: Path, split: str) -> bool:
     return format == "yolo" or any(split in voc_lists(root) for root in roots)
 
 
-def _completeness(reading: Reading) -> int:
-    """How many splits it has; of those of one image set only one counts."""
-    return len(_drop_repeated(reading).splits)
-
-
 def _drop_repeated(reading: Reading) -> Reading:
     """Without a split that has the images of another; one alone is what is learned, by any name.
 
@@ -160,15 +153,16 @@ def _drop_repeated(reading: Reading) -> Reading:
     splits, lines = dict(reading.splits), list(reading.lines)
     if "train" not in splits and len(splits) == 1:
         (name,) = splits
-        lines.append(f"its only part is called {name}: taken as the data to learn from")
+        lines.append(f"its only split is called {name}: it is used for training")
         splits = {"train": splits[name]}
         return reading._replace(splits=splits, images={"train": reading.images[name]}, lines=lines)
     if "train" not in splits:
         data = splits["val"].data
-        raise ValueError(f"{data}: {' and '.join(splits)} are there, but no training data; {CURE}")
+        names = " and ".join(split for split in SPLITS if split in splits)
+        raise ValueError(f"{data}: {names} are there, but no training data; {CURE}")
     for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
         if {first, second} <= set(splits) and reading.images[first] == reading.images[second]:
-            lines.append(f"{second} has the images of {first}: it is not used")
+            lines.append(f"{second} has the same images as {first}: it is not used")
             del splits[second]
     images = {name: reading.images[name] for name in splits}
     return reading._replace(splits=splits, images=images, lines=lines)
@@ -195,6 +189,11 @@ def _nothing(folder: Path, tree: Tree, format: str) -> str:
     """Why there is no dataset."""
     if not tree.files:
         return f"{folder}: the folder is empty"
+    if tree.runs:
+        return (
+            f"{folder}: no data in it beside what a training wrote into {listed(tree, tree.runs)}; "
+            "give a file of that with --train-data and --train-images"
+        )
     for path in tree.with_suffix(".json", ".yaml", ".yml", ".xml"):
         if path.is_file() and not path.stat().st_size:
             return f"{folder}: no dataset in it; {tree.relative(path)} is empty"
@@ -229,8 +228,8 @@ Boxes = dict[tuple[str, str], list[list[float]]]  # by image and class
 
 def _boxes(reading: Reading) -> Boxes:
     boxes: Boxes = {}
-    for data, images in reading.splits.values():
-        coco = read_dataset(data, images=images, format=reading.format).coco
+    for files in reading.splits.values():
+        coco = files.read(format=reading.format).coco
         names = {x["id"]: Path(x["file_name"]).stem for x in coco["images"]}
         classes = {x["id"]: x["name"] for x in coco["categories"]}
         for annotation in coco["annotations"]:

@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 from detectron2.utils import comm
 
-from .formats import read_dataset, write_dataset
+from .formats import ReadDataset, read_dataset, write_dataset
 from .ids import Id
 from .near_duplicates import pairs_across
 from .problems import Problem, summarise
@@ -35,10 +35,16 @@ class OwnData(NamedTuple):
 
 
 class DataFiles(NamedTuple):
-    """One's own data as given on the command line; see `read_dataset`."""
+    """One's own data, as given on the command line or found in a folder; see `read_dataset`."""
 
     data: str
     images: str | None = None
+    format: str = "auto"  # that the folder was read in
+
+    def read(self, *, format: str = "auto", **given: Any) -> ReadDataset:
+        """As `read_dataset`; `format` counts where they have none."""
+        chosen = format if self.format == "auto" else self.format
+        return read_dataset(self.data, images=self.images, format=chosen, **given)
 
 
 class Prepared(NamedTuple):
@@ -157,10 +163,9 @@ def _prepare(
     """Reads, repairs, writes and compares."""
     prepared, categories, first = {}, None, ""
     paths: dict[str, list[Path]] = {}
-    for name, (data, images) in given.items():
-        read = read_dataset(
-            data, images=images, classes=classes, format=format, usual_split=USUAL_SPLITS[name]
-        )
+    for name, files in given.items():
+        data = files.data
+        read = files.read(classes=classes, format=format, usual_split=USUAL_SPLITS[name])
         coco = learned_fields(read.coco, masks, read.problems)
         problems = read.problems
         if name == TRAIN_NAME:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fcos_deploy.writing import write_text
 
-from .formats import read_dataset, write_dataset
+from .formats import write_dataset
 from .ids import Id
 from .near_duplicates import groups_of, near_duplicates
 from .own_data import DataFiles, report_problems
@@ -47,7 +47,7 @@ def make_split(
         ValueError: data that cannot be read, that have errors, or fewer than two images that do not
             look alike.
     """
-    read = read_dataset(data.data, images=data.images, format=format, classes=classes)
+    read = data.read(format=format, classes=classes)
     report_problems(data.data, read.problems, check)
     coco = as_in_the_file(read.coco)
     split = _Split(Path(output_dir), coco, read.images)
@@ -73,7 +73,7 @@ def earlier_split(
     places = [x for x in once if (x / FOLDER / "val.json").is_file()]
     if not places:
         return None
-    read = read_dataset(data.data, images=data.images, classes=classes)
+    read = data.read(classes=classes)
     coco = as_in_the_file(read.coco)
     splits = (_Split(place, coco, read.images) for place in places)
     return next((split.files("val") for split in splits if split.is_there()), None)

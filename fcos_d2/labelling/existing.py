@@ -6,9 +6,8 @@ from pathlib import Path
 
 from fcos_deploy.files import files_below
 from fcos_deploy.text import read_json
-from fcos_deploy.vision import image_extensions
+from fcos_deploy.vision import named_like_image
 
-from ..datasets.formats import read_dataset
 from ..datasets.formats.content import holds
 from ..datasets.formats.labelme import is_labelme
 from ..datasets.formats.yolo_images import with_other_folder
@@ -36,7 +35,7 @@ def images_below(folder: Path, output: Path) -> list[str]:
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of images")
-    files = [x for x in files_below(folder) if x.suffix.lower() in image_extensions()]
+    files = [x for x in files_below(folder) if named_like_image(x)]
     if folder.resolve() == output.resolve():
         raise ValueError(f"{folder}: holds the images; name another --output")
     names = [x.relative_to(folder).as_posix() for x in files if not lies_in(x, output)]
@@ -89,8 +88,8 @@ def _in_tables(tree: Tree) -> list[Path]:
             continue
         try:
             reading = find(tree)
-            for data, images in reading.splits.values() if reading else ():
-                read = read_dataset(data, images=images, format=format)
+            for files in reading.splits.values() if reading else ():
+                read = files.read(format=format)
                 boxes = {x["image_id"] for x in read.coco["annotations"]}
                 found += [
                     Path(read.images, x["file_name"])

@@ -74,6 +74,23 @@ def test_what_cannot_be_read_does_not_hide_another_dataset(tmp_path):
     ]
 
 
+def test_a_dataset_without_training_data_does_not_hide_another(tmp_path):
+    voc_devkit(tmp_path)
+    for split, name in (("val", "c"), ("test", "d")):
+        write_coco(tmp_path / f"{split}.json", [name])
+    found = find_data(tmp_path)
+    assert found.format == "voc"
+    assert "val and test are there, but no training data" in found.lines[-1]
+
+
+def test_the_format_that_was_chosen_is_read(tmp_path):
+    LAYOUTS["label studio yolo"][0](tmp_path)
+    (tmp_path / "Annotations").mkdir()  # by which another format is recognised
+    found = find_data(tmp_path)
+    assert found.train.read().format == "yolo"
+    assert make_split(found.train, tmp_path / "out", format="auto")[0].read().format == "coco"
+
+
 def test_two_readings_that_differ(tmp_path):
     voc_devkit(tmp_path)
     write_coco(tmp_path / "train.json", ["a b", "ä"])

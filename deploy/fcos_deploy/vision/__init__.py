@@ -15,7 +15,7 @@ from .image import (
 )
 from .inputs import GivenImage, bgr_image, bgr_images, shows_objects
 from .labels import BLACK, WHITE, Color
-from .listing import image_extensions, list_images
+from .listing import image_extensions, list_images, named_like_image
 from .outputs import image_targets, video_target, write_image
 from .pixels import ORIENTATION_TAG
 from .video import VideoReader, VideoWriter
@@ -43,6 +43,7 @@ __all__ = [
     "image_size",
     "image_targets",
     "list_images",
+    "named_like_image",
     "open_picture",
     "read_image",
     "read_reduced",

@@ -48,8 +48,8 @@ def image_extensions() -> frozenset[str]:
 def _paths_of(name: str) -> list[Path]:
     path = find_file("", name)
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if _named_like_image(p))
-        if not found and _named_like_image(path):
+        found = sorted(p for p in path.iterdir() if named_like_image(p))
+        if not found and named_like_image(path):
             found = [path]
         if not found:
             raise ValueError(f"{name}: the folder holds no image")
@@ -70,9 +70,9 @@ def _matches(pattern: str) -> list[Path]:
     matches = files_matching(pattern) if goes_deep else map(Path, sorted(glob.glob(pattern)))
     # Names that begin with a dot match only a pattern that does so, too.
     wanted = [p for p in matches if p.name.startswith(".") or not is_hidden(p.name)]
-    return [p for p in wanted if p.is_file() or _named_like_image(p)]
+    return [p for p in wanted if p.is_file() or named_like_image(p)]
 
 
-def _named_like_image(path: Path) -> bool:
-    # Hidden files are left out, as by a shell's `*`: `._a.jpg` is not a picture.
+def named_like_image(path: Path) -> bool:
+    """Whether a file has the name of a picture; hidden ones, such as `._a.jpg`, have not."""
     return path.suffix.lower() in image_extensions() and not is_hidden(path.name)

@@ -12,7 +12,14 @@ from .image_folder import read_image_folder
 from .labelme import read_labelme
 from .lines import holds_boxes, read_csv, read_txt
 from .open_images import read_open_images
-from .recognition import class_file, file_of_table, file_of_yolo, nothing_known, recognise
+from .recognition import (
+    class_file,
+    described_in,
+    file_of_table,
+    file_of_yolo,
+    nothing_known,
+    recognise,
+)
 from .voc import read_voc
 from .voc_folders import voc_images
 from .write import WRITTEN, write_dataset
@@ -109,7 +116,7 @@ def _voc(given: Source) -> Read:
 
 
 def _yolo(given: Source) -> Read:
-    return read_yolo(file_of_yolo(given.path) or given.path, given.split or given.usual_split)
+    return read_yolo(described_in(given.path) or given.path, given.split or given.usual_split)
 
 
 def _csv(given: Source) -> Read:

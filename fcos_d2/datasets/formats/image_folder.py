@@ -41,10 +41,11 @@ def read_image_folder(
     path, images = Path(path), Path(images)
     rows, features = _read(path)
     if split is not None:
-        start = f"{split}/", f"{split}\\"
-        rows = [row for row in rows if str(row.get("file_name")).startswith(start)]
+        folders = [folder_in(row.get("file_name")) for row in rows]
+        rows = [row for row, folder in zip(rows, folders, strict=True) if folder == split]
         if not rows:
-            raise ValueError(f"{path}: no file_name in it begins with {split}/")
+            there = " and ".join(sorted({f"{folder}/" for folder in folders})[:3])
+            raise ValueError(f"{path}: no file_name begins with {split}/; they do with {there}")
     if not any("objects" in row for row in rows):
         raise ValueError(f"{path}: no 'objects' with boxes in it; is this for classification?")
     names = _class_names(features) or _names_of_card(path)
@@ -70,6 +71,12 @@ def read_image_folder(
 def file_names(path: Path) -> list[str]:
     """The names of the images in a table; what is wrong in it is for `read_image_folder`."""
     return [name for row in _read(path)[0] if isinstance(name := row.get("file_name"), str)]
+
+
+def folder_in(name: Any) -> str:
+    """The first folder in the name of an image, which may be that of its split; "" for none."""
+    parts = str(name).replace("\\", "/").removeprefix("./").split("/")
+    return parts[0] if len(parts) > 1 else ""
 
 
 def _read(path: Path) -> tuple[list[Row], Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from fcos_deploy.files import files_below, last_part
-from fcos_deploy.vision import image_extensions
+from fcos_deploy.vision import named_like_image
 
 SHOWN = 3  # files in a message
 
@@ -50,7 +50,7 @@ class FilesByName:
     def images_like(self, name: str) -> list[Path]:
         """The images of this name with any ending, in any folder."""
         stem = self._same_stem(last_part(name))
-        return [x for x in stem if x.suffix.lower() in image_extensions()]
+        return [x for x in stem if named_like_image(x)]
 
     def _same_stem(self, name: str) -> list[Path]:
         return self._by_stem.get(folded(Path(name).stem), [])

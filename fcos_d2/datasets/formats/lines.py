@@ -90,7 +90,9 @@ def is_csv_of_boxes(path: Path) -> bool:
     except (OSError, csv.Error):
         return False
     is_row = len(first) == 6 and all(re.fullmatch(r"\s*-?[\d.]*\s*", x) for x in first[1:5])
-    return is_row or (_places(first) is not None and _SCORE not in map(str.lower, first))
+    return is_row or (
+        _places(first) is not None and _SCORE not in [x.strip().lower() for x in first]
+    )
 
 
 def _places(head: list[str]) -> list[int] | None:

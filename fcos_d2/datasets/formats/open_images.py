@@ -3,10 +3,18 @@
 from pathlib import Path
 
 from fcos_deploy.files import files_below
-from fcos_deploy.vision import image_extensions
+from fcos_deploy.vision import named_like_image
 
 from ..problems import Place, Problem
-from .records import Coco, Record, corners_to_box, image_record, read_csv_rows, records_to_coco
+from .records import (
+    Coco,
+    Record,
+    corners_to_box,
+    image_record,
+    iterate_csv_rows,
+    read_csv_rows,
+    records_to_coco,
+)
 
 COLUMNS = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
 _DESCRIPTIONS = ("class-descriptions*.csv", "*/class-descriptions*.csv", "metadata/classes.csv")
@@ -39,26 +47,32 @@ def read_open_images(
         ValueError: a file is missing or has other columns, or no image of it is there.
     """
     path, images = Path(path), Path(images)
-    (_, head), *rows = read_csv_rows(path) or [(1, [])]
+    rows = iterate_csv_rows(path)
+    _, head = next(rows, (1, []))
     missing = [column for column in COLUMNS if column not in head]
     if missing:
         raise ValueError(f"{path}: no column {missing[0]!r}; Open Images has {', '.join(COLUMNS)}")
     names = _names(path, classes)
-    by_image: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    files = _images_by_id(images)
+    there: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    gone: dict[str, None] = {}  # millions, where a part of the training set was fetched
     for number, values in rows:
         row = dict(zip(head, values, strict=False))
-        by_image.setdefault(row.get("ImageID", ""), []).append((number, row))
-    problems: list[Problem] = []
-    records: list[Record] = []
-    files = _images_by_id(images)
-    there = {x: entries for x, entries in by_image.items() if x in files}
-    gone = [x for x in by_image if x not in files]
+        image_id = row.get("ImageID", "")
+        if image_id in files:
+            there.setdefault(image_id, []).append((number, row))
+        else:
+            gone[image_id] = None
+    such = f", such as {next(iter(gone))}," if gone else ""
     if not there:
         raise ValueError(
-            f"{path}: none of its {len(gone)} images, such as {gone[0]}, is in {images}"
+            f"{path}: none of its {len(gone)} images{such} is in {images}; name their folder with "
+            "--train-data FILE --train-images DIR"
         )
+    problems: list[Problem] = []
+    records: list[Record] = []
     if gone:
-        text = f"{len(gone)} of {len(by_image)} images, such as {gone[0]}"
+        text = f"{len(gone)} of {len(gone) + len(there)} images{such.removesuffix(',')}"
         kind = "rows of images that are not there"
         problems.append(Problem("note", kind, text, "passed over", Place(path.name)))
     for image_id, entries in there.items():
@@ -82,7 +96,7 @@ def _names(path: Path, classes: str | Path | None) -> dict[str, str]:
 
 def _images_by_id(folder: Path) -> dict[str, Path]:
     """The images in a folder and in those in it; of several with one name the topmost."""
-    files = (path for path in files_below(folder) if path.suffix.lower() in image_extensions())
+    files = filter(named_like_image, files_below(folder))
     return {path.stem: path for path in sorted(files, key=lambda path: -len(path.parts))}
 
 

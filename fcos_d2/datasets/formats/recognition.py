@@ -4,13 +4,15 @@ import re
 from pathlib import Path
 
 from fcos_deploy.files import ARCHIVES, files_below, is_hidden
-from fcos_deploy.vision import image_extensions
+from fcos_deploy.vision import named_like_image
 
+from ..split_words import split_called
 from .content import holds
 from .image_folder import IMAGES_INSIDE, METADATA
 from .labelme import is_labelme
 from .open_images import COLUMNS, has_columns
 from .voc_folders import is_xml, voc_years
+from .yolo_description import DESCRIPTIONS
 from .yolo_folder import is_yolo_folder, labels_among
 
 _BY_SUFFIX = {
@@ -29,23 +31,26 @@ _CSV = "not read: it needs the columns filename,xmin,ymin,xmax,ymax,class, and i
 # What is not read: how its name ends, what the beginning of the file holds, and what to do; of
 # several the first.
 _UNREAD: tuple[tuple[str | tuple[str, ...], bytes, str], ...] = (
-    (".json", rb'"result"|"rectanglelabels"', "Label Studio's: export COCO or YOLO with images"),
-    (".json", rb'"_via_|"shape_attributes"', "VIA's: export it as COCO"),
-    (".json", rb'"classTitle"', "Supervisely's: export it as COCO"),
-    (".json", rb'"categories"\s*:\s*{', "Datumaro's: export it as COCO"),
-    (".json", rb'"coordinates"\s*:\s*{', "CreateML's: export it as COCO"),
-    (".json", rb'"samples"\s*:', "FiftyOne's own: export it as COCODetectionDataset"),
+    (
+        ".json",
+        rb'"result"|"rectanglelabels"',
+        "Label Studio's own: export COCO or YOLO with images instead",
+    ),
+    (".json", rb'"_via_|"shape_attributes"', "VIA's own: export COCO instead"),
+    (".json", rb'"classTitle"', "Supervisely's own: export COCO instead"),
+    (".json", rb'"categories"\s*:\s*{', "Datumaro's own: export COCO instead"),
+    (".json", rb'"coordinates"\s*:\s*{', "CreateML's: export COCO instead"),
+    (".json", rb'"samples"\s*:', "FiftyOne's own: export COCODetectionDataset instead"),
     ("_annotations.txt", rb"", "a list of boxes: give it with --train-data and --classes"),
     (".txt", rb"\A\d+( [\d.]+){4}", "YOLO's: it needs its images, and the classes in data.yaml"),
     (".csv", rb"", _CSV),
     (".parquet", rb"", IMAGES_INSIDE),
-    ((".tfrecord", ".record"), rb"", "TensorFlow's: export it as COCO, YOLO or Pascal VOC"),
+    ((".tfrecord", ".record"), rb"", "TensorFlow's: export COCO, YOLO or Pascal VOC instead"),
     (ARCHIVES, rb"", "an archive: unpack it"),
-    (".json", rb"", "no COCO json: that has lists of images, annotations and categories"),
-    (".xml", rb"", "no xml of Pascal VOC: that has an annotation for each image"),
+    (".json", rb"", "not COCO json, which has lists of images, annotations and categories"),
+    (".xml", rb"", "not Pascal VOC xml, which has one file for each image"),
 )
 _HEAD = 4000  # bytes
-_SPLITS = ("train", "val", "test")  # how folders begin that are no classes
 
 
 def recognise(path: Path) -> str:
@@ -86,7 +91,7 @@ def _recognise_folder(path: Path) -> str:
 def nothing_known(path: Path) -> str:
     """Why a folder is no dataset, and what to do about it."""
     subfolders = [x for x in path.iterdir() if x.is_dir() and not is_hidden(x.name)]
-    are_splits = all(x.name.lower().startswith(_SPLITS) for x in subfolders)
+    are_splits = all(split_called(x.name) for x in subfolders)
     if len(subfolders) > 1 and not are_splits and all(map(_holds_only_images, subfolders)):
         return (
             f"{path} is a folder of images per class, which is a format for classification, not "
@@ -111,14 +116,17 @@ def _is(path: Path, ending: str | tuple[str, ...], words: bytes) -> bool:
 
 def _holds_only_images(folder: Path) -> bool:
     inside = [x for x in folder.iterdir() if not is_hidden(x.name)]
-    return bool(inside) and all(map(_is_image, inside))
+    return bool(inside) and all(map(named_like_image, inside))
 
 
 def file_of_yolo(path: Path) -> Path | None:
     """What describes the YOLO dataset in a folder: a file, or the folder with a list of classes."""
-    names = ("data.yaml", "dataset.yaml", "obj.data")
-    described = next((path / name for name in names if (path / name).is_file()), None)
-    return described or (path if is_yolo_folder(path) else None)
+    return described_in(path) or (path if is_yolo_folder(path) else None)
+
+
+def described_in(path: Path) -> Path | None:
+    """The file that describes the YOLO dataset in a folder, by its usual names."""
+    return next((path / name for name in DESCRIPTIONS if (path / name).is_file()), None)
 
 
 def file_of_table(path: Path) -> Path:
@@ -131,7 +139,3 @@ def class_file(path: Path) -> Path | None:
     if path.suffix.lower() != ".csv" or path.name in CLASS_FILES:
         return None
     return next((x for x in map(path.with_name, CLASS_FILES) if x.is_file()), None)
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in image_extensions() and not is_hidden(path.name)

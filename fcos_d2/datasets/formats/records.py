@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fcos_deploy.files import backslash_hint
@@ -189,19 +189,23 @@ def _are_pairs(rows: list[tuple[int, list[str]]]) -> bool:
 
 
 def read_csv_rows(path: str | Path) -> list[tuple[int, list[str]]]:
+    """As `iterate_csv_rows`, all at once."""
+    return [*iterate_csv_rows(path)]
+
+
+def iterate_csv_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file that hold something, without space around values, with their lines.
 
     Raises:
         ValueError: the file cannot be read; names it.
     """
-    reader, rows = csv.reader(io.StringIO(read_text(path), newline="")), []
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
     first = 1  # line of the file in which the row begins; a value in quotes may hold line ends
     try:
         for row in reader:
             values = [value.strip() for value in row]
             if len(values) > 1 or any(values):
-                rows.append((first, values))
+                yield first, values
             first = reader.line_num + 1
     except csv.Error as error:
         raise ValueError(f"{path}: not valid CSV in line {reader.line_num} ({error})") from None
-    return rows

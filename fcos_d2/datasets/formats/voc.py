@@ -66,7 +66,7 @@ def read_voc(
     folder = Path(images or voc_images(root))  # that the file names are relative to
     problems: list[Problem] = []
     found: list[Record] = []
-    known: set[str] = set()
+    known: dict[str, Path] = {}
     for year in years_with(years or [root], split):
         annotations, place = annotations_of(year), voc_images(year) if years else folder
         for stem in voc_stems(year, split):
@@ -77,9 +77,10 @@ def read_voc(
             name = record[0]["file_name"]
             if name in known:
                 kind = "image with two annotation files"
-                problems.append(Problem("error", kind, "", "left out", Place(str(path), name)))
+                text = f"the other is {known[name]}"
+                problems.append(Problem("error", kind, text, "left out", Place(str(path), name)))
                 continue
-            known.add(name)
+            known[name] = path
             found.append(record)
     used = {box["name"] for _, boxes in found for box in boxes}
     names = read_names(classes, used) if classes else sorted(used)

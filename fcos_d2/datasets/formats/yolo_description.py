@@ -13,6 +13,7 @@ from fcos_deploy.text import read_lines, read_text
 
 from ..split_words import SPLIT_WORDS
 
+DESCRIPTIONS = ("data.yaml", "dataset.yaml", "obj.data")  # the usual names of the file
 # What may name a file or folder that is there, and is no split.
 _OTHER_KEYS = ("names", "path", "download", "backup")
 
@@ -74,7 +75,9 @@ def _by_split(
     """
     splits: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
-    for key in sorted(given, key=lambda key: key not in SPLIT_WORDS.values()):  # val before valid
+    # The usual word first: val before valid, and before eval, which is a metric to darknet.
+    rank = {word: number for number, word in enumerate(SPLIT_WORDS)}
+    for key in sorted(given, key=lambda key: rank.get(key.lower(), len(rank))):
         split = SPLIT_WORDS.get(key.lower())
         if split is None or split in splits:
             others[key] = given[key]
@@ -180,10 +183,12 @@ def find_part(data: Description, folder: Path, part: str, must: bool = True) -> 
     words = _words(part)
     tails = ["/".join(words[i:]) for i in range(max(len(words) - 1, 1))]
     places += [(data.path.parent, tail) for tail in tails]
-    paths = [find_file(*place) for place in places]
-    path = next((path for path in paths if os.path.exists(path)), None)
-    if path is None and must:
+    for place in places:
+        if os.path.exists(path := find_file(*place)):
+            return path
+    first = find_file(*places[0])
+    if must:
         hint = backslash_hint(part)
         lost = f"; nor is its path: {data.lost_path}" if data.lost_path else ""
-        raise ValueError(f"{data.path}: {part} is not there (looked for {paths[0]}){lost}{hint}")
-    return path or paths[0]
+        raise ValueError(f"{data.path}: {part} is not there (looked for {first}){lost}{hint}")
+    return first

@@ -1,12 +1,13 @@
 """YOLO labels whose classes stand in a plain list: of LabelImg, Label Studio and darknet."""
 
+import os
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
 from fcos_deploy.files import files_below, is_hidden
 from fcos_deploy.text import read_lines
-from fcos_deploy.vision import image_extensions
+from fcos_deploy.vision import named_like_image
 
 from ..split_words import split_called
 from .yolo_description import Description
@@ -16,12 +17,17 @@ CLASS_FILES = ("classes.txt", "_darknet.labels", "obj.names", "classes.names")
 _DEPTH = 2  # of a list in labels/train/
 
 
-def is_yolo_folder(folder: Path) -> bool:
-    """Whether a list of classes is there, and labels beside images, or in labels/ and images/."""
+def is_yolo_folder(folder: Path, files: list[Path] | None = None) -> bool:
+    """Whether a list of classes is there, and labels beside images, or in labels/ and images/.
+
+    Args:
+        folder: to look in.
+        files: all in it, where they are known.
+    """
     if not _class_files(folder):
         return False
-    files = files_below(folder)
-    images = [x for x in files if _is_image(x)]
+    files = files_below(folder) if files is None else files
+    images = [x for x in files if named_like_image(x)]
     texts = [x for x in files if _is_text(x)]
     if any(_is_in("labels", x, folder) for x in texts):
         return any(_is_in("images", x, folder) for x in images)
@@ -31,7 +37,7 @@ def is_yolo_folder(folder: Path) -> bool:
 
 def labels_among(files: list[Path], folder: Path) -> Iterator[Path]:
     """The files of a folder that hold boxes, of images anywhere in it or in a folder labels."""
-    stems = {x.stem for x in files if _is_image(x)}
+    stems = {x.stem for x in files if named_like_image(x)}
     texts = (x for x in files if _is_text(x) and (x.stem in stems or _is_in("labels", x, folder)))
     return filter(has_boxes, texts)
 
@@ -52,36 +58,43 @@ def read_folder(folder: Path) -> Description:
             for a split.
     """
     path, names = _read_names(folder)
-    if not is_yolo_folder(folder):
+    files = files_below(folder)
+    if not is_yolo_folder(folder, files):
         raise ValueError(_why_not(folder))
     # Labels that lie beside their images leave it open what the other folders hold.
     apart = any((folder / name).is_dir() for name in ("images", "labels"))
-    inside = [x.relative_to(folder) for x in files_below(folder) if _is_image(x)]
-    inside = [x for x in inside if x.parts[0] == "images" or not apart]
+    found = [x.relative_to(folder) for x in files if named_like_image(x)]
+    outside = [x for x in found if apart and x.parts[0] != "images"]
     splits: dict[str, list[Path]] = {}
     others: list[Path] = []
-    for image in inside:
+    for image in (x for x in found if not apart or x.parts[0] == "images"):
         part = next((x for x in image.parents if split_called(x.name)), None)
         if part is None:
             others.append(image)
         elif part not in (parts := splits.setdefault(split_called(part.name) or "", [])):
             parts.append(part)
     _refuse_several(folder, splits)
+    if splits and others and "train" not in splits:
+        raise ValueError(
+            f"{folder}: {len(others)} images, such as {others[0]}, are in no folder of a split, "
+            f"beside {' and '.join(splits)}; move them, with their labels, into a folder train"
+        )
     named = {split: [part.as_posix() for part in parts] for split, parts in splits.items()}
     return Description(
         path,
         folder,
         named or {"train": ["images" if apart else "."]},
         names,
-        passed_over=_in_no_split(others) if splits else (),
+        passed_over=(
+            *(_such(others, "in no folder of a split") if splits else ()),
+            *_such(outside, "outside of images/"),
+        ),
         only_labelled=not apart,
     )
 
 
-def _in_no_split(images: list[Path]) -> tuple[str, ...]:
-    if not images:
-        return ()
-    return (f"{len(images)} images in no folder of a split, such as {images[0]}",)
+def _such(images: list[Path], where: str) -> tuple[str, ...]:
+    return (f"images {where}: {len(images)}, such as {images[0]}",) if images else ()
 
 
 def _read_names(folder: Path) -> tuple[Path, list[str]]:
@@ -95,8 +108,8 @@ def _read_names(folder: Path) -> tuple[Path, list[str]]:
             raise ValueError(f"{other}: no class name in it")
         if given != names[: len(given)]:
             raise ValueError(
-                f"{other}: other classes than in {path}, so a number in the labels has two "
-                "meanings; both must be the same"
+                f"{other}: its classes differ from those in {path}, so one number means two "
+                "classes; make the two files agree"
             )
     return path, names
 
@@ -128,8 +141,8 @@ def _refuse_several(folder: Path, splits: dict[str, list[Path]]) -> None:
         others += [x for x in every if x in parts[0].parents]
         if others:
             raise ValueError(
-                f"{folder}: which images are of {split}, those in {parts[0]} or in {others[0]}? "
-                "Name the folders in a data.yaml, after train and val"
+                f"{folder}: which images belong to {split}, those in {parts[0]} or those in "
+                f"{others[0]}? List the folders in a data.yaml, under train and val"
             )
 
 
@@ -139,8 +152,9 @@ def _class_files(folder: Path, depth: int = _DEPTH) -> list[Path]:
         return []
     found = [folder / name for name in CLASS_FILES if (folder / name).is_file()]
     if depth:
-        parts = sorted(x for x in folder.iterdir() if _is_part(x.name))
-        found += [path for x in parts for path in _class_files(x, depth - 1)]
+        with os.scandir(folder) as inside:  # of very many files, few folders
+            parts = sorted(x.name for x in inside if x.is_dir() and _is_part(x.name))
+        found += [path for name in parts for path in _class_files(folder / name, depth - 1)]
     return found
 
 
@@ -151,10 +165,6 @@ def _is_part(name: str) -> bool:
 
 def _is_text(path: Path) -> bool:
     return path.suffix.lower() == ".txt" and path.name not in CLASS_FILES
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in image_extensions()
 
 
 def _is_in(name: str, path: Path, folder: Path) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fcos_deploy.files import files_below, last_part
 from fcos_deploy.text import read_lines
-from fcos_deploy.vision import image_extensions
+from fcos_deploy.vision import named_like_image
 
 from ..problems import Place, Problem
 from .yolo_description import Description, describe, find_part
@@ -73,7 +73,7 @@ def _items_of(data: Description, part: str) -> list[Item]:
     path = find_part(data, data.root, part)
     if path.is_file():
         return [_listed(data, path.parent, line) for _, line in read_lines(path)]
-    images = [p for p in files_below(path) if p.suffix.lower() in image_extensions()]
+    images = [p for p in files_below(path) if named_like_image(p)]
     return [(image, _label_file(image, data)) for image in images]
 
 

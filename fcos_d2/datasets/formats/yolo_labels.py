@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fcos_deploy.files import is_hidden
 from fcos_deploy.text import read_lines
-from fcos_deploy.vision import image_extensions
+from fcos_deploy.vision import named_like_image
 
 from ..problems import Place, Problem
 
@@ -79,14 +79,14 @@ def _without_image(items: list[tuple[Path, Path]]) -> list[Problem]:
     problems = []
     for folder, with_images in sorted(folders.items()):
         files = [path for images in with_images for path in _files_in(images)]
-        images = {path.stem for path in files if path.suffix.lower() in image_extensions()}
+        images = {path.stem for path in files if named_like_image(path)}
         of_phones = {path.stem: path.name for path in files if path.suffix.lower() in _OF_PHONES}
         for path in sorted(_files_in(folder)):
             is_known = path in known or path.stem in images
             if path.suffix.lower() == ".txt" and not is_known and has_boxes(path):
                 text = f"no image of this name in {min(with_images)}"
                 if path.stem in of_phones:
-                    text = f"{of_phones[path.stem]} is no kind that can be read: convert it to jpg"
+                    text = f"{of_phones[path.stem]} cannot be read: convert it to jpg"
                 place = Place(str(path))
                 problems.append(Problem("warning", "labels without image", text, "left out", place))
     return problems
@@ -117,6 +117,6 @@ def judge_key_points(label_files: Iterable[Path], source: str) -> list[Problem]:
     count = max(counts, default=0)
     if count % 3 or 2 not in flags:  # no share of an image is 2
         return []
-    cure = f"if so, write kpt_shape: [{count // 3}, 3] into data.yaml"
-    text = f"after the box each line has {count // 3} points with a 0, 1 or 2; {cure}"
+    cure = f"if these are key points, write kpt_shape: [{count // 3}, 3] into data.yaml"
+    text = f"after the box, each line has {count // 3} points, each with 0, 1 or 2; {cure}"
     return [Problem("error", "labels that look like key points", text, place=Place(source))]

@@ -3,11 +3,11 @@
 from .coco import find_coco
 from .labelme import find_labelme
 from .tables import find_csv, find_image_folder, find_open_images
-from .tree import Reading, SeveralMeant, Tree
+from .tree import Reading, SeveralMeant, Tree, listed
 from .voc import find_voc
 from .yolo import find_yolo
 
-__all__ = ["LAYOUTS", "Reading", "SeveralMeant", "Tree"]
+__all__ = ["LAYOUTS", "Reading", "SeveralMeant", "Tree", "listed"]
 
 # By the format of `read_dataset`; of two readings of the same data the earlier is taken.
 LAYOUTS = (

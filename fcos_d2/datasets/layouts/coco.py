@@ -13,6 +13,7 @@ from ..own_data import DataFiles
 from .tree import Reading, Tree, listed, refuse_several, sample, without_ending
 
 KEYS = (b'"images"', b'"annotations"', b'"categories"')
+_KIND = "COCO files"
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*"((?:[^"\\]|\\.)*)"')
 # What COCO puts beside instances_train2017.json about the same images.
 _BESIDE_INSTANCES = ("person_keypoints", "captions", "stuff", "panoptic", "image_info")
@@ -48,6 +49,8 @@ def find_coco(tree: Tree) -> Reading | None:
     known = frozenset[str]().union(*(images[x] for part in parts for x in by_split[part]))
     for path in [*unnamed] if by_split else ():
         if known <= images[path]:
+            if "train" not in by_split:  # what is to be learned would be lost
+                refuse_several(tree, [path, *(x for part in parts for x in by_split[part])], _KIND)
             contained = " and ".join(part for part in by_split if part in parts)
             lines.append(f"{tree.relative(path)} contains {contained}, and is not read")
             unnamed.remove(path)
@@ -73,7 +76,7 @@ def _one_of(
     there = without_ending(tree.images_below(tree.root))
     whole = [path for path in paths if images[path] <= there]
     if len(whole) != 1 or any(images[path] & there != images[whole[0]] for path in paths):
-        refuse_several(tree, paths, "COCO files")
+        refuse_several(tree, paths, _KIND)
     partly = [path for path in paths if path != whole[0]]
     lines.append(
         f"{listed(tree, partly)}: some of the images are missing; {tree.relative(whole[0])}, which "

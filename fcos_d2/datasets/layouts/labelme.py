@@ -5,29 +5,33 @@ from pathlib import Path
 
 from ..formats.labelme import is_labelme
 from ..own_data import DataFiles
-from .tree import Reading, Tree, without_ending
+from .tree import Reading, SeveralMeant, Tree, without_ending
 
 
 def find_labelme(tree: Tree) -> Reading | None:
-    """The json files by split, where folders are called after them; else all as one."""
+    """The json files by split, where folders are called after them; else all as one.
+
+    Raises:
+        ValueError: files that are below a folder of a split, and others beside it.
+    """
     files = [path for path in tree.with_suffix(".json") if is_labelme(path)]
     if not files:
         return None
-    folders, lines = _folders(tree, files)
+    folders = _folders(tree, files)
     data, images = {}, {}
     for split, folder in folders.items():
         data[split] = DataFiles(str(folder), _images_beside(tree, folder, files))
         below = (path for path in files if path.is_relative_to(folder))
         images[split] = without_ending(below)
-    return Reading("labelme", "labelme's json files", data, images, lines)
+    return Reading("labelme", "labelme's json files", data, images, [])
 
 
-def _folders(tree: Tree, files: list[Path]) -> tuple[dict[str, Path], list[str]]:
-    """The folder of each split, of which all is read; and what is to be said about it."""
+def _folders(tree: Tree, files: list[Path]) -> dict[str, Path]:
+    """The folder of each split, of which all is read."""
     named = {path: tree.split_of(path.parent) for path in files}
     words = sorted({split for split in named.values() if split})
     if not words:
-        return {"train": tree.root}, []
+        return {"train": tree.root}
     by_split: dict[str, list[Path]] = {}
     unnamed = "" if "train" in words else "train"
     for path, split in named.items():
@@ -35,12 +39,11 @@ def _folders(tree: Tree, files: list[Path]) -> tuple[dict[str, Path], list[str]]
     folders = {split: Path(os.path.commonpath(parents)) for split, parents in by_split.items()}
     read = sum(path.is_relative_to(folder) for folder in folders.values() for path in files)
     if "" in folders or read > len(files):
-        line = (
-            f"json files in folders called {' and '.join(words)} are mixed with others: all are "
-            "learned; put each set below a folder of its own to keep them apart"
+        raise SeveralMeant(
+            f"{tree.root}: labelme's json files in folders called {' and '.join(words)} are mixed "
+            "with others; put each set below a folder of its own, or name one with --train-data"
         )
-        return {"train": tree.root}, [line]
-    return folders, []
+    return folders
 
 
 def _images_beside(tree: Tree, folder: Path, files: list[Path]) -> str | None:

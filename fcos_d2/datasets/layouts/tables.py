@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from ..formats.image_folder import METADATA, file_names
+from fcos_deploy.files import find_file
+
+from ..formats.image_folder import METADATA, file_names, folder_in
 from ..formats.lines import csv_rows, is_csv_of_boxes
 from ..formats.open_images import COLUMNS, has_columns
 from ..formats.recognition import CLASS_FILES, class_file
-from ..formats.records import read_csv_rows
+from ..formats.records import iterate_csv_rows
 from ..own_data import DataFiles
 from .tree import Reading, Tree, refuse_several, sample, without_ending
 
@@ -20,7 +22,7 @@ def find_csv(tree: Tree) -> Reading | None:
     names, lines = {}, []
     for path in tree.with_suffix(".csv"):
         if class_file(path) or (path.name not in CLASS_FILES and is_csv_of_boxes(path)):
-            found = [row[0] for _, row in csv_rows(path) if len(row) == 6]
+            found = [*dict.fromkeys(row[0] for _, row in csv_rows(path) if len(row) == 6)]
             if not found:
                 lines.append(f"{tree.relative(path)} has no row of a box; it is passed over")
             elif class_file(path) or tree.folder_of(sample(found), path):
@@ -39,8 +41,8 @@ def find_open_images(tree: Tree) -> Reading | None:
     stems: dict[Path, list[str]] = {}
     for path in tree.with_suffix(".csv"):
         if has_columns(path, COLUMNS):
-            (_, head), *rows = read_csv_rows(path)
-            column = head.index("ImageID")
+            rows = iterate_csv_rows(path)
+            column = next(rows)[1].index("ImageID")
             stems[path] = [*dict.fromkeys(row[column] for _, row in rows if len(row) > column)]
     there = {path: x for path, x in stems.items() if tree.folder_of_stems(x, path)} or stems
     lines = [
@@ -63,21 +65,31 @@ def find_image_folder(tree: Tree) -> Reading | None:
         return None
     splits, images = {}, {}
     for split, path in _by_split(tree, files, "metadata files").items():
-        names = [name.replace("\\", "/") for name in file_names(path)]
+        names = file_names(path)
         folders = _folders_of_splits(tree, path, names) if len(files) == 1 else {}
         for part, folder in (folders or {split: ""}).items():
             splits[part] = DataFiles(f"{path}:{folder}" if folder else str(path))
-            of_it = (name for name in names if name.startswith(f"{folder}/" if folder else ""))
-            images[part] = without_ending(path.parent / name for name in of_it)
+            of_it = (name for name in names if not folder or folder_in(name) == folder)
+            images[part] = without_ending(find_file(path.parent, name) for name in of_it)
     return Reading("imagefolder", "Hugging Face's ImageFolder", splits, images, [])
 
 
 def _folders_of_splits(tree: Tree, path: Path, names: list[str]) -> dict[str, str]:
-    """The folders that the names in a table begin with, by split; none where not all say one."""
-    folders = {name.rpartition("/")[0].split("/")[0] for name in names}
-    splits = {tree.split_of(path.parent / folder): folder for folder in folders}
-    known = {split: folder for split, folder in splits.items() if split and folder}
-    return known if len(known) == len(folders) > 1 else {}
+    """The folders that the names in a table begin with, by split; none where no two do.
+
+    Raises:
+        ValueError: other names, too.
+    """
+    folders = {folder_in(name) for name in names}
+    splits = {tree.split_of(path.parent / folder): folder for folder in folders if folder}
+    known = {split: folder for split, folder in splits.items() if split}
+    if len(known) > 1 and (others := folders.difference(known.values())):
+        other = next(name for name in names if folder_in(name) in others)
+        raise ValueError(
+            f"{path}: names of images begin with {' and '.join(known.values())}, but not {other}; "
+            "move that image into one of them, or leave its row out"
+        )
+    return known if len(known) > 1 else {}
 
 
 def _of_tables(

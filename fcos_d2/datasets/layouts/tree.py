@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from fcos_deploy.files import files_below, last_part
-from fcos_deploy.vision import image_extensions
+from fcos_deploy.vision import named_like_image
 
 from ..formats.image_names import FilesByName, folded, parts_of, spellings
 from ..own_data import USUAL_SPLITS, DataFiles
@@ -52,12 +52,12 @@ class Tree:
         self.files = files_below(root)
         if without is not None:
             self.files = [path for path in self.files if not lies_in(path, without)]
-        self._runs = self._pass_over_runs()
+        self.runs = self._pass_over_runs()
         self._rivals: dict[Path, set[Path]] = defaultdict(set)  # of folders that were found
         self._by_name = FilesByName(self.files)
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in self.files:
-            if path.suffix.lower() in image_extensions():
+            if named_like_image(path):
                 self._by_stem[path.stem].append(path)
 
     def _pass_over_runs(self) -> list[Path]:
@@ -103,6 +103,8 @@ class Tree:
 
         `annotations/instances_train2017.json` and `valid/_annotations.coco.json` say it.
         """
+        if not path.is_relative_to(self.root):
+            return None  # a folder above it
         parts = path.relative_to(self.root).parts
         for part in (Path(parts[-1]).stem, *reversed(parts[:-1])) if parts else ():
             splits = splits_called(part)
@@ -170,15 +172,15 @@ class Tree:
     def remarks(self, reading: Reading) -> list[str]:
         """What was passed over on the way to a reading."""
         lines = []
-        if self._runs:
-            lines.append(f"what a training wrote in {listed(self, self._runs)} is passed over")
+        if self.runs:
+            lines.append(f"what a training wrote into {listed(self, self.runs)} is passed over")
         folders = {Path(files.images) for files in reading.splits.values() if files.images}
         taken = sorted(x for x in folders if self._rivals.get(x))
         others = sorted({y for x in taken for y in self._rivals[x]} - folders)
         if others:
             lines.append(
-                f"images are taken from {listed(self, taken)}; as many of the names are in "
-                f"{listed(self, others)}, too: --train-data FILE --train-images DIR takes those"
+                f"images are taken from {listed(self, taken)}; just as many of their names are in "
+                f"{listed(self, others)}: --train-data FILE --train-images DIR uses those"
             )
         return lines
 
@@ -189,15 +191,17 @@ def _words(text: str) -> list[str]:
 
 def listed(tree: Tree, paths: list[Path]) -> str:
     """The first few files or folders, as people see them from the folder."""
-    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-    return " and ".join(tree.relative(path) for path in paths[:3]) + more
+    shown = [tree.relative(path) for path in paths[:3]]
+    shown += [f"{len(paths) - 3} more"] if len(paths) > 3 else []
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
 
 
 def refuse_several(tree: Tree, paths: list[Path], kind: str) -> NoReturn:
     """Raises SeveralMeant, with the cure."""
     raise SeveralMeant(
-        f"{tree.root}: {len(paths)} {kind}, {listed(tree, paths)}; which is to be learned? Name it "
-        "with --train-data, and with --val-data the one to evaluate on"
+        f"{tree.root}: {len(paths)} {kind}, {listed(tree, paths)}; which one is the training data? "
+        "Give it with --train-data, and the one to evaluate on with --val-data, or choose another "
+        "format with --data-format"
     )
 
 
@@ -213,4 +217,5 @@ def sample(names: list[str]) -> list[str]:
 
 def without_ending(paths: Iterable[str | Path]) -> frozenset[str]:
     """Paths of images as `Reading` has them: an xml file names its image without ending."""
-    return frozenset(re.sub(r"\.\w+$", "", os.path.normpath(path)) for path in paths)
+    plain = (os.path.normpath(str(path).replace("\\", "/")) for path in paths)
+    return frozenset(re.sub(r"\.\w+$", "", path) for path in plain)

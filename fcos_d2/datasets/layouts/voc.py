@@ -11,7 +11,8 @@ from fcos_deploy.text import read_lines
 
 from ..formats.voc_folders import is_xml, voc_images, voc_lists, voc_stems, voc_years, xml_file
 from ..own_data import DataFiles
-from .tree import SPLIT_WORDS, Reading, Tree, refuse_several, sample, without_ending
+from ..split_words import SPLIT_WORDS
+from .tree import Reading, Tree, refuse_several, sample, without_ending
 
 _ROOT = re.compile(rb"<\s*annotation[\s>]")
 _FILE_NAME = re.compile(rb"<filename>\s*([^<]*?)\s*</filename>")
@@ -65,10 +66,8 @@ def _head(path: str | Path) -> bytes:
 
 
 def _is_annotation(path: Path) -> bool:
-    head = _head(path)
-    # What is empty, damaged or in UTF-16 is for the reader to name.
-    is_voc = bool(_ROOT.search(head)) and b"<imagesize>" not in head  # which is LabelMe's
-    return is_voc or not head.strip() or b"\0" in head
+    head = _head(path).replace(b"\0", b"")  # of UTF-16
+    return bool(_ROOT.search(head)) and b"<imagesize>" not in head  # which is LabelMe's
 
 
 def _devkit(path: Path, root: Path) -> Path | None:
@@ -99,8 +98,9 @@ def _with_lists(tree: Tree, years: list[Path], xml: list[Path]) -> Reading:
     everything = _union(there.values())
     if words:
         splits = {split: _files(tree, years, word) for split, word in words.items()}
-        if rest := everything - _union(lists.values()):
-            lines.append(f"annotated images in none of its lists, not read: {len(rest)}")
+        if rest := everything - _union(lists[word] for word in words.values()):
+            used = " and ".join(sorted(words.values()))
+            lines.append(f"annotated images in none of the lists {used}, not read: {len(rest)}")
         return Reading("voc", layout, splits, {x: lists[word] for x, word in words.items()}, lines)
     named = {tree.split_of(path.parent) for path in xml}
     if None not in named and len(named) > 1:

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
+from ..formats.yolo_description import DESCRIPTIONS, describe, find_part
 from ..formats.yolo_folder import CLASS_FILES, folder_of_list, is_yolo_folder
 from ..formats.yolo_images import yolo_images
 from ..own_data import DataFiles
 from .tree import Reading, Tree, lies_in, refuse_several, without_ending
-
-_USUAL = ("data.yaml", "dataset.yaml", "obj.data")
 
 
 def find_yolo(tree: Tree) -> Reading | None:
@@ -25,18 +24,17 @@ def find_yolo(tree: Tree) -> Reading | None:
     if not images:
         cure = "put the images there, or correct their paths"
         raise ValueError(f"{file}: no image of any split in it; {'; '.join(missing)}; {cure}")
-    outside = next(
-        (x for files in images.values() for x in files if not lies_in(x, tree.root)), None
-    )
+    folders = dict.fromkeys(x.parent for files in images.values() for x in files)
+    outside = next((folder for folder in folders if not lies_in(folder, tree.root)), None)
     if outside:
-        lines.append(f"{shown} leads out of the folder, to {outside.parent}")
+        lines.append(f"{shown} leads out of the folder, to {outside}")
     splits = {split: DataFiles(f"{file}:{split}") for split in images}
     names = {split: without_ending(files) for split, files in images.items()}
     return Reading("yolo", _layout(file), splits, names, lines)
 
 
 def _description(tree: Tree) -> Path | None:
-    for name in _USUAL:
+    for name in DESCRIPTIONS:
         files = tree.named(name)
         if name == "dataset.yaml" and not files:  # of any other name, such as coco128.yaml
             files = [path for path in tree.with_suffix(".yaml", ".yml") if _describes(path)]
@@ -45,18 +43,21 @@ def _description(tree: Tree) -> Path | None:
         if files:
             return files[0]
     folders = {folder_of_list(path, tree.root) for path in tree.named(*CLASS_FILES)}
-    found = sorted(filter(is_yolo_folder, folders))
+    known = {tree.root: tree.files}
+    found = [folder for folder in sorted(folders) if is_yolo_folder(folder, known.get(folder))]
     if len(found) > 1:
         refuse_several(tree, found, "YOLO datasets")
     return found[0] if found else None
 
 
 def _describes(path: Path) -> bool:
-    """Whether a yaml file of any name names classes and images that are there."""
+    """Whether a yaml file of any name names classes, and folders or lists that are there."""
     try:
-        return bool(yolo_images(path)[0])
+        data = describe(path)
     except ValueError:
         return False
+    parts = (part for entry in data.splits.values() for part in entry)
+    return any(find_part(data, data.root, part, must=False).exists() for part in parts)
 
 
 def _layout(file: Path) -> str:

@@ -17,7 +17,7 @@ from fcos_deploy.vision import read_image
 from fcos_deploy.writing import write_text
 
 from ...datasets.folder import ALL_OF_IT, data_in
-from ...datasets.formats import read_dataset, recognise
+from ...datasets.formats import recognise
 from ...datasets.own_data import DataFiles
 from ...datasets.problems import summarise
 from ...datasets.splitting import as_in_the_file
@@ -235,14 +235,7 @@ def truth_in(
     # The boxes are judged by what the annotations say; only other formats need the images.
     is_file = os.path.isfile(files.data)
     is_coco = is_file and (format if format != "auto" else recognise(Path(files.data))) == "coco"
-    read = read_dataset(
-        files.data,
-        images=files.images,
-        classes=classes,
-        format=format,
-        decode=not is_coco,
-        usual_split="val",
-    )
+    read = files.read(classes=classes, format=format, decode=not is_coco, usual_split="val")
     for line in summarise(read.problems):
         logger.warning("%s: %s", files.data, line)
     return as_in_the_file(read.coco), read.images, files.data

@@ -17,22 +17,30 @@ CREATEML = [{"image": "c.png", "annotations": [{"label": "a", "coordinates": {"x
 @pytest.mark.parametrize(
     ("file", "content", "line"),
     [
-        ("p/project-1.json", LABEL_STUDIO, "p/project-1.json is Label Studio's: export COCO or"),
-        ("a.json", [{"label": [{"rectanglelabels": ["a"]}]}], "a.json is Label Studio's: export"),
-        ("via.json", VIA, "via.json is VIA's: export it as COCO"),
+        (
+            "p/project-1.json",
+            LABEL_STUDIO,
+            "p/project-1.json is Label Studio's own: export COCO or",
+        ),
+        (
+            "a.json",
+            [{"label": [{"rectanglelabels": ["a"]}]}],
+            "a.json is Label Studio's own: export",
+        ),
+        ("via.json", VIA, "via.json is VIA's own: export COCO instead"),
         ("a.json", {"_via_settings": {}}, "a.json is VIA's"),
         ("a.json", {"objects": [{"classTitle": "a"}]}, "a.json is Supervisely's"),
         ("default.json", DATUMARO, "default.json is Datumaro's"),
         ("a.json", CREATEML, "a.json is CreateML's"),
-        ("samples.json", {"samples": []}, "samples.json is FiftyOne's own: export it as COCODet"),
-        ("a.json", {"images": []}, "a.json is no COCO json: that has lists of images, annotations"),
+        ("samples.json", {"samples": []}, "samples.json is FiftyOne's own: export COCODet"),
+        ("a.json", {"images": []}, "a.json is not COCO json, which has lists of images"),
         ("x/a.txt", "0 0.5 0.5 0.25 0.5\n", "x/a.txt is YOLO's: it needs its images, and"),
         ("_annotations.txt", "c.png 1,2,3,4,0\n", "_annotations.txt is a list of boxes: give it "),
         ("a.csv", "image_id,bbox\n", "a.csv is not read: it needs the columns filename,xmin,ymin"),
         ("data/train-0.parquet", "PAR1", "data/train-0.parquet is parquet with images inside"),
-        ("x.tfrecord", "", "x.tfrecord is TensorFlow's: export it as COCO, YOLO or Pascal VOC"),
+        ("x.tfrecord", "", "x.tfrecord is TensorFlow's: export COCO, YOLO or Pascal VOC"),
         ("a.tar.gz", "", "a.tar.gz is an archive: unpack it"),
-        ("stray.xml", "<project/>", "stray.xml is no xml of Pascal VOC"),
+        ("stray.xml", "<project/>", "stray.xml is not Pascal VOC xml"),
     ],
 )
 def test_what_is_not_read_is_named(tmp_path, file, content, line):

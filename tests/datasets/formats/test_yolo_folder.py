@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fcos_d2.datasets.formats import read_dataset
+from fcos_d2.datasets.formats import read_dataset, yolo_folder
 from fcos_d2.datasets.formats.yolo_folder import folder_of_list, is_yolo_folder, read_folder
+from fcos_deploy.files import files_below
 
 
 def write(folder: Path, **texts: str) -> Path:
@@ -49,7 +50,7 @@ def test_lists_that_differ(tmp_path):
     write(tmp_path, train__a_jpg="", train__a_txt=BOX)
     assert read_folder(tmp_path).names == ["cat", "dog"]
     write(tmp_path, val__classes_txt="dog\n")
-    line = "val/classes.txt: other classes than in .*train/classes.txt, so a number"
+    line = "val/classes.txt: its classes differ from those in .*train/classes.txt, so one number"
     with pytest.raises(ValueError, match=line):
         read_folder(tmp_path)
     write(tmp_path, val__classes_txt="\n")
@@ -62,14 +63,20 @@ def test_splits_at_any_depth(tmp_path):
     write(tmp_path, one__valid__images__c_jpg="", one__other__d_jpg="", one__train__a_txt=BOX)
     data = read_folder(tmp_path)
     assert data.splits == {"train": ["one/train", "two/train"], "val": ["one/valid"]}
-    assert data.passed_over == ("1 images in no folder of a split, such as one/other/d.jpg",)
+    assert data.passed_over == ("images in no folder of a split: 1, such as one/other/d.jpg",)
 
 
 @pytest.mark.parametrize(
     ("names", "line"),
     [
-        (("train_1__a_jpg", "train_2__a_jpg"), "of train, those in train_1 or in train_2. Name"),
-        (("train__a_jpg", "train__test__a_jpg"), "of test, those in train/test or in train. Name"),
+        (
+            ("train_1__a_jpg", "train_2__a_jpg"),
+            "to train, those in train_1 or those in train_2. List",
+        ),
+        (
+            ("train__a_jpg", "train__test__a_jpg"),
+            "to test, those in train/test or those in train. List",
+        ),
     ],
 )
 def test_several_folders_for_one_split(tmp_path, names, line):
@@ -109,3 +116,30 @@ def test_a_list_of_the_dataset_is_not_the_dataset(tmp_path):
     write(tmp_path, a_jpg="", a_txt=BOX, classes_txt="cat\n")
     with pytest.raises(ValueError, match=f"of a YOLO dataset; give its folder, {tmp_path}"):
         read_dataset(tmp_path / "classes.txt")
+
+
+def test_images_beside_a_validation_set_alone(tmp_path):
+    write(tmp_path, classes_txt="cat\n", a_jpg="", a_txt=BOX, val__b_jpg="", val__b_txt=BOX)
+    line = "1 images, such as a.jpg, are in no folder of a split, beside val; move them, with their"
+    with pytest.raises(ValueError, match=line):
+        read_folder(tmp_path)
+
+
+def test_images_outside_of_images(tmp_path):
+    write(tmp_path, classes_txt="cat\n", images__a_jpg="", labels__a_txt=BOX, val__images__b_jpg="")
+    assert read_folder(tmp_path).passed_over == (
+        "images outside of images/: 1, such as val/images/b.jpg",
+    )
+
+
+def test_a_large_folder_is_walked_through_once(tmp_path, monkeypatch):
+    write(tmp_path, classes_txt="cat\n", images__a_jpg="", labels__a_txt=BOX)
+    walks = []
+
+    def counted(folder):
+        walks.append(folder)
+        return files_below(folder)
+
+    monkeypatch.setattr(yolo_folder, "files_below", counted)
+    read_folder(tmp_path)
+    assert walks == [tmp_path]

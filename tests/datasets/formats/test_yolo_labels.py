@@ -47,7 +47,7 @@ def test_labels_without_their_image(folder):
     kind, done = "warning: labels without image: labels/", "; left out"
     assert judged(folder) == [
         f"{kind}c.txt: no image of this name in images{done}",
-        f"{kind}f.txt: f.HEIC is no kind that can be read: convert it to jpg{done}",
+        f"{kind}f.txt: f.HEIC cannot be read: convert it to jpg{done}",
     ]
 
 

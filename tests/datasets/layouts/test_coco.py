@@ -166,3 +166,19 @@ def _write_named(path: Path, names: list[str]) -> None:
     data["images"] = [{**image, "id": i, "file_name": name} for i, name in numbered]
     data["annotations"] = [{**annotation, "id": i, "image_id": i} for i, _ in numbered]
     path.write_text(json.dumps(data))
+
+
+def test_absolute_names_in_a_file_of_a_split(tmp_path):
+    write_images(tmp_path / "images", TRAIN)
+    write_coco(tmp_path / "train.json", TRAIN, prefix=f"{tmp_path}/images/")
+    found = find_data(tmp_path)
+    assert len(file_names(found.train)) == len(TRAIN)
+
+
+def test_a_file_of_all_images_beside_validation_alone(tmp_path):
+    write_images(tmp_path, [*BOXES])
+    write_coco(tmp_path / "annotations.json", [*BOXES])
+    write_coco(tmp_path / "val.json", VAL)
+    line = "2 COCO files, annotations.json and val.json; which one is the training data"
+    with pytest.raises(ValueError, match=line):
+        find_data(tmp_path)

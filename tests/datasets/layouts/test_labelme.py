@@ -10,7 +10,7 @@ from fcos_d2.datasets.folder import data_in, find_data
 from fcos_d2.datasets.formats import read_dataset
 from fcos_d2.datasets.own_data import DataFiles
 
-MIXED = "json files in folders called {} are mixed with others: all are learned; put each set below"
+MIXED = "json files in folders called {} are mixed with others; put each set below a folder"
 
 
 def write(root: Path, **names: str) -> None:
@@ -53,8 +53,7 @@ def test_folders_of_no_split_are_learned(tmp_path):
         ({"cam0": "a b", "cam1": "c", "cam1__val": "d"}, "val"),
     ],
 )
-def test_splits_that_cannot_be_told_apart_are_said(tmp_path, folders, words):
+def test_splits_that_cannot_be_told_apart_are_refused(tmp_path, folders, words):
     write(tmp_path, **folders)
-    sets, lines = sets_of(tmp_path)
-    assert sets == {"train": ["a b", "c", "d"]}
-    assert len(lines) == 1 and lines[0].startswith(MIXED.format(words))
+    with pytest.raises(ValueError, match=MIXED.format(words)):
+        find_data(tmp_path)

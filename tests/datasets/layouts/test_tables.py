@@ -14,6 +14,9 @@ def test_a_csv_of_other_images_is_no_second_reading(tmp_path):
     one_json(tmp_path)
     (tmp_path / "old.csv").write_text("gone.png,1,1,9,9,dog\n")
     assert len(find_data(tmp_path).lines) == 1
+    (tmp_path / "old.csv").write_text("c.png,1,1,9,9,dog\n")
+    with pytest.raises(ValueError, match="two ways that differ.*CSV of boxes"):
+        find_data(tmp_path)
 
 
 def test_a_csv_without_rows_is_said(tmp_path):
@@ -83,7 +86,8 @@ def test_one_table_above_the_folders_of_the_splits(tmp_path, slash):
     assert "train metadata.jsonl:train (3 images), val metadata.jsonl:val" in found.lines[0]
     names = [x["file_name"] for x in read_dataset(found.val.data).coco["images"]]
     assert names == ["validation/d.png"]
-    with pytest.raises(ValueError, match=r"metadata.jsonl: no file_name in it begins with test/"):
+    line = "metadata.jsonl: no file_name begins with test/; they do with train/ and validation/"
+    with pytest.raises(ValueError, match=line):
         read_dataset(f"{tmp_path / 'metadata.jsonl'}:test")
 
 
@@ -91,3 +95,16 @@ def test_one_table_of_images_called_after_splits_is_one_set(tmp_path):
     rows = [{"file_name": f"{x}.png", "objects": {}} for x in ("train", "val")]
     (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert find_data(tmp_path).lines[0].endswith("train metadata.jsonl (2 images)")
+
+
+def test_a_name_in_no_folder_of_a_split(tmp_path):
+    rows = ["train/c", "val/d", "./val/a b", "more/ä"]
+    text = [json.dumps({"file_name": f"{name}.png", "objects": {}}) for name in rows]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(text))
+    with pytest.raises(ValueError, match="begin with .*, but not more/ä.png; move that image"):
+        find_data(tmp_path)
+    (tmp_path / "metadata.jsonl").write_text("\n".join(text[:3]))
+    found = find_data(tmp_path)
+    assert found.lines[0].endswith(
+        "metadata.jsonl:train (1 images), val metadata.jsonl:val (2 images)"
+    )

@@ -110,7 +110,7 @@ def test_what_a_training_wrote_is_no_data(tmp_path, write):
     write_image(output / "inference" / "images" / "c.png")
     again = find_data(tmp_path)
     assert again[:5] == first[:5]
-    assert again.lines[1] == "what a training wrote in output/birds is passed over"
+    assert again.lines[1] == "what a training wrote into output/birds is passed over"
     assert earlier_split(again.train, output) == val
 
 

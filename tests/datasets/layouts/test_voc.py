@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from layouts import BOXES, TRAIN, VAL, write_images, write_xml
+from layouts import BOXES, TRAIN, VAL, one_json, write_images, write_xml
 
 from fcos_d2.datasets.folder import FoundData, data_in, find_data
 from fcos_d2.datasets.formats import read_dataset
@@ -52,7 +52,7 @@ def test_years_of_a_split(tmp_path):
 def test_a_devkit_called_after_a_split_beside_another(tmp_path):
     devkit(tmp_path / "VOC2007", {}, ["c"])
     devkit(tmp_path / "test", {}, ["d"])
-    with pytest.raises(ValueError, match="2 folders of VOC xml, VOC2007 and test; which is"):
+    with pytest.raises(ValueError, match="2 folders of VOC xml, VOC2007 and test; which one is"):
         find_data(tmp_path)
     for path, name in (("VOC2007/ImageSets/Main/trainval", "c"), ("test/ImageSets/test", "d")):
         (tmp_path / path).parent.mkdir(parents=True)
@@ -79,7 +79,7 @@ def test_lists_of_paths(tmp_path):
     devkit(tmp_path, dict(zip(("train.txt", "val.txt"), lines, strict=True)))
     found = find_data(tmp_path)
     assert sets_of(found) == {"train": ["c"], "val": ["d"]}
-    assert found.lines[1:] == ["annotated images in none of its lists, not read: 2"]
+    assert found.lines[1:] == ["annotated images in none of the lists train and val, not read: 2"]
 
 
 def test_main_wins_over_other_lists(tmp_path):
@@ -131,7 +131,7 @@ def test_equal_names_in_two_folders(tmp_path):
         write_images(tmp_path / "images" / folder, ["c"])
     assert sets_of(find_data(tmp_path)) == {"train": ["c", "c"]}
     write_xml(tmp_path / "xml" / "backup", ["c"])
-    with pytest.raises(ValueError, match="3 folders of VOC xml, xml/backup and xml/cam0 and"):
+    with pytest.raises(ValueError, match="3 folders of VOC xml, xml/backup, xml/cam0 and"):
         find_data(tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_equal_names_in_two_folders(tmp_path):
     [
         ([".", "more"], "train .* not read as one, . and more; put these into a folder train"),
         (["a/train", "b/train", "a/val"], "as one, a/train and b/train; put these into"),
-        (["train", "old"], "2 folders of VOC xml, old and train; which is to be learned"),
+        (["train", "old"], "2 folders of VOC xml, old and train; which one is the training data"),
     ],
 )
 def test_folders_that_are_not_read_as_one(tmp_path, folders, said):
@@ -195,3 +195,30 @@ def test_formats_of_cvat_that_are_not_read(tmp_path, path, xml, said):
     (tmp_path / path).write_text(xml)
     with pytest.raises(ValueError, match=f"{said}.*; export the task as 'COCO 1.0', 'PASCAL VOC"):
         find_data(tmp_path)
+
+
+def test_lists_that_are_not_used(tmp_path):
+    main = "ImageSets/Main"
+    lists = {
+        f"{main}/train.txt": ["c"],
+        f"{main}/trainval.txt": ["c", "d"],
+        f"{main}/test.txt": ["ä"],
+    }
+    devkit(tmp_path, lists, ["c", "d", "ä"])
+    found = find_data(tmp_path)
+    assert sets_of(found) == {"train": ["c"], "test": ["ä"]}
+    assert "annotated images in none of the lists test and train, not read: 1" in found.lines
+
+
+@pytest.mark.parametrize("content", ["", "<project/>"])
+def test_a_stray_xml_is_no_dataset(tmp_path, content):
+    one_json(tmp_path)
+    (tmp_path / "stray.xml").write_text(content, encoding="utf-16")
+    assert find_data(tmp_path).layout == "COCO json"
+
+
+def test_xml_in_utf16(tmp_path):
+    devkit(tmp_path, {}, ["c"])
+    path = tmp_path / "Annotations" / "c.xml"
+    path.write_text(path.read_text(), encoding="utf-16")
+    assert sets_of(find_data(tmp_path)) == {"train": ["c"]}

@@ -102,7 +102,7 @@ def add_suite_parser(commands: argparse._SubParsersAction) -> None:
 
 def add_made_sets_parser(commands: argparse._SubParsersAction) -> None:
     """`made-sets`: data to train on."""
-    parser = add_command(commands, "made-sets", "draw five data sets that are unlike each other")
+    parser = add_command(commands, "made-sets", "draw six data sets that are unlike each other")
     parser.set_defaults(run=run_made_sets)
     parser.add_argument("--output", type=Path, required=True, help="a folder for all of them")
     parser.add_argument("--only", choices=SETS, action="append", help="this one; repeatable")

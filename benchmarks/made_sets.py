@@ -1,4 +1,4 @@
-"""Five drawn data sets, as unlike each other as those that people bring, to measure defaults on.
+"""Six drawn data sets, as unlike each other as those that people bring, to measure defaults on.
 
 Each is a folder as Roboflow exports COCO: train, valid and test, with `_annotations.coco.json`
 beside the images. The same version gives the same pictures.
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from benchmarks.made_scene import PLACING_TRIES, Scene, Sprite, Thing, background, photograph, scrap
-from benchmarks.made_sprites import draw_sprite
+from benchmarks.made_sprites import OUTLINES, draw_sprite
 from fcos_deploy.writing import write_text
 
 SEED = 20260715
@@ -90,6 +90,13 @@ SETS = {
         sides=(35, 160),
         others=("star of 4", "star of 6", "pentagon", "round star"),
         num_others=(2, 6),
+    ),
+    "many": MadeSet(
+        classes=tuple(OUTLINES),
+        images=(200, 60, 60),
+        objects=(1, 6),
+        sides=(60, 240),
+        contrast=(0.5, 1.0),
     ),
 }
 

@@ -74,6 +74,7 @@ def test_sets_are_what_their_names_say():
     assert np.median(sides("large")) >= 0.6 * 480
     assert things["wide"][0][0].shape == (400, 1600, 3)
     assert SETS["one-class"].classes == ("star",) and len(SETS["print"].classes) == 6
+    assert len(SETS["many"].classes) == 13 and sides("many").max() <= 250
 
 
 @pytest.mark.parametrize("name", [*OUTLINES, "KA 317"])

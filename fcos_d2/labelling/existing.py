@@ -10,6 +10,7 @@ from fcos_deploy.vision import named_like_image
 
 from ..datasets.formats.content import holds
 from ..datasets.formats.labelme import is_labelme
+from ..datasets.formats.voc_folders import is_voc_xml
 from ..datasets.formats.yolo_images import with_other_folder
 from ..datasets.formats.yolo_labels import is_label_file
 from ..datasets.layouts import LAYOUTS, Tree
@@ -68,13 +69,9 @@ def labelled_in(folder: Path, names: Iterable[str], output: Path) -> set[str]:
 def _has_file(image: Path, files: set[Path]) -> bool:
     """Whether an image has a label file of YOLO, VOC or labelme."""
     stems = [x.with_suffix("") for x in (image, with_other_folder(image, _BESIDE))]
-    kinds = ((".txt", is_label_file), (".xml", _is_voc), (".json", is_labelme))
+    kinds = ((".txt", is_label_file), (".xml", is_voc_xml), (".json", is_labelme))
     candidates = [(stem.with_name(stem.name + x), judge) for stem in stems for x, judge in kinds]
     return any(path in files and judge(path) for path, judge in candidates)
-
-
-def _is_voc(path: Path) -> bool:
-    return holds(path, (b"<annotation",))
 
 
 def _in_tables(tree: Tree) -> list[Path]:

@@ -7,11 +7,10 @@ from fcos_deploy.files import ARCHIVES, files_below, is_hidden
 from fcos_deploy.vision import named_like_image
 
 from ..split_words import split_called
-from .content import holds
 from .image_folder import IMAGES_INSIDE, METADATA
 from .labelme import is_labelme
 from .open_images import COLUMNS, has_columns
-from .voc_folders import is_xml, voc_years
+from .voc_folders import is_voc_xml, is_xml, voc_years
 from .yolo_description import DESCRIPTIONS
 from .yolo_folder import is_yolo_folder, labels_among
 
@@ -81,7 +80,7 @@ def _recognise_folder(path: Path) -> str:
     jsons = [p for p in below if p.suffix.lower() == ".json"]
     if any(map(is_labelme, jsons)):
         return "labelme"
-    if any(is_xml(p) and holds(p, [b"<annotation"]) for p in below):
+    if any(map(is_voc_xml, below)):
         return "voc"
     if any(labels_among(below, path)):  # the reader says that the names of the classes are missing
         return "yolo"

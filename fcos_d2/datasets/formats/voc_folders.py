@@ -7,6 +7,8 @@ from pathlib import Path
 from fcos_deploy.files import files_below, is_hidden, last_part
 from fcos_deploy.text import read_lines
 
+from .content import holds
+
 # Where lists of images lie; of two of one name the first counts.
 _LISTS = ("ImageSets/Main", "ImageSets", "ImageSets/Layout", ".")
 
@@ -86,6 +88,11 @@ def _stem_of_line(line: str, folder: Path) -> str:
 def is_xml(path: Path) -> bool:
     """Whether the name is that of an annotation file."""
     return path.suffix.lower() == ".xml" and not is_hidden(path.name)
+
+
+def is_voc_xml(path: Path) -> bool:
+    """Whether a file is xml with an annotation in it."""
+    return is_xml(path) and holds(path, (b"<annotation",))
 
 
 def xml_file(folder: Path, stem: str) -> Path:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def _folder(tree: Tree, path: Path, names: list[str], lines: list[str]) -> Path 
         above = Path(os.path.commonpath(folders))
         lines.append(f"{tree.relative(path)}: its images are in {listed(tree, sorted(folders))}")
         return above
-    found = tree.folder_of(some, path)
+    found = tree.nearest(Counter(x for place in places for x in place), path)
     # Names with all of their path may lead out of the tree.
     return path.parent if found is None and names and Path(names[0]).is_file() else found
 

@@ -122,7 +122,7 @@ class Tree:
         counts: Counter[Path] = Counter()
         for name in names:
             counts.update(self.folders_of(name))
-        return self._nearest(counts, near)
+        return self.nearest(counts, near)
 
     def folders_of(self, name: str) -> set[Path]:
         """The folders that the name of an image may be relative to."""
@@ -145,9 +145,15 @@ class Tree:
         counts: Counter[Path] = Counter()
         for stem in stems:
             counts.update({path.parent for path in self._by_stem.get(last_part(stem), ())})
-        return self._nearest(counts, near)
+        return self.nearest(counts, near)
 
-    def _nearest(self, counts: Counter[Path], near: Path) -> Path | None:
+    def nearest(self, counts: Counter[Path], near: Path) -> Path | None:
+        """Of the folders that hold most of some names, the likeliest; None without any.
+
+        Args:
+            counts: how many of the names each folder holds.
+            near: see `folder_of`.
+        """
         split = self.split_of(near)
 
         def other_split(folder: Path) -> bool:
